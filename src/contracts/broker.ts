@@ -1,0 +1,189 @@
+// All that transports, the console and an embedding program may ask of a broker. The data plane
+// (append, fetch, offsets) has small types of its own and carries batches as bytes; everything else
+// speaks the protocol's shapes, one method an API (ADR 6). No start or stop: a transport may not end
+// its broker. Every call carries its caller; admission is decided behind this interface.
+
+import type { KafkaError, Outcome } from "../protocol/errors.ts";
+import type { AlterConfigsRequest, AlterConfigsResponse } from "../protocol/messages/33_alter_configs.ts";
+import type { CreatePartitionsRequest, CreatePartitionsResponse } from "../protocol/messages/37_create_partitions.ts";
+import type { CreateTopicsRequest, CreateTopicsResponse } from "../protocol/messages/19_create_topics.ts";
+import type { DeleteRecordsRequest, DeleteRecordsResponse } from "../protocol/messages/21_delete_records.ts";
+import type { DeleteTopicsRequest, DeleteTopicsResponse } from "../protocol/messages/20_delete_topics.ts";
+import type { DescribeClusterRequest, DescribeClusterResponse } from "../protocol/messages/60_describe_cluster.ts";
+import type { DescribeConfigsRequest, DescribeConfigsResponse } from "../protocol/messages/32_describe_configs.ts";
+import type { DescribeLogDirsRequest, DescribeLogDirsResponse } from "../protocol/messages/35_describe_log_dirs.ts";
+import type { DescribeProducersRequest, DescribeProducersResponse } from "../protocol/messages/61_describe_producers.ts";
+import type { DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse } from "../protocol/messages/75_describe_topic_partitions.ts";
+import type { IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse } from "../protocol/messages/44_incremental_alter_configs.ts";
+import type { InitProducerIdRequest, InitProducerIdResponse } from "../protocol/messages/22_init_producer_id.ts";
+import type { MetadataRequest, MetadataResponse } from "../protocol/messages/03_metadata.ts";
+import type { Peer, Principal } from "./auth.ts";
+
+export type { KafkaError, Outcome };
+
+export interface Broker {
+  readonly brokerId: number;
+  readonly clusterId: string;
+  readonly log: LogApi;
+  readonly topics: TopicApi;
+  readonly admin: AdminApi;
+  /** What this broker lists in ApiVersions besides keys: features and their levels. */
+  readonly features: readonly Feature[];
+  /** A setting in force for the whole broker, as text, e.g. "message.max.bytes"; null when it has no value. */
+  setting(name: string): string | null;
+}
+
+export interface Feature {
+  readonly name: string;
+  readonly minVersion: number;
+  readonly maxVersion: number;
+  readonly finalizedVersion: number;
+}
+
+/** Who asks. One object a connection is enough; `signal` ends parked calls. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly peer: Peer;
+  readonly clientId: string;
+  /** The listener endpoint the call came in by: its advertised address is what metadata answers. */
+  readonly listener: string;
+  /** Fires when the client has gone or the broker stops: parked calls end with code "request_timed_out". */
+  readonly signal: AbortSignal;
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface LogApi {
+  /**
+   * One outcome per partition, in request order. A partition's failure is an outcome; only defects throw.
+   * Offsets are given before the first `await` inside: two calls made one after the other append in
+   * that order, whichever resolves first. Ownership of the batch bytes passes to the log until it resolves.
+   */
+  append(caller: Caller, request: AppendRequest): Promise<readonly Outcome<AppendResult>[]>;
+  /** One outcome per partition, in request order. Call `release` once the batches have been sent. */
+  fetch(caller: Caller, request: FetchRequest): Promise<FetchResponse>;
+  /** The partition for a key, by the topic's `partitioner` setting; sticky when `key` is null. */
+  partitionFor(caller: Caller, topic: string, key: Uint8Array | null): Outcome<number>;
+  offsetFor(
+    caller: Caller,
+    queries: readonly OffsetQuery[],
+  ): Promise<readonly Outcome<OffsetResult>[]>;
+  /** The end offset of the largest epoch at most `leaderEpoch` (KIP-101, KIP-320). */
+  endOffsetForEpoch(
+    caller: Caller,
+    queries: readonly EpochQuery[],
+  ): readonly Outcome<EpochEnd>[];
+  /** Name of a topic id (base64url, 22 characters); null when unknown. Cheap: asked once per topic and request. */
+  topicNameOf(topicId: string): string | null;
+  /** Id of a topic name; null when unknown. */
+  topicIdOf(name: string): string | null;
+}
+
+export interface AppendRequest {
+  /** 0: do not wait. 1: the leader has it synced. -1: every in-sync replica has it synced. */
+  readonly acks: 0 | 1 | -1;
+  readonly timeoutMs: number;
+  readonly transactionalId: string | null;
+  readonly partitions: readonly AppendPartition[];
+}
+export interface AppendPartition {
+  readonly topic: string;
+  readonly partition: number;
+  /** Whole record batches, magic 2, unread so far. Base offset and leader epoch are patched in place. */
+  readonly batches: Uint8Array;
+  /** The append is refused with "offset mismatch" (invalid_record) unless it would get this base offset. */
+  readonly expectedOffset?: number;
+  /** True where the wire allows exactly one batch with base offset 0 (Kafka's Produce). Default false. */
+  readonly singleBatch?: boolean;
+}
+export interface AppendResult {
+  readonly baseOffset: number;
+  /** -1 unless the topic stamps on append. */
+  readonly logAppendTimeMs: number;
+  readonly logStartOffset: number;
+}
+/** Some refusals name records: `recordErrors` of Produce v8+. */
+export interface RecordError {
+  readonly batchIndex: number;
+  readonly message: string | null;
+}
+
+export interface FetchRequest {
+  readonly isolation: "read_uncommitted" | "read_committed";
+  readonly waitMsMax: number;
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+  readonly partitions: readonly FetchPartition[];
+}
+export interface FetchPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fetchOffset: number;
+  readonly bytesMax: number;
+  /** -1 when unknown. */
+  readonly leaderEpoch: number;
+}
+export interface FetchResponse {
+  readonly partitions: readonly Outcome<FetchResult>[];
+  /** Gives read buffers back. Idempotent. The batches must not be looked at afterwards. */
+  release(): void;
+}
+export interface FetchResult {
+  /** First offset not yet committed by the ISR (exclusive end of what consumers may read). */
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly logStartOffset: number;
+  readonly abortedTransactions: readonly {
+    readonly producerId: number;
+    readonly firstOffset: number;
+  }[];
+  /** Whole batches, from the one that holds `fetchOffset`; the caller skips records before it. */
+  readonly batches: readonly Uint8Array[];
+  readonly sizeBytes: number;
+}
+
+export interface OffsetQuery extends TopicPartition {
+  readonly at: "earliest" | "latest" | "max_timestamp" | { readonly timestampMs: number };
+  readonly isolation: "read_uncommitted" | "read_committed";
+  /** -1 when unknown. */
+  readonly leaderEpoch: number;
+}
+/** Offset -1 and timestamp -1: no record is that late. */
+export interface OffsetResult {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly leaderEpoch: number;
+}
+export interface EpochQuery extends TopicPartition {
+  readonly leaderEpoch: number;
+  /** -1 when unknown. */
+  readonly currentLeaderEpoch: number;
+}
+/** Both -1 when the epoch is unknown here. */
+export interface EpochEnd {
+  readonly leaderEpoch: number;
+  readonly endOffset: number;
+}
+
+/** `version` is the API version in use: a few answers depend on it. */
+export interface TopicApi {
+  metadata(caller: Caller, request: MetadataRequest, version: number): Promise<MetadataResponse>;
+  createTopics(caller: Caller, request: CreateTopicsRequest, version: number): Promise<CreateTopicsResponse>;
+  deleteTopics(caller: Caller, request: DeleteTopicsRequest, version: number): Promise<DeleteTopicsResponse>;
+  createPartitions(caller: Caller, request: CreatePartitionsRequest, version: number): Promise<CreatePartitionsResponse>;
+  deleteRecords(caller: Caller, request: DeleteRecordsRequest, version: number): Promise<DeleteRecordsResponse>;
+  describeTopicPartitions(caller: Caller, request: DescribeTopicPartitionsRequest, version: number): Promise<DescribeTopicPartitionsResponse>;
+}
+
+export interface AdminApi {
+  describeConfigs(caller: Caller, request: DescribeConfigsRequest, version: number): Promise<DescribeConfigsResponse>;
+  alterConfigs(caller: Caller, request: AlterConfigsRequest, version: number): Promise<AlterConfigsResponse>;
+  incrementalAlterConfigs(caller: Caller, request: IncrementalAlterConfigsRequest, version: number): Promise<IncrementalAlterConfigsResponse>;
+  describeCluster(caller: Caller, request: DescribeClusterRequest, version: number): Promise<DescribeClusterResponse>;
+  describeLogDirs(caller: Caller, request: DescribeLogDirsRequest, version: number): Promise<DescribeLogDirsResponse>;
+  describeProducers(caller: Caller, request: DescribeProducersRequest, version: number): Promise<DescribeProducersResponse>;
+  initProducerId(caller: Caller, request: InitProducerIdRequest, version: number): Promise<InitProducerIdResponse>;
+}

@@ -1,0 +1,76 @@
+// The cluster's small, linearizable memory: broker registrations, the controller's seat, topics,
+// configs, producer-id blocks, ACLs. Called a metadata store because "coordinator" already means a
+// group or transaction coordinator. What is decided is not here: that is core/cluster.
+
+import type { PluginContext } from "./plugin.ts";
+
+/** A commit has at most this many writes (etcd allows 128 operations; decision 8). */
+export const COMMIT_WRITES_MAX = 100;
+/** And at most this many bytes of keys and values. */
+export const COMMIT_BYTES_MAX = 512 * 1024;
+
+export interface MetadataStorePlugin {
+  readonly kind: "metadata_store";
+  readonly name: string;
+  readonly contract: 1;
+  open(context: PluginContext): Promise<MetadataStore>;
+}
+
+export interface MetadataStore {
+  /** A consistent snapshot of every entry under `prefix`, in ascending key order, with the revision it was read at. */
+  read(prefix: string): Promise<{ readonly revision: number; readonly entries: readonly Entry[] }>;
+  /** Applies all writes at one new revision, or none of them if any condition fails. Durable when it resolves. */
+  commit(transaction: Transaction): Promise<CommitResult>;
+  /**
+   * Every change under `prefix` after `revision`, one item a revision, in order, none left out. When the store has
+   * compacted past `revision` it yields "reset" once and ends: the caller reads again.
+   */
+  watch(
+    prefix: string,
+    revision: number,
+    signal: AbortSignal,
+  ): AsyncIterable<RevisionChanges | "reset">;
+  /** A liveness lease: entries written with it vanish once it has not been renewed for `ttlMs`. */
+  session(ttlMs: number): Promise<Session>;
+  close(): Promise<void>;
+}
+
+export interface Entry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** Revision of the last write; from 1. */
+  readonly revision: number;
+}
+
+export interface Transaction {
+  /** `revision: 0` demands that the key be absent. */
+  readonly conditions: readonly { readonly key: string; readonly revision: number }[];
+  /** `value: null` deletes. A key at most once. */
+  readonly writes: readonly {
+    readonly key: string;
+    readonly value: Uint8Array | null;
+    readonly session?: Session;
+  }[];
+}
+
+export type CommitResult =
+  | { readonly ok: true; readonly revision: number }
+  | {
+      readonly ok: false;
+      /** The revisions found (0 = absent) for the conditions that failed. */
+      readonly conflicts: readonly { readonly key: string; readonly revision: number }[];
+    };
+
+/** All that one commit changed under the prefix: applied together, so no reader sees half a commit. */
+export interface RevisionChanges {
+  readonly revision: number;
+  readonly puts: readonly Entry[];
+  readonly deletes: readonly string[];
+}
+
+export interface Session {
+  readonly id: string;
+  /** Fires once, no later than the store may have dropped our entries: the broker must fence itself. */
+  readonly lost: AbortSignal;
+  end(): Promise<void>;
+}

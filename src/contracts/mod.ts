@@ -1,0 +1,13 @@
+// millrace/contracts: the interfaces a plugin author implements, the Broker a transport calls, and
+// the three error classes of the edges.
+
+export type * from "./auth.ts";
+export type * from "./broker.ts";
+export { MetadataStoreError, NetworkError, StorageError } from "./errors.ts";
+export type { MetadataStoreErrorCode, NetworkErrorCode, StorageErrorCode } from "./errors.ts";
+export { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX } from "./metadata_store.ts";
+export type * from "./metadata_store.ts";
+export type * from "./plugin.ts";
+export type * from "./runtime.ts";
+export type * from "./storage.ts";
+export type * from "./transport.ts";

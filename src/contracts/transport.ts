@@ -1,0 +1,51 @@
+// How clients reach the broker. A transport turns bytes into Broker calls; it never sees core
+// internals, and admission (authorization, quotas, deadlines) is decided behind the Broker.
+
+import type { Authenticator } from "./auth.ts";
+import type { Broker } from "./broker.ts";
+import type { PluginContext } from "./plugin.ts";
+import type { FetchHandler } from "./runtime.ts";
+
+export interface TransportPlugin {
+  readonly kind: "transport";
+  readonly name: string;
+  readonly contract: 1;
+  start(context: TransportContext): Promise<RunningTransport>;
+}
+
+export interface TransportContext extends PluginContext {
+  readonly broker: Broker;
+  /** Null: everyone is anonymous. */
+  readonly authenticator: Authenticator | null;
+  /** One budget for request bytes in flight over all transports (decision 13). */
+  readonly requestMemory: MemoryBudget;
+}
+
+/** A bound on bytes held at once. Over it, reading from sockets pauses. */
+export interface MemoryBudget {
+  /** Takes at once where there is room (or nothing else is held), and says whether it did. */
+  tryTake(sizeBytes: number): boolean;
+  /** Resolves when the bytes are taken, first come first served. */
+  take(sizeBytes: number): Promise<void>;
+  give(sizeBytes: number): void;
+}
+
+export interface RunningTransport {
+  /** What to advertise, with the port really bound, e.g. { protocol: "kafka", listener: "kafka", host: "127.0.0.1", port: 9092 }. */
+  readonly endpoints: readonly Endpoint[];
+  /** For hosts that own the socket (edge functions): mount this instead of listening. */
+  readonly handle?: FetchHandler;
+  /** Stops accepting, lets calls in flight end within `graceMs`, then closes what is left. */
+  stop(graceMs: number): Promise<void>;
+}
+
+export interface Endpoint {
+  readonly protocol: string;
+  readonly listener: string;
+  /** Bound address. */
+  readonly host: string;
+  readonly port: number;
+  /** What clients are told, where it differs (`advertised.listeners`). */
+  readonly advertisedHost: string;
+  readonly advertisedPort: number;
+}
