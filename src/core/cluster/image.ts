@@ -1,0 +1,27 @@
+// The immutable picture of what the cluster agrees on, as this broker last saw it in the metadata
+// store: brokers, topics and dynamic configs. A new image on every revision; nobody changes one.
+
+/** A topic; partitions are 0 … partitionCount−1. On one broker every partition has that replica and leader. */
+export interface TopicImage {
+  readonly name: string;
+  /** Base64url, 22 characters; never used again once the topic is deleted. */
+  readonly id: string;
+  readonly partitionCount: number;
+  readonly replicationFactor: number;
+  /** Only what was set on the topic itself, by Kafka's name. */
+  readonly configs: ReadonlyMap<string, string>;
+  readonly leaderEpoch: number;
+  /** Internal topics are made by the broker (`__consumer_offsets`). */
+  readonly isInternal: boolean;
+  /** Metadata store revision of the topic's entry. */
+  readonly revision: number;
+}
+
+export interface ClusterImage {
+  readonly revision: number;
+  readonly clusterId: string;
+  readonly topicsByName: ReadonlyMap<string, TopicImage>;
+  readonly topicsById: ReadonlyMap<string, TopicImage>;
+  /** Dynamic broker configs: cluster-wide (key "") and per broker (key: id as text). */
+  readonly brokerConfigs: ReadonlyMap<string, ReadonlyMap<string, string>>;
+}
