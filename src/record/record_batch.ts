@@ -1,40 +1,39 @@
-// A v2 record batch as bytes: header fields at fixed positions, checked and patched in place.
+// A v2 record batch inside a larger buffer: where it ends, whether it is sound, and a view of it.
 // Invariant: nothing here copies a batch; damage is a value (BatchFault), never a throw.
-// int64 fields are read as numbers; `checkBatch` refuses those outside the safe range first.
 // Kafka: org.apache.kafka.common.record.DefaultRecordBatch, ByteBufferLogInputStream.
 
-import { type Crc32c, crc32c } from "../base/crc32c.ts";
+import type { Crc32c } from "../base/crc32c.ts";
+import {
+  areInt64sSafe,
+  attributesAt,
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_PREFIX_BYTES,
+  BYTES_UP_TO_MAGIC,
+  baseOffsetAt,
+  baseSequenceAt,
+  baseTimestampAt,
+  batchLengthAt,
+  CONTROL_BIT,
+  crcAt,
+  DELETE_HORIZON_BIT,
+  isCrcValid,
+  LOG_APPEND_TIME_BIT,
+  lastOffsetAt,
+  lastOffsetDeltaAt,
+  leaderEpochAt,
+  MAGIC_V2,
+  magicAt,
+  maxTimestampAt,
+  producerEpochAt,
+  producerIdAt,
+  recordCountAt,
+  sequenceAfter,
+  TRANSACTIONAL_BIT,
+} from "./batch_header.ts";
 import { type Codec, codecOfAttributes } from "./compression.ts";
 
-/** Bytes before the records: the smallest possible batch. */
-export const BATCH_HEADER_BYTES = 61;
-/** Base offset and length: what must be read to know how long a batch is. */
-export const BATCH_LENGTH_PREFIX_BYTES = 12;
-/** Bytes up to and including the magic number, in every message format. */
-export const BYTES_UP_TO_MAGIC = 17;
-/** The only message format served. */
-export const MAGIC_V2 = 2;
-
-const LENGTH_AT = 8;
-const LEADER_EPOCH_AT = 12;
-const MAGIC_AT = 16;
-const CRC_AT = 17;
-const ATTRIBUTES_AT = 21;
-const LAST_OFFSET_DELTA_AT = 23;
-const BASE_TIMESTAMP_AT = 27;
-const MAX_TIMESTAMP_AT = 35;
-const PRODUCER_ID_AT = 43;
-const PRODUCER_EPOCH_AT = 51;
-const BASE_SEQUENCE_AT = 53;
-const RECORD_COUNT_AT = 57;
 /** Length fields below this cannot even be a message of format 0. */
 const LENGTH_MIN_V0 = 14;
-
-/** Attribute bits beyond the codec (bits 0-2). */
-export const LOG_APPEND_TIME_BIT = 0x08;
-export const TRANSACTIONAL_BIT = 0x10;
-export const CONTROL_BIT = 0x20;
-export const DELETE_HORIZON_BIT = 0x40;
 
 /**
  * What can be wrong with a batch.
@@ -74,10 +73,10 @@ const FAULTS: readonly BatchFault[] = [
 export function batchSizeAt(bytes: Uint8Array, at: number, end: number): number {
   const rest = end - at;
   if (rest < BATCH_LENGTH_PREFIX_BYTES) return -1;
-  const length = readInt32(bytes, at + LENGTH_AT);
+  const length = batchLengthAt(bytes, at);
   if (length < LENGTH_MIN_V0) return -2;
   if (rest < BYTES_UP_TO_MAGIC) return -1;
-  const magic = bytes[at + MAGIC_AT]!;
+  const magic = magicAt(bytes, at);
   if (magic !== MAGIC_V2) return magic < MAGIC_V2 ? -3 : -4;
   const sizeBytes = length + BATCH_LENGTH_PREFIX_BYTES;
   if (sizeBytes < BATCH_HEADER_BYTES) return -2;
@@ -87,75 +86,6 @@ export function batchSizeAt(bytes: Uint8Array, at: number, end: number): number 
 /** The fault behind a negative result of `batchSizeAt`. */
 export function faultOfSize(size: number): BatchFault {
   return FAULTS[-size - 1]!;
-}
-
-/** Base offset, inclusive: the offset of the first record the batch was written with. */
-export function baseOffsetAt(bytes: Uint8Array, at: number): number {
-  return readInt64(bytes, at);
-}
-
-/** Last offset, inclusive. */
-export function lastOffsetAt(bytes: Uint8Array, at: number): number {
-  return readInt64(bytes, at) + readInt32(bytes, at + LAST_OFFSET_DELTA_AT);
-}
-
-/** Epoch of the leader that appended the batch; -1 when unknown. Outside the checksum. */
-export function leaderEpochAt(bytes: Uint8Array, at: number): number {
-  return readInt32(bytes, at + LEADER_EPOCH_AT);
-}
-
-/** The checksum the batch carries, unsigned. */
-export function crcAt(bytes: Uint8Array, at: number): number {
-  return readInt32(bytes, at + CRC_AT) >>> 0;
-}
-
-/** Attribute bits: codec in 0-2, then the *_BIT constants. */
-export function attributesAt(bytes: Uint8Array, at: number): number {
-  return (bytes[at + ATTRIBUTES_AT]! << 8) | bytes[at + ATTRIBUTES_AT + 1]!;
-}
-
-/** Last offset minus base offset; counts records that compaction has removed too. */
-export function lastOffsetDeltaAt(bytes: Uint8Array, at: number): number {
-  return readInt32(bytes, at + LAST_OFFSET_DELTA_AT);
-}
-
-/** What timestamp deltas are added to, ms; the delete horizon when DELETE_HORIZON_BIT is set. */
-export function baseTimestampAt(bytes: Uint8Array, at: number): number {
-  return readInt64(bytes, at + BASE_TIMESTAMP_AT);
-}
-
-/** Greatest timestamp in ms; that of every record under LOG_APPEND_TIME_BIT. */
-export function maxTimestampAt(bytes: Uint8Array, at: number): number {
-  return readInt64(bytes, at + MAX_TIMESTAMP_AT);
-}
-
-/** Producer id; -1 when the batch is not idempotent, which this field alone decides. */
-export function producerIdAt(bytes: Uint8Array, at: number): number {
-  return readInt64(bytes, at + PRODUCER_ID_AT);
-}
-
-export function producerEpochAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at + PRODUCER_EPOCH_AT]! << 24) >> 16) | bytes[at + PRODUCER_EPOCH_AT + 1]!;
-}
-
-/** Sequence of the first record; -1 when there is none. */
-export function baseSequenceAt(bytes: Uint8Array, at: number): number {
-  return readInt32(bytes, at + BASE_SEQUENCE_AT);
-}
-
-/** Records in the batch; 0 when compaction kept only the header. */
-export function recordCountAt(bytes: Uint8Array, at: number): number {
-  return readInt32(bytes, at + RECORD_COUNT_AT);
-}
-
-/** Whether the checksum matches the `sizeBytes` bytes at `at`. */
-export function isCrcValid(
-  bytes: Uint8Array,
-  at: number,
-  sizeBytes: number,
-  compute?: Crc32c,
-): boolean {
-  return crcAt(bytes, at) === computeCrc(bytes, at, sizeBytes, compute);
 }
 
 /**
@@ -175,80 +105,7 @@ export function checkBatch(
   const count = recordCountAt(bytes, at);
   const lastDelta = lastOffsetDeltaAt(bytes, at);
   if (count < 0 || lastDelta < 0 || count - 1 > lastDelta) return "bad_count";
-  if (
-    !isSafeInt64At(bytes, at) ||
-    !isSafeInt64At(bytes, at + BASE_TIMESTAMP_AT) ||
-    !isSafeInt64At(bytes, at + MAX_TIMESTAMP_AT) ||
-    !isSafeInt64At(bytes, at + PRODUCER_ID_AT)
-  ) {
-    return "out_of_range";
-  }
-  return null;
-}
-
-/** Overwrites the base offset. The checksum stays valid. */
-export function patchBaseOffset(bytes: Uint8Array, at: number, baseOffset: number): void {
-  writeInt64(bytes, at, baseOffset);
-}
-
-/** Overwrites the leader epoch. The checksum stays valid. */
-export function patchLeaderEpoch(bytes: Uint8Array, at: number, leaderEpoch: number): void {
-  writeInt32(bytes, at + LEADER_EPOCH_AT, leaderEpoch);
-}
-
-/** Gives every record the broker's time, and the batch a new checksum. */
-export function patchLogAppendTime(
-  bytes: Uint8Array,
-  at: number,
-  sizeBytes: number,
-  timestampMs: number,
-  compute?: Crc32c,
-): void {
-  bytes[at + ATTRIBUTES_AT + 1]! |= LOG_APPEND_TIME_BIT;
-  writeInt64(bytes, at + MAX_TIMESTAMP_AT, timestampMs);
-  patchCrc(bytes, at, sizeBytes, compute);
-}
-
-/** Overwrites the greatest timestamp where the records say otherwise; gives a new checksum. */
-export function patchMaxTimestamp(
-  bytes: Uint8Array,
-  at: number,
-  sizeBytes: number,
-  maxTimestampMs: number,
-  compute?: Crc32c,
-): void {
-  if (maxTimestampAt(bytes, at) === maxTimestampMs) return;
-  writeInt64(bytes, at + MAX_TIMESTAMP_AT, maxTimestampMs);
-  patchCrc(bytes, at, sizeBytes, compute);
-}
-
-/** Overwrites producer id, epoch and first sequence; gives a new checksum. */
-export function patchProducer(
-  bytes: Uint8Array,
-  at: number,
-  sizeBytes: number,
-  producer: {
-    readonly producerId: number;
-    readonly producerEpoch: number;
-    readonly baseSequence: number;
-  },
-  compute?: Crc32c,
-): void {
-  writeInt64(bytes, at + PRODUCER_ID_AT, producer.producerId);
-  bytes[at + PRODUCER_EPOCH_AT] = producer.producerEpoch >> 8;
-  bytes[at + PRODUCER_EPOCH_AT + 1] = producer.producerEpoch;
-  writeInt32(bytes, at + BASE_SEQUENCE_AT, producer.baseSequence);
-  patchCrc(bytes, at, sizeBytes, compute);
-}
-
-/** Writes the checksum that belongs to the bytes as they are. */
-export function patchCrc(bytes: Uint8Array, at: number, sizeBytes: number, compute?: Crc32c): void {
-  writeInt32(bytes, at + CRC_AT, computeCrc(bytes, at, sizeBytes, compute) | 0);
-}
-
-/** The sequence `count` records after `sequence`; sequences wrap from 2^31 - 1 to 0. */
-export function sequenceAfter(sequence: number, count: number): number {
-  return (sequence + count) & 0x7fffffff;
+  return areInt64sSafe(bytes, at) ? null : "out_of_range";
 }
 
 /** One batch inside a larger buffer: a view for code that is not counting nanoseconds. */
@@ -357,35 +214,4 @@ export function batchesIn(bytes: Uint8Array, start = 0, end = bytes.length): Bat
     at += size;
   }
   return { batches, fault: null, end: at };
-}
-
-function computeCrc(bytes: Uint8Array, at: number, sizeBytes: number, compute?: Crc32c): number {
-  const start = at + ATTRIBUTES_AT;
-  const end = at + sizeBytes;
-  return compute === undefined ? crc32c(bytes, start, end) : compute(bytes.subarray(start, end), 0);
-}
-
-function readInt32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-}
-
-function readInt64(bytes: Uint8Array, at: number): number {
-  return readInt32(bytes, at) * 0x100000000 + (readInt32(bytes, at + 4) >>> 0);
-}
-
-/** Whether the number read is the number written: -(2^53 - 1) to 2^53 - 1. */
-function isSafeInt64At(bytes: Uint8Array, at: number): boolean {
-  return Number.isSafeInteger(readInt64(bytes, at));
-}
-
-function writeInt32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24;
-  bytes[at + 1] = value >>> 16;
-  bytes[at + 2] = value >>> 8;
-  bytes[at + 3] = value;
-}
-
-function writeInt64(bytes: Uint8Array, at: number, value: number): void {
-  writeInt32(bytes, at, Math.floor(value / 0x100000000));
-  writeInt32(bytes, at + 4, value | 0);
 }
