@@ -1,0 +1,97 @@
+// The broker settings that have an effect here: Kafka's by Kafka's names, and ours.
+// Plain text, so that it costs nothing to load; definitions.ts reads it and says how it is written.
+// A setting that comes to work moves here from inert_definitions.ts (or inert_security.ts).
+// Kafka: KafkaConfig and the configs it is put together from. Texts are our own.
+
+/** Broker settings that work, in the form that `readDefinitions` takes. */
+export const BROKER_SETTINGS_TEXT: string = `
+advertised.listeners list null [] high honoured
+  What clients are told to connect to, where that differs from what is listened on:
+  LISTENER://HOST:PORT, separated by commas. For containers and NAT.
+auto.create.topics.enable boolean true [] high honoured
+  A topic that a client asks for by name, and that does not exist, is made with num.partitions
+  and default.replication.factor.
+broker.rack string null [] medium honoured
+  Where this broker stands; told to clients in metadata.
+compression.gzip.level int -1 [1..9|-1] medium dynamic-cluster honoured
+  Default of the topic setting compression.gzip.level.
+compression.type string producer [uncompressed|zstd|lz4|snappy|gzip|producer] high dynamic-cluster honoured
+  Default of the topic setting compression.type.
+compression.zstd.level int 3 [-131072..22] medium dynamic-cluster honoured
+  Default of the topic setting compression.zstd.level.
+connections.max.idle.ms long 600000 [] medium honoured
+  A connection that has carried nothing for so many milliseconds is closed.
+default.replication.factor int 1 [] medium honoured
+  Replication factor of a topic that is created with -1, or created by itself.
+delete.topic.enable boolean true [] high honoured
+  Whether topics may be deleted at all.
+fetch.max.bytes int 57671680 [1024..] medium honoured
+  Upper bound of one fetch response in bytes, whatever the client asks for; a first batch larger
+  than it is still sent.
+log.cleanup.policy list delete [compact|delete] medium dynamic-cluster honoured
+  Default of the topic setting cleanup.policy.
+log.index.interval.bytes int 4096 [0..] medium dynamic-cluster honoured
+  Default of the topic setting index.interval.bytes.
+log.message.timestamp.after.max.ms long 3600000 [0..] medium dynamic-cluster honoured
+  Default of the topic setting message.timestamp.after.max.ms.
+log.message.timestamp.before.max.ms long 9223372036854775807 [0..] medium dynamic-cluster honoured
+  Default of the topic setting message.timestamp.before.max.ms.
+log.message.timestamp.type string CreateTime [CreateTime|LogAppendTime] medium dynamic-cluster honoured
+  Default of the topic setting message.timestamp.type.
+log.retention.bytes long -1 [] high dynamic-cluster honoured
+  Default of the topic setting retention.bytes.
+log.retention.check.interval.ms long 300000 [1..] medium honoured
+  How often segments are looked at for dropping, in milliseconds.
+log.retention.hours int 168 [] high honoured
+  As log.retention.ms in hours; log.retention.minutes and log.retention.ms win over it.
+log.retention.minutes int null [] high honoured
+  As log.retention.ms in minutes; log.retention.ms wins over it.
+log.retention.ms long null [] high dynamic-cluster honoured
+  Default of the topic setting retention.ms.
+log.roll.hours int 168 [1..] high honoured
+  As log.roll.ms in hours; log.roll.ms wins over it.
+log.roll.jitter.hours int 0 [0..] high honoured
+  As log.roll.jitter.ms in hours; log.roll.jitter.ms wins over it.
+log.roll.jitter.ms long null [] high dynamic-cluster honoured
+  Default of the topic setting segment.jitter.ms.
+log.roll.ms long null [] high dynamic-cluster honoured
+  Default of the topic setting segment.ms.
+log.segment.bytes int 1073741824 [1048576..] high dynamic-cluster honoured
+  Default of the topic setting segment.bytes.
+log.segment.delete.delay.ms long 60000 [0..] high dynamic-cluster honoured
+  Default of the topic setting file.delete.delay.ms.
+max.connections int 2147483647 [0..] medium dynamic-cluster honoured
+  Connections open at once; one more is closed at once.
+max.connections.per.ip int 2147483647 [0..] medium dynamic-cluster honoured
+  Connections open at once from one address; one more is closed at once.
+max.incremental.fetch.session.cache.slots int 1000 [0..] medium honoured
+  Fetch sessions remembered at once; 0 serves none.
+max.request.partition.size.limit int 2000 [1..] medium honoured
+  Most partitions in one answer to DescribeTopicPartitions.
+message.max.bytes int 1048588 [0..] high dynamic-cluster honoured
+  Default of the topic setting max.message.bytes.
+min.insync.replicas int 1 [1..] high dynamic-cluster honoured
+  Default of the topic setting min.insync.replicas.
+num.partitions int 1 [1..] medium honoured
+  Partitions of a topic that is created with -1, or created by itself.
+producer.id.expiration.check.interval.ms int 600000 [1..] low internal honoured
+  How often forgotten producers are looked for, in milliseconds.
+producer.id.expiration.ms int 86400000 [1..] low dynamic-cluster honoured
+  What a partition remembers of an idempotent producer is forgotten after so many idle
+  milliseconds.
+queued.max.request.bytes long -1 [] medium honoured
+  Bytes of requests in flight over all connections, above which reading from sockets pauses; -1
+  takes the built-in bound.
+socket.request.max.bytes int 104857600 [1..] high honoured
+  Largest request in bytes; a larger one closes its connection.
+transaction.max.timeout.ms int 900000 [1..] high honoured
+  Longest transaction timeout a producer may ask for, in milliseconds.
+internal.segment.bytes int null [] medium internal honoured
+  Default of the topic setting internal.segment.bytes.
+millrace.durability string fsync [fsync|interval|memory] high dynamic-cluster honoured
+  Default of the topic setting millrace.durability.
+millrace.sync.interval.ms int 50 [1..] medium dynamic-cluster honoured
+  Default of the topic setting millrace.sync.interval.ms.
+partitioner string xxhash [xxhash|murmur2] medium honoured
+  The topic setting partitioner of topics that are created without one.
+`;
