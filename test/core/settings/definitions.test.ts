@@ -64,7 +64,7 @@ describe("the table of settings", () => {
         const broker = brokerSetting(synonym);
         expect(broker?.name).toBe(synonym);
         const isOtherUnit = /\.(hours|minutes)$/.test(synonym) || broker?.defaultText === null;
-        if (!isOtherUnit) expect(broker?.defaultText).toBe(each.defaultText);
+        if (!isOtherUnit) expect(broker?.defaultText === each.defaultText).toBe(true);
       }
     }
   });

@@ -20,7 +20,7 @@ describe("readStaticSettings()", () => {
     expect(warnings).toContain(
       "The setting num.io.threads has no effect: there are no thread pools to size: one event loop does the work",
     );
-    expect(warnings.some((message) => message.includes("num.partitions"))).toBe(false);
+    expect(warnings.some((message) => message.includes("setting num.partitions"))).toBe(false);
   });
 
   test("refuses unknown names with the nearest, bad values, and what would be a false promise", () => {
