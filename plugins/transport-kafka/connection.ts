@@ -1,0 +1,378 @@
+// One client's socket: reads frames, starts their jobs, and sends the replies in the order of the requests.
+// Invariant: a slow or stalled peer holds at most requestBytesMax, responseBytesMax and one write of ours;
+// frames that a peer has begun can always finish, since it is only held back between frames.
+// Kafka: SocketServer.Processor, KafkaChannel (one request at a time there; here they overlap, in order).
+
+import { InvariantError } from "../../src/base/assert.ts";
+import { NetworkError } from "../../src/contracts/errors.ts";
+import type { Connection, Runtime } from "../../src/contracts/runtime.ts";
+import type { MemoryBudget } from "../../src/contracts/transport.ts";
+import { ConnectionRefusal, type Job, type Reply, type RequestDecoder } from "./exchange.ts";
+import { FrameError, type FrameReader } from "./framing.ts";
+
+/** Replies are gathered into one write up to about this size. */
+const WRITE_BYTES_AIM = 1024 * 1024;
+const WRITE_CHUNKS_AIM = 512;
+
+export interface ConnectionLimits {
+  /** Requests begun and not yet answered. */
+  readonly inFlightMax: number;
+  /** Bytes of requests held at once; one frame is always let in. */
+  readonly requestBytesMax: number;
+  /** Bytes of replies waiting to be sent before reading stops; also the bound on fetches that overlap. */
+  readonly responseBytesMax: number;
+}
+
+export interface ConnectionOptions {
+  readonly connection: Connection;
+  readonly runtime: Runtime;
+  readonly reader: FrameReader;
+  readonly budget: MemoryBudget;
+  readonly decoder: RequestDecoder;
+  readonly limits: ConnectionLimits;
+  /** Ends the calls that are parked for this client. Idempotent. */
+  readonly abort: () => void;
+}
+
+/** The place of one request in the order of replies. */
+interface Slot {
+  state: "running" | "ready" | "refused";
+  reply: Reply | null;
+  refusal: ConnectionRefusal | null;
+  dataBytesMax: number;
+}
+
+export class KafkaConnection {
+  readonly #connection: Connection;
+  readonly #runtime: Runtime;
+  readonly #reader: FrameReader;
+  readonly #budget: MemoryBudget;
+  readonly #decoder: RequestDecoder;
+  readonly #limits: ConnectionLimits;
+  readonly #abort: () => void;
+  readonly #slots: Slot[] = [];
+  #runningCount = 0;
+  /** Expected data of running fetches. */
+  #dataBytesRunning = 0;
+  /** Bytes of replies made and not yet taken by the host. */
+  #unsentBytes = 0;
+  #isWriting = false;
+  #isFlushDue = false;
+  #isClosed = false;
+  #isEnding = false;
+  #wake: (() => void) | null = null;
+  #lastActiveMs: number;
+
+  constructor(options: ConnectionOptions) {
+    this.#connection = options.connection;
+    this.#runtime = options.runtime;
+    this.#reader = options.reader;
+    this.#budget = options.budget;
+    this.#decoder = options.decoder;
+    this.#limits = options.limits;
+    this.#abort = options.abort;
+    this.#lastActiveMs = options.runtime.clock.monotonicMs();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** True while a request is in progress or a reply waits to be sent. */
+  get isBusy(): boolean {
+    return this.#slots.length > 0 || this.#isWriting;
+  }
+
+  /** Bytes of replies that wait for the peer to read. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  /** Serves the socket until either side ends it. Resolves when all of its requests have ended; never rejects. */
+  async run(): Promise<void> {
+    try {
+      await this.#serve();
+      await this.#until(() => this.#slots.length === 0 && !this.#isWriting);
+      this.close("connection_ended", "");
+    } catch (error) {
+      this.#closeFor(error);
+    }
+    // Requests of a closed connection still run: their memory is given back as they end.
+    while (this.#runningCount > 0) await this.#sleep();
+  }
+
+  /** Takes no further requests; closes once those in progress are answered. Idempotent. */
+  end(): void {
+    this.#isEnding = true;
+    if (this.isBusy) this.#rouse();
+    else this.close("transport_stopped", "");
+  }
+
+  /** Closes at once and gives everything back. Idempotent. `event` "connection_ended" is not worth a warning. */
+  close(event: string, detail: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const fields = {
+      event,
+      detail,
+      peer: `${this.#connection.remote.host}:${this.#connection.remote.port}`,
+    };
+    if (QUIET_EVENTS.has(event)) this.#runtime.log.debug("kafka_connection_closed", fields);
+    else this.#runtime.log.warn("kafka_connection_closed", fields);
+    this.#abort();
+    this.#connection.close(event);
+    this.#reader.close();
+    for (const slot of this.#slots) slot.reply?.release?.();
+    this.#slots.length = 0;
+    this.#unsentBytes = 0;
+    this.#rouse();
+  }
+
+  /** Closes the connection when it has been quiet, or has stalled in the middle of something, for too long. */
+  reap(nowMs: number, idleMsMax: number, stallMsMax: number): void {
+    const quietMs = nowMs - this.#lastActiveMs;
+    if (this.#reader.holdsBudget && quietMs > stallMsMax) {
+      this.close("frame_stalled", `No byte of a begun frame for ${Math.round(quietMs)} ms`);
+    } else if (quietMs > idleMsMax) {
+      if (!this.isBusy) this.close("connection_idle", "");
+      else if (this.#isWriting) this.close("peer_not_reading", `${this.#unsentBytes} bytes wait`);
+    }
+  }
+
+  async #serve(): Promise<void> {
+    const reader = this.#reader;
+    const limits = this.#limits;
+    const hasRoom = (): boolean =>
+      this.#slots.length < limits.inFlightMax &&
+      this.#unsentBytes <= limits.responseBytesMax &&
+      reader.inFlightBytes <= limits.requestBytesMax;
+    while (!this.#isClosed) {
+      // Only between frames: a frame that holds budget must never wait for its own peer to read.
+      if (reader.isAtBoundary) {
+        if (this.#isEnding) return;
+        if (!hasRoom()) {
+          await this.#until(hasRoom);
+          continue;
+        }
+      }
+      const step = reader.next();
+      if (step === "need_bytes") {
+        const chunk = await this.#connection.read();
+        if (chunk === null) {
+          // Whoever has gone waits for nothing; what they sent before is still served.
+          if (!this.#isClosed) this.#abort();
+          return;
+        }
+        this.#lastActiveMs = this.#runtime.clock.monotonicMs();
+        if (!this.#isClosed) reader.push(chunk);
+      } else if (step === "need_memory") {
+        const sizeBytes = reader.memoryWanted;
+        await this.#budget.take(sizeBytes);
+        if (this.#isClosed) this.#budget.give(sizeBytes);
+        else reader.granted();
+        // The wait was ours: the peer's time to send the rest starts now.
+        this.#lastActiveMs = this.#runtime.clock.monotonicMs();
+      } else {
+        let job: Job;
+        try {
+          job = this.#decoder.decode(step);
+        } catch (error) {
+          step.release();
+          if (!(error instanceof ConnectionRefusal)) throw error;
+          // Requests before this one still get their answers.
+          this.#slots.push({ state: "refused", reply: null, refusal: error, dataBytesMax: 0 });
+          this.#flushSoon();
+          return;
+        }
+        // A received request is run even when its sender has gone meanwhile, as Kafka does.
+        if (this.#mustWait(job)) await this.#until(() => !this.#mustWait(job));
+        const slot = this.#begin(job);
+        if (job.overlap !== "parallel") await this.#until(() => slot.state !== "running");
+      }
+    }
+  }
+
+  #mustWait(job: Job): boolean {
+    if (job.overlap === "exclusive" && this.#runningCount > 0) return true;
+    return job.dataBytesMax > 0 && !this.#hasRoomForData(job.dataBytesMax);
+  }
+
+  #begin(job: Job): Slot {
+    const slot: Slot = {
+      state: "running",
+      reply: null,
+      refusal: null,
+      dataBytesMax: job.dataBytesMax,
+    };
+    if (!this.#isClosed) this.#slots.push(slot);
+    this.#runningCount++;
+    this.#dataBytesRunning += job.dataBytesMax;
+    void job.run().then(
+      (reply) => this.#finished(slot, reply, null),
+      (error) => this.#finished(slot, null, error),
+    );
+    return slot;
+  }
+
+  #hasRoomForData(sizeBytes: number): boolean {
+    const held = this.#unsentBytes + this.#dataBytesRunning;
+    return held === 0 || held + sizeBytes <= this.#limits.responseBytesMax;
+  }
+
+  #finished(slot: Slot, reply: Reply | null, error: unknown): void {
+    this.#runningCount--;
+    this.#dataBytesRunning -= slot.dataBytesMax;
+    if (error === null) {
+      slot.state = "ready";
+    } else {
+      slot.state = "refused";
+      slot.refusal = this.#refusalOf(error);
+    }
+    if (this.#isClosed) {
+      reply?.release?.();
+      this.#rouse();
+      return;
+    }
+    slot.reply = reply;
+    if (reply !== null) this.#unsentBytes += reply.sizeBytes;
+    this.#flushSoon();
+    this.#rouse();
+  }
+
+  /** In a later microtask, so that replies of one group commit leave in one write. */
+  #flushSoon(): void {
+    if (this.#isFlushDue || this.#isWriting) return;
+    const head = this.#slots[0];
+    if (head === undefined || head.state === "running") return;
+    this.#isFlushDue = true;
+    void Promise.resolve().then(() => {
+      this.#isFlushDue = false;
+      return this.#flush();
+    });
+  }
+
+  /** Sends what is ready, in order. Never rejects. */
+  async #flush(): Promise<void> {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    try {
+      while (!this.#isClosed) {
+        const replies: Reply[] = [];
+        const refusal = this.#gather(replies);
+        if (replies.length > 0) await this.#send(replies);
+        if (refusal !== null && !this.#isClosed) {
+          this.close(refusal.event, refusal.message);
+          return;
+        }
+        if (replies.length === 0) return;
+      }
+    } catch (error) {
+      this.#closeFor(error);
+    } finally {
+      this.#isWriting = false;
+      if (this.#isEnding && !this.isBusy) this.close("transport_stopped", "");
+      this.#rouse();
+    }
+  }
+
+  /** Moves finished replies from the head of the queue. Returns what ends the connection behind them. */
+  #gather(replies: Reply[]): ConnectionRefusal | null {
+    let sizeBytes = 0;
+    let chunkCount = 0;
+    let taken = 0;
+    let refusal: ConnectionRefusal | null = null;
+    for (; taken < this.#slots.length; taken++) {
+      const slot = this.#slots[taken]!;
+      if (slot.state === "running") break;
+      if (slot.state === "refused") {
+        refusal = slot.refusal;
+        break;
+      }
+      const reply = slot.reply;
+      if (reply === null) continue;
+      if (sizeBytes >= WRITE_BYTES_AIM || chunkCount >= WRITE_CHUNKS_AIM) break;
+      replies.push(reply);
+      sizeBytes += reply.sizeBytes;
+      chunkCount += reply.chunks.length;
+      if (reply.closeAfter === true) {
+        refusal = new ConnectionRefusal("authentication_failed", "");
+        taken++;
+        break;
+      }
+    }
+    if (taken > 0) this.#slots.splice(0, taken);
+    return refusal;
+  }
+
+  async #send(replies: readonly Reply[]): Promise<void> {
+    let sizeBytes = 0;
+    const chunks = replies.length === 1 ? replies[0]!.chunks : replies.flatMap((r) => r.chunks);
+    for (const reply of replies) sizeBytes += reply.sizeBytes;
+    // What was waiting counts as quiet time of the peer only from now on.
+    this.#lastActiveMs = this.#runtime.clock.monotonicMs();
+    try {
+      await this.#connection.write(chunks);
+      this.#lastActiveMs = this.#runtime.clock.monotonicMs();
+    } finally {
+      for (const reply of replies) reply.release?.();
+      if (!this.#isClosed) this.#unsentBytes -= sizeBytes;
+    }
+    this.#rouse();
+  }
+
+  #refusalOf(error: unknown): ConnectionRefusal {
+    if (error instanceof ConnectionRefusal) return error;
+    this.#reportDefect(error);
+    return new ConnectionRefusal("request_failed", messageOf(error));
+  }
+
+  #closeFor(error: unknown): void {
+    if (error instanceof FrameError) this.close(error.code, `${error.lengthBytes} bytes`);
+    else if (error instanceof ConnectionRefusal) this.close(error.event, error.message);
+    else if (error instanceof NetworkError) this.close("connection_lost", error.code);
+    else {
+      this.#reportDefect(error);
+      this.close("request_failed", messageOf(error));
+    }
+  }
+
+  /** An unknown error costs this connection; a broken belief about the broker's own state costs the broker. */
+  #reportDefect(error: unknown): void {
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#runtime.log.error("kafka_request_failed", { error: messageOf(error), stack });
+    if (error instanceof InvariantError) {
+      this.#runtime.scheduler.spawn("kafka_broken_invariant", () => Promise.reject(error));
+    }
+  }
+
+  /** Waits, in the read loop, until `holds` or the connection closes. */
+  async #until(holds: () => boolean): Promise<void> {
+    while (!this.#isClosed && !holds()) await this.#sleep();
+  }
+
+  /** Resolves at the next change. Only the read loop sleeps, so there is one sleeper. */
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #rouse(): void {
+    const wake = this.#wake;
+    if (wake === null) return;
+    this.#wake = null;
+    wake();
+  }
+}
+
+/** How connections end every day; everything else is a warning. */
+const QUIET_EVENTS: ReadonlySet<string> = new Set([
+  "connection_ended",
+  "connection_lost",
+  "connection_idle",
+  "transport_stopped",
+]);
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

@@ -1,0 +1,225 @@
+import { describe, expect, test } from "bun:test";
+import {
+  Frame,
+  FrameError,
+  FrameReader,
+  PROOF_BYTES,
+} from "../../../plugins/transport-kafka/framing.ts";
+import { BufferPool } from "../../../src/base/buffer_pool.ts";
+import { framed, join, TestBudget } from "./fakes.ts";
+
+function patterned(sizeBytes: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(sizeBytes);
+  let state = seed;
+  for (let index = 0; index < sizeBytes; index++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    bytes[index] = state >>> 16;
+  }
+  return bytes;
+}
+
+function setUp(options: { budgetBytes?: number; frameBytesMax?: number } = {}) {
+  const pool = new BufferPool({ idleBytesMax: 64 * 1024 * 1024 });
+  const budget = new TestBudget(options.budgetBytes ?? 1 << 30);
+  const reader = new FrameReader({
+    pool,
+    budget,
+    frameBytesMax: options.frameBytesMax ?? 100 * 1024 * 1024,
+  });
+  return { pool, budget, reader };
+}
+
+/** Feeds `bytes` in chunks of `chunkBytes` and collects the frames. */
+function readAll(reader: FrameReader, bytes: Uint8Array, chunkBytes: number): Frame[] {
+  const frames: Frame[] = [];
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    reader.push(bytes.slice(at, at + chunkBytes));
+    for (;;) {
+      const step = reader.next();
+      if (step === "need_bytes") break;
+      if (step === "need_memory") throw new Error("no memory was expected to lack");
+      frames.push(step);
+    }
+  }
+  return frames;
+}
+
+function stepFrame(reader: FrameReader): Frame {
+  const step = reader.next();
+  if (!(step instanceof Frame)) throw new Error(`expected a frame, got ${step}`);
+  return step;
+}
+
+describe("FrameReader", () => {
+  test("hands out small frames of one chunk as views of it", () => {
+    const { reader, pool, budget } = setUp();
+    const chunk = join([framed(patterned(10)), framed(patterned(0)), framed(patterned(300, 2))]);
+    reader.push(chunk);
+    const first = stepFrame(reader);
+    const empty = stepFrame(reader);
+    const third = stepFrame(reader);
+    expect(reader.next()).toBe("need_bytes");
+    expect(first.bytes.buffer).toBe(chunk.buffer);
+    expect(first.bytes.byteOffset).toBe(4);
+    expect(empty.bytes.length).toBe(0);
+    expect(third.bytes).toEqual(patterned(300, 2));
+    expect(pool.lentBytes).toBe(0);
+    expect(budget.heldBytes).toBe(310);
+    for (const frame of [first, empty, third]) frame.release();
+    expect(budget.heldBytes).toBe(0);
+  });
+
+  test("puts frames together whatever the chunk boundaries are", () => {
+    const bodies = [0, 1, 3, 4, 5, 4096, PROOF_BYTES - 1, PROOF_BYTES, PROOF_BYTES + 1, 70_000].map(
+      (size, index) => patterned(size, index + 1),
+    );
+    const bytes = join(bodies.map(framed));
+    for (const chunkBytes of [1, 2, 3, 7, 1000, 4096, PROOF_BYTES, 65_536, bytes.length]) {
+      const { reader, pool, budget } = setUp();
+      const frames = readAll(reader, bytes, chunkBytes);
+      expect(frames.length).toBe(bodies.length);
+      for (let index = 0; index < bodies.length; index++) {
+        expect(Buffer.compare(frames[index]!.bytes, bodies[index]!)).toBe(0);
+      }
+      for (const frame of frames) frame.release();
+      expect(pool.lentBytes).toBe(0);
+      expect(budget.heldBytes).toBe(0);
+      expect(reader.inFlightBytes).toBe(0);
+    }
+  });
+
+  test("copies a frame above the largest pooled class once past its first part", () => {
+    const body = patterned(5 * 1024 * 1024);
+    const { reader, pool, budget } = setUp();
+    const [frame] = readAll(reader, framed(body), 100_000);
+    expect(Buffer.compare(frame!.bytes, body)).toBe(0);
+    frame!.release();
+    expect(pool.lentBytes).toBe(0);
+    expect(budget.heldBytes).toBe(0);
+  });
+
+  test("reuses the buffer of an earlier frame", () => {
+    const { reader } = setUp();
+    const bytes = framed(patterned(200_000));
+    const [first] = readAll(reader, bytes, 60_000);
+    const memory = first!.bytes.buffer;
+    first!.release();
+    const [second] = readAll(reader, bytes, 60_000);
+    expect(second!.bytes.buffer).toBe(memory);
+  });
+
+  test("refuses a length beyond the bound, or below zero, before allocating", () => {
+    for (const [length, code] of [
+      [101, "frame_too_large"],
+      [0x7fffffff, "frame_too_large"],
+      [-1, "frame_length_negative"],
+      [-0x80000000, "frame_length_negative"],
+    ] as const) {
+      const { reader, pool, budget } = setUp({ frameBytesMax: 100 });
+      const chunk = new Uint8Array(8);
+      new DataView(chunk.buffer).setInt32(0, length);
+      reader.push(chunk);
+      let thrown: unknown;
+      try {
+        reader.next();
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown).toBeInstanceOf(FrameError);
+      expect((thrown as FrameError).code).toBe(code);
+      expect((thrown as FrameError).lengthBytes).toBe(length);
+      expect(pool.lentBytes).toBe(0);
+      expect(budget.heldBytes).toBe(0);
+    }
+  });
+
+  test("a hostile length with few bytes behind it costs a small buffer and no budget", () => {
+    const { reader, pool, budget } = setUp();
+    const chunk = new Uint8Array(4 + PROOF_BYTES - 1);
+    new DataView(chunk.buffer).setInt32(0, 100 * 1024 * 1024);
+    reader.push(chunk);
+    expect(reader.next()).toBe("need_bytes");
+    expect(pool.lentBytes).toBeLessThanOrEqual(PROOF_BYTES);
+    expect(budget.heldBytes).toBe(0);
+    expect(reader.holdsBudget).toBe(false);
+    // Then its memory grows in steps with what arrives.
+    reader.push(new Uint8Array(1));
+    expect(reader.next()).toBe("need_bytes");
+    expect(pool.lentBytes).toBe(4 * 1024 * 1024);
+    expect(reader.holdsBudget).toBe(true);
+    reader.close();
+    expect(pool.lentBytes).toBe(0);
+    expect(budget.heldBytes).toBe(0);
+  });
+
+  test("waits for memory without losing a byte, and never asks twice for one frame", async () => {
+    const { reader, budget } = setUp({ budgetBytes: 100_000 });
+    expect(budget.tryTake(60_000)).toBe(true);
+    const body = patterned(50_000);
+    const bytes = framed(body);
+    reader.push(bytes.slice(0, 30_000));
+    expect(reader.next()).toBe("need_memory");
+    expect(reader.next()).toBe("need_memory");
+    expect(reader.memoryWanted).toBe(50_000);
+    const taken = budget.take(reader.memoryWanted);
+    budget.give(60_000);
+    await taken;
+    reader.granted();
+    expect(reader.next()).toBe("need_bytes");
+    reader.push(bytes.slice(30_000));
+    const frame = stepFrame(reader);
+    expect(Buffer.compare(frame.bytes, body)).toBe(0);
+    expect(budget.heldBytes).toBe(50_000);
+    frame.release();
+    frame.release();
+    expect(budget.heldBytes).toBe(0);
+  });
+
+  test("a whole frame in the chunk waits for memory too", async () => {
+    const { reader, budget } = setUp({ budgetBytes: 100 });
+    budget.tryTake(100);
+    reader.push(framed(patterned(60)));
+    expect(reader.next()).toBe("need_memory");
+    const taken = budget.take(reader.memoryWanted);
+    budget.give(100);
+    await taken;
+    reader.granted();
+    expect(stepFrame(reader).bytes).toEqual(patterned(60));
+    expect(reader.next()).toBe("need_bytes");
+  });
+
+  test("admits a frame larger than the whole budget when nothing else is held", () => {
+    const { reader } = setUp({ budgetBytes: 1000 });
+    const [frame] = readAll(reader, framed(patterned(40_000)), 10_000);
+    expect(frame!.bytes.length).toBe(40_000);
+  });
+
+  test("close() in the middle of a frame gives back what it held, and later releases still count", () => {
+    const { reader, pool, budget } = setUp();
+    const bytes = join([framed(patterned(100)), framed(patterned(300_000))]);
+    reader.push(bytes.slice(0, 200_000));
+    const frame = stepFrame(reader);
+    expect(reader.next()).toBe("need_bytes");
+    expect(reader.isAtBoundary).toBe(false);
+    reader.close();
+    expect(pool.lentBytes).toBe(0);
+    expect(budget.heldBytes).toBe(100);
+    frame.release();
+    expect(budget.heldBytes).toBe(0);
+    expect(reader.next()).toBe("need_bytes");
+  });
+
+  test("stands at a boundary only between frames", () => {
+    const { reader } = setUp();
+    expect(reader.isAtBoundary).toBe(true);
+    reader.push(new Uint8Array([0, 0]));
+    expect(reader.next()).toBe("need_bytes");
+    expect(reader.isAtBoundary).toBe(false);
+    reader.push(new Uint8Array([0, 1]));
+    expect(reader.next()).toBe("need_bytes");
+    expect(reader.isAtBoundary).toBe(false);
+    reader.push(new Uint8Array([9]));
+    expect(stepFrame(reader).bytes).toEqual(new Uint8Array([9]));
+    expect(reader.isAtBoundary).toBe(true);
+  });
+});
