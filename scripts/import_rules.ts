@@ -85,7 +85,7 @@ export const rooms: readonly RoomRule[] = [
   {
     room: "runtime",
     paths: ["src/runtime/"],
-    may: { base: "all", record: "types", contracts: "all" },
+    may: { base: "all", record: "all", contracts: "all" },
     outside: {
       "node:*": "all",
       "@logtape/logtape": "all",
@@ -163,6 +163,8 @@ export const testOutside = [
   "@platformatic/kafka",
   "@vitest/expect",
   "chai",
+  "lz4js",
+  "snappyjs",
 ];
 export const testPaths = ["test/", "scripts/", "bench/", "millrace.config.ts"];
 
