@@ -4,7 +4,6 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
 import {
   faceImporters,
   faces,
@@ -221,7 +220,7 @@ export function graphText({ arrows }: ImportReport): string {
 }
 
 if (import.meta.main) {
-  const root = fileURLToPath(new URL("..", import.meta.url));
+  const root = join(import.meta.dirname!, "..");
   const report = checkImports(readTree(root));
   if (process.argv.includes("--graph")) console.log(graphText(report));
   for (const violation of report.violations) console.error(violation);

@@ -174,7 +174,7 @@ describe("checkImports() over packages", () => {
 });
 
 test("readTree() finds the real tree, and graphText() draws its arrows", () => {
-  const tree = readTree(new URL("../..", import.meta.url).pathname);
+  const tree = readTree(`${import.meta.dirname}/../..`);
   expect(tree.has("scripts/check_imports.ts")).toBe(true);
   expect([...tree.keys()].some((path) => path.includes("node_modules"))).toBe(false);
   expect(graphText(checkImports(tree))).toMatch(/^record +→ .*base \d+/m);

@@ -5,9 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = join(import.meta.dirname!, "../..");
 
 const failures = `
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";

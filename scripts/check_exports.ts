@@ -1,0 +1,106 @@
+// deno.json and package.json say the same: `bun run scripts/check_exports.ts`. Exit code 1 when they do not.
+// Equal exports whose targets exist, every face and plugin exported, exact versions, both lockfiles up to date.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+type Table = Readonly<Record<string, string>>;
+
+export interface Manifests {
+  readonly packageJson: {
+    readonly version: string;
+    readonly exports: Table;
+    readonly dependencies: Table;
+    readonly optionalDependencies?: Table;
+    readonly devDependencies: Table;
+    readonly overrides?: Table;
+  };
+  readonly denoJson: {
+    readonly version: string;
+    readonly exports: Table;
+    readonly imports: Table;
+  };
+  readonly denoLock: { readonly specifiers: Table };
+  readonly packageLock: {
+    readonly packages: Readonly<Record<string, { readonly version?: string }>>;
+  };
+  /** Faces in the tree: every mod.ts of a room or a plugin, as "./src/core/mod.ts". */
+  readonly faces: readonly string[];
+  readonly exists: (path: string) => boolean;
+}
+
+export function checkExports(given: Manifests): readonly string[] {
+  const { packageJson, denoJson, denoLock, packageLock, faces, exists } = given;
+  const violations: string[] = [];
+  const refuse = (where: string, why: string): void => void violations.push(`${where}: ${why}`);
+
+  for (const name of new Set([
+    ...Object.keys(packageJson.exports),
+    ...Object.keys(denoJson.exports),
+  ])) {
+    const [npm, deno] = [packageJson.exports[name], denoJson.exports[name]];
+    if (npm !== deno)
+      refuse("exports", `"${name}" is ${npm} in package.json, ${deno} in deno.json`);
+    else if (npm !== undefined && !exists(npm))
+      refuse("exports", `"${name}" → ${npm} does not exist`);
+    const own = name === "." ? "millrace" : `millrace/${name.slice(2)}`;
+    if (!name.startsWith("./plugins/") && denoJson.imports[own] !== deno) {
+      refuse("deno.json", `imports "${own}" is ${denoJson.imports[own]}, wanted ${deno}`);
+    }
+  }
+  const exported = new Set(Object.values(packageJson.exports));
+  for (const face of faces) if (!exported.has(face)) refuse("exports", `${face} is not exported`);
+
+  if (packageJson.version !== denoJson.version) {
+    refuse("version", `${packageJson.version} in package.json, ${denoJson.version} in deno.json`);
+  }
+  const all = {
+    ...packageJson.dependencies,
+    ...packageJson.optionalDependencies,
+    ...packageJson.devDependencies,
+  };
+  for (const [name, version] of Object.entries(all)) {
+    if (!/^\d+\.\d+\.\d+$/.test(version))
+      refuse("package.json", `${name} must be pinned: ${version}`);
+    const locked = packageLock.packages[`node_modules/${name}`]?.version;
+    if (locked !== version) refuse("package-lock.json", `${name} is ${locked}, wanted ${version}`);
+    if (denoLock.specifiers[`npm:${name}@${version}`] !== version) {
+      refuse("deno.lock", `lacks ${name}@${version}: run scripts/lock_deno.ts`);
+    }
+  }
+  for (const [name, target] of Object.entries(denoJson.imports)) {
+    if (target.startsWith("npm:") && target !== `npm:${name}@${all[name]}`) {
+      refuse("deno.json", `imports "${name}" is ${target}, wanted npm:${name}@${all[name]}`);
+    }
+  }
+  if (packageJson.overrides?.["cbor-extract"] !== "2.2.2") {
+    refuse("package.json", "overrides cbor-extract must be 2.2.2: later ones abort Bun and Deno");
+  }
+  return violations;
+}
+
+function facesIn(root: string): readonly string[] {
+  const inFolder = (folder: string): string[] =>
+    existsSync(join(root, folder))
+      ? readdirSync(join(root, folder))
+          .map((name) => `./${folder}/${name}/mod.ts`)
+          .filter((path) => existsSync(join(root, path)))
+      : [];
+  return [...inFolder("src"), ...inFolder("plugins")];
+}
+
+if (import.meta.main) {
+  const root = join(import.meta.dirname!, "..");
+  const read = (name: string) => JSON.parse(readFileSync(join(root, name), "utf8"));
+  const violations = checkExports({
+    packageJson: read("package.json"),
+    denoJson: read("deno.json"),
+    denoLock: read("deno.lock"),
+    packageLock: read("package-lock.json"),
+    faces: facesIn(root),
+    exists: (path) => existsSync(join(root, path)),
+  });
+  for (const violation of violations) console.error(violation);
+  if (violations.length > 0) process.exit(1);
+  console.log("exports: package.json, deno.json and both lockfiles agree");
+}
