@@ -1,0 +1,24 @@
+// The part of Deno's own API that src/runtime uses, declared here because the checker runs with
+// Bun's and Node's types, which do not know it.
+
+export interface DenoHost {
+  listen(options: { hostname: string; port: number; tcpBacklog?: number }): DenoListener;
+  connect(options: { hostname: string; port: number; signal?: AbortSignal }): Promise<DenoConn>;
+  unrefTimer(id: number): void;
+  readonly stderr: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean };
+}
+
+export interface DenoListener {
+  readonly addr: { readonly hostname: string; readonly port: number };
+  accept(): Promise<DenoConn>;
+  close(): void;
+}
+
+export interface DenoConn {
+  readonly remoteAddr: { readonly hostname: string; readonly port: number };
+  read(target: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  closeWrite(): Promise<void>;
+  close(): void;
+  setNoDelay(noDelay: boolean): void;
+}

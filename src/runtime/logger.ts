@@ -1,0 +1,203 @@
+// Log lines through LogTape, of which this is the only importer. Loading it costs 6 to 10 ms, so
+// events are held until it is there, which is soon after the first one.
+// Invariant: no event is lost while it loads or when the process ends (`flush`); an event keeps the
+// time at which it happened; a level that is off costs one comparison.
+
+import type { LogFields, Logger } from "../contracts/runtime.ts";
+import { stderrIsTerminal, writeStderr } from "./host.ts";
+import type { LogEvent, LogLevel, LogThreshold } from "./log_format.ts";
+import { jsonLine, textLine } from "./log_format.ts";
+
+/** Root category: an embedding program configures LogTape for it as it likes. */
+export const LOG_CATEGORY = "millrace";
+/** Events that wait for LogTape at most; beyond it the oldest are written without it. */
+const HELD_EVENTS_MAX = 1_000;
+/** Text that waits for the next turn at most. */
+const HELD_CHARS_MAX = 64 * 1024;
+/** Lets the start of the program go first. */
+const LOAD_DELAY_MS = 200;
+
+const RANKS: Record<LogThreshold, number> = { debug: 0, info: 1, warn: 2, error: 3, off: 4 };
+const LOGTAPE_LEVELS = { debug: "debug", info: "info", warn: "warning", error: "error" } as const;
+
+export interface LogOptions {
+  /** The lowest level that is logged. Default "info". */
+  readonly level?: LogThreshold;
+  /** Default "auto": text on a terminal, JSON lines elsewhere. */
+  readonly format?: "auto" | "json" | "text";
+  /** Where lines go. Default: standard error. */
+  readonly write?: (text: string) => void;
+  /**
+   * False leaves LogTape's configuration to the embedding program: events go to its category
+   * "millrace", and nowhere while that is not configured. Default true.
+   */
+  readonly configure?: boolean;
+}
+
+interface Emitter {
+  emit(record: {
+    level: "debug" | "info" | "warning" | "error";
+    timestamp: number;
+    message: readonly unknown[];
+    rawMessage: string;
+    properties: Record<string, unknown>;
+  }): void;
+}
+
+/** The log of one process. */
+export class HostLog {
+  readonly logger: Logger;
+  readonly #rank: number;
+  readonly #write: (text: string) => void;
+  readonly #line: (entry: LogEvent) => string;
+  readonly #configure: boolean;
+  #emitter: Emitter | null = null;
+  #loading: Promise<void> | null = null;
+  #loadTimer: ReturnType<typeof setTimeout> | null = null;
+  #held: LogEvent[] = [];
+  #text = "";
+  #textTimer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(options: LogOptions = {}) {
+    this.#rank = RANKS[options.level ?? "info"];
+    this.#write = options.write ?? writeStderr;
+    this.#configure = options.configure ?? true;
+    this.#line = formatter(options.format ?? "auto");
+    this.logger = this.#child({});
+  }
+
+  /** Loads LogTape now and passes on what waited for it. Never rejects: without it, lines are written directly. */
+  load(): Promise<void> {
+    if (this.#loadTimer !== null) clearTimeout(this.#loadTimer);
+    this.#loadTimer = null;
+    this.#loading ??= this.#load();
+    return this.#loading;
+  }
+
+  /** Writes everything that waits, at once: before the process ends. */
+  flush(): void {
+    const held = this.#held;
+    this.#held = [];
+    if (this.#configure) for (const entry of held) this.#append(this.#line(entry));
+    this.#writeOut();
+  }
+
+  #child(bound: LogFields): Logger {
+    const log =
+      (level: LogLevel) =>
+      (event: string, fields?: LogFields): void => {
+        if (RANKS[level] < this.#rank) return;
+        this.#log({
+          wallMs: Date.now(),
+          level,
+          event,
+          fields: fields === undefined ? bound : { ...bound, ...fields },
+        });
+      };
+    return {
+      debug: log("debug"),
+      info: log("info"),
+      warn: log("warn"),
+      error: log("error"),
+      child: (fields) => this.#child({ ...bound, ...fields }),
+    };
+  }
+
+  #log(entry: LogEvent): void {
+    if (this.#emitter !== null) {
+      this.#emit(this.#emitter, entry);
+      return;
+    }
+    this.#held.push(entry);
+    if (this.#held.length > HELD_EVENTS_MAX) this.flush();
+    if (this.#loading !== null || this.#loadTimer !== null) return;
+    const isUrgent = RANKS[entry.level] >= RANKS.warn;
+    this.#loadTimer = setTimeout(() => void this.load(), isUrgent ? 0 : LOAD_DELAY_MS);
+    (this.#loadTimer as { unref?: () => void }).unref?.();
+  }
+
+  #emit(emitter: Emitter, entry: LogEvent): void {
+    emitter.emit({
+      level: LOGTAPE_LEVELS[entry.level],
+      timestamp: entry.wallMs,
+      message: [entry.event],
+      rawMessage: entry.event,
+      properties: entry.fields,
+    });
+  }
+
+  async #load(): Promise<void> {
+    let emitter: Emitter;
+    try {
+      const logtape = await import("@logtape/logtape");
+      if (this.#configure) {
+        await logtape.configure({
+          reset: true,
+          sinks: { stderr: (record) => this.#sink(record) },
+          loggers: [
+            { category: [LOG_CATEGORY], lowestLevel: "debug", sinks: ["stderr"] },
+            { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["stderr"] },
+          ],
+        });
+      }
+      emitter = logtape.getLogger([LOG_CATEGORY]) as unknown as Emitter;
+    } catch {
+      // Not installed, or the program configured it in its own way: our lines still come out.
+      emitter = { emit: (record) => this.#sink(record) };
+    }
+    this.#emitter = emitter;
+    const held = this.#held;
+    this.#held = [];
+    for (const entry of held) this.#emit(emitter, entry);
+  }
+
+  #sink(record: {
+    readonly level: string;
+    readonly timestamp: number;
+    readonly rawMessage: string | readonly string[];
+    readonly properties: Record<string, unknown>;
+  }): void {
+    const level = record.level === "warning" ? "warn" : record.level;
+    this.#append(
+      this.#line({
+        wallMs: record.timestamp,
+        level: level as LogLevel,
+        event: String(record.rawMessage),
+        fields: record.properties as LogFields,
+      }),
+    );
+  }
+
+  #append(line: string): void {
+    this.#text += line;
+    if (this.#text.length > HELD_CHARS_MAX) this.#writeOut();
+    // One system call for the lines of one turn.
+    this.#textTimer ??= setTimeout(() => this.#writeOut(), 0);
+  }
+
+  #writeOut(): void {
+    if (this.#textTimer !== null) clearTimeout(this.#textTimer);
+    this.#textTimer = null;
+    const text = this.#text;
+    this.#text = "";
+    if (text !== "") this.#write(text);
+  }
+}
+
+function formatter(format: "auto" | "json" | "text"): (entry: LogEvent) => string {
+  if (format === "json") return jsonLine;
+  let chosen = format === "text" ? (entry: LogEvent) => textLine(entry, false) : null;
+  return (entry) => {
+    // Asked at the first line: finding out costs a module on Bun.
+    chosen ??= stderrIsTerminal() ? (late) => textLine(late, isColorWanted()) : jsonLine;
+    return chosen(entry);
+  };
+}
+
+function isColorWanted(): boolean {
+  try {
+    return (process.env["NO_COLOR"] ?? "") === "";
+  } catch {
+    return true; // Deno without --allow-env.
+  }
+}
