@@ -195,22 +195,25 @@ export type Outcome<T> = OutcomeOf<T, KafkaError>;
 /** The wire code of success. */
 export const NONE = 0;
 
-const byName = new Map<KafkaErrorName, KafkaError>();
 const byCode = new Map<number, KafkaError>();
+const byName: Partial<Record<KafkaErrorName, KafkaError>> = {};
 for (const code of Object.keys(table) as (keyof typeof table)[]) {
   if (code === "none") continue;
   const [wireCode, retriable, message] = table[code];
   const error: KafkaError = Object.freeze({ code, wireCode, retriable: retriable === 1, message });
-  byName.set(code, error);
+  byName[code] = error;
   byCode.set(wireCode, error);
 }
+
+/** Every error by its name, with the table's text: `errors.not_leader_or_follower`. */
+export const errors = byName as Readonly<Record<KafkaErrorName, KafkaError>>;
 
 /** Every error, by ascending wire code. */
 export const kafkaErrors: readonly KafkaError[] = [...byCode.values()];
 
 /** The error of that name, with the table's text or with `message`. */
 export function kafkaError(name: KafkaErrorName, message?: string): KafkaError {
-  const error = byName.get(name)!;
+  const error = errors[name];
   return message === undefined ? error : { ...error, message };
 }
 
@@ -222,9 +225,9 @@ export function errorByCode(wireCode: number): KafkaError | null {
   );
 }
 
-/** The error of a name, or undefined when it is none of Kafka's. */
+/** The error of a name in snake case, or undefined when it is none of Kafka's. */
 export function errorByName(name: string): KafkaError | undefined {
-  return byName.get(name as KafkaErrorName);
+  return Object.hasOwn(errors, name) ? errors[name as KafkaErrorName] : undefined;
 }
 
 /** The wire code of an error name. */

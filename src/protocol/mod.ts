@@ -33,6 +33,7 @@ export { withDefaults } from "./defaults.ts";
 export {
   errorByCode,
   errorByName,
+  errors,
   type KafkaError,
   type KafkaErrorName,
   kafkaError,
