@@ -16,11 +16,7 @@ export interface Partitions {
    * Moves the log start offset up to `offset` (-1: the high watermark), durable when it resolves.
    * @returns the new log start offset, or why not
    */
-  deleteRecords(
-    topicId: string,
-    partition: number,
-    offset: number,
-  ): Promise<DeleteRecordsOutcome>;
+  deleteRecords(topicId: string, partition: number, offset: number): Promise<DeleteRecordsOutcome>;
   activeProducers(topicId: string, partition: number): readonly ActiveProducer[] | null;
   /** False once the log directory went offline; then every append and fetch answers kafka_storage_error. */
   readonly isOnline: boolean;
@@ -28,7 +24,10 @@ export interface Partitions {
 
 export type DeleteRecordsOutcome =
   | { readonly ok: true; readonly logStartOffset: number }
-  | { readonly ok: false; readonly code: "offset_out_of_range" | "kafka_storage_error" | "policy_violation" };
+  | {
+      readonly ok: false;
+      readonly code: "offset_out_of_range" | "kafka_storage_error" | "policy_violation";
+    };
 
 export interface PartitionStatus {
   readonly leaderEpoch: number;

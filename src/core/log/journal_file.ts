@@ -1,0 +1,46 @@
+// One file of the journal, as the core counts it: what in it is still needed, and who reads it.
+// A file is given up when nothing in it is needed and nobody reads it.
+
+import type { SegmentFile } from "../../contracts/storage.ts";
+
+/** What the journal knows of a partition log: who to tell when an append is synced. */
+export interface JournalClient {
+  readonly topicIdBytes: Uint8Array;
+  readonly partition: number;
+  /** Everything of this log before `endOffset` is acknowledged from now on. Calls come in order. */
+  onCommitted(endOffset: number): void;
+}
+
+export class JournalFile {
+  readonly number: number;
+  /** Null until the writer has created it. */
+  file: SegmentFile | null;
+  /** Position of the next entry; what is beyond `syncedBytes` may be on its way. */
+  endPosition: number;
+  syncedBytes: number;
+  isSealed = false;
+  /** Bytes of batches that some partition still reads from here. */
+  liveBytes = 0;
+  /** Partitions whose newest state or start entry is here. */
+  liveStates = 0;
+  /** It holds truncate entries: older files must go first, or replay would bring cut batches back. */
+  hasBarrier = false;
+  /** Every log that has entries here. */
+  readonly logs = new Set<JournalClient>();
+  readers = 0;
+  /** End of the last entry that vouches for all before it. */
+  vouchedBytes = 0;
+  isGone = false;
+  /** Positions at or past this one were written by this process, so their checksums were seen. */
+  writtenFrom: number;
+  /** Live bytes at which giving the file up was last found not worth it. */
+  keptAtLiveBytes = Number.POSITIVE_INFINITY;
+
+  constructor(number: number, file: SegmentFile | null, endPosition: number) {
+    this.number = number;
+    this.file = file;
+    this.endPosition = endPosition;
+    this.syncedBytes = endPosition;
+    this.writtenFrom = endPosition;
+  }
+}

@@ -1,0 +1,366 @@
+// All logs of this broker: opens the folder, makes partition logs on first use, runs retention and
+// the giving up of journal files in the background, and takes the folder offline when it fails.
+// Kafka: LogManager, ReplicaManager's local part.
+
+import { BufferPool } from "../../base/buffer_pool.ts";
+import { uuidToBytes, uuidToHex } from "../../base/uuid.ts";
+import type { Runtime, Timer } from "../../contracts/runtime.ts";
+import type { SegmentStore } from "../../contracts/storage.ts";
+import type { TopicImage } from "../cluster/image.ts";
+import type {
+  ActiveProducer,
+  DeleteRecordsOutcome,
+  PartitionStatus,
+  Partitions,
+} from "../partition/partitions.ts";
+import type { TopicSettings } from "../settings/topic_settings.ts";
+import { Journal } from "./journal.ts";
+import { LogReader } from "./log_reader.ts";
+import { PartitionLog, type TopicContext } from "./partition_log.ts";
+import { findJournal, type ReplayFindings, replayJournal } from "./recover.ts";
+import { expiredSegments } from "./retention.ts";
+import { SegmentFiles, segmentFileName } from "./segment_files.ts";
+import { Settler } from "./settle.ts";
+
+/** Logs looked at between two turns of the event loop. */
+const RETENTION_SLICE = 256;
+const READ_POOL_BYTES = 16 * 1024 * 1024;
+
+export interface LogManagerOptions {
+  readonly store: SegmentStore;
+  readonly runtime: Runtime;
+  readonly journalFileBytes: number;
+  readonly journalBytesMax: number;
+  readonly syncIntervalMs: number;
+  /** Asked each time: they are dynamic. */
+  readonly retentionCheckMs: () => number;
+  readonly producerExpiryMs: () => number;
+  /** Called once, with a reason for people, when the log folder went offline. */
+  readonly onOffline: (reason: string) => void;
+}
+
+/** A topic this broker holds, with the logs that were needed so far. */
+export class TopicLogs {
+  readonly context: TopicContext;
+  readonly id: string;
+  partitionCount: number;
+  readonly logs = new Map<number, PartitionLog>();
+
+  constructor(id: string, context: TopicContext, partitionCount: number) {
+    this.id = id;
+    this.context = context;
+    this.partitionCount = partitionCount;
+  }
+}
+
+export class LogManager implements Partitions {
+  readonly pool = new BufferPool({ idleBytesMax: READ_POOL_BYTES });
+  readonly journal: Journal;
+  readonly reader: LogReader;
+  readonly segmentFiles: SegmentFiles;
+  readonly #options: LogManagerOptions;
+  readonly #settler: Settler;
+  readonly #byId = new Map<string, TopicLogs>();
+  readonly #byName = new Map<string, TopicLogs>();
+  #isOnline = true;
+  #isStopped = false;
+  #maintenanceTimer: Timer | null = null;
+  #retentionDueMs = 0;
+  #isMaintaining = false;
+
+  private constructor(options: LogManagerOptions, journal: Journal) {
+    this.#options = options;
+    this.journal = journal;
+    const { runtime } = options;
+    this.segmentFiles = new SegmentFiles(options.store);
+    this.reader = new LogReader({
+      journal,
+      segmentFiles: this.segmentFiles,
+      pool: this.pool,
+      crc32c: runtime.crc32c,
+      log: runtime.log,
+    });
+    this.#settler = new Settler({
+      journal,
+      reader: this.reader,
+      segmentFiles: this.segmentFiles,
+      pool: this.pool,
+      scheduler: runtime.scheduler,
+      log: runtime.log,
+      journalBytesMax: options.journalBytesMax,
+    });
+  }
+
+  /**
+   * Opens the folder: replays the journal into the logs of the topics given, and drops what belongs
+   * to topics that are gone.
+   *
+   * @throws {StorageError} when the folder cannot be read or was written by a newer version
+   */
+  static async open(
+    options: LogManagerOptions,
+    topics: Iterable<{ readonly topic: TopicImage; readonly settings: TopicSettings }>,
+  ): Promise<LogManager> {
+    const { store, runtime } = options;
+    const startedMs = runtime.clock.monotonicMs();
+    const found = await findJournal(store, runtime.log);
+    const holder: { manager: LogManager | null } = { manager: null };
+    const journal = new Journal(
+      {
+        store,
+        scheduler: runtime.scheduler,
+        clock: runtime.clock,
+        log: runtime.log,
+        fileBytesMax: options.journalFileBytes,
+        overlapBytesMin: 128 * 1024,
+        groupBytesMax: 8 * 1024 * 1024,
+        syncIntervalMs: options.syncIntervalMs,
+        onFailure: (error) => holder.manager?.goOffline(error),
+      },
+      found.sealed,
+      found.active,
+    );
+    const manager = new LogManager(options, journal);
+    holder.manager = manager;
+    for (const { topic, settings } of topics) manager.topicChanged(topic, settings);
+    const findings = await replayJournal({
+      journal,
+      found,
+      crc32c: runtime.crc32c,
+      log: runtime.log,
+      wallMs: runtime.clock.wallMs(),
+      logOf: (topicId, partition) => manager.log(topicId, partition),
+    });
+    await manager.#removeOrphans();
+    manager.#reportOpened(findings, runtime.clock.monotonicMs() - startedMs);
+    manager.#retentionDueMs = runtime.clock.monotonicMs() + options.retentionCheckMs();
+    manager.#scheduleMaintenance();
+    return manager;
+  }
+
+  get isOnline(): boolean {
+    return this.#isOnline;
+  }
+
+  topicNamed(name: string): TopicLogs | undefined {
+    return this.#byName.get(name);
+  }
+
+  topicWithId(id: string): TopicLogs | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The log of a partition, made on first use; null when this broker does not hold it. */
+  log(topicId: string, partition: number): PartitionLog | null {
+    const topic = this.#byId.get(topicId);
+    return topic === undefined ? null : this.logIn(topic, partition);
+  }
+
+  logIn(topic: TopicLogs, partition: number): PartitionLog | null {
+    const known = topic.logs.get(partition);
+    if (known !== undefined) return known;
+    if (!(partition >= 0 && partition < topic.partitionCount)) return null;
+    const log = new PartitionLog(this.journal, topic.context, partition);
+    topic.logs.set(partition, log);
+    return log;
+  }
+
+  topicChanged(topic: TopicImage, settings: TopicSettings): void {
+    const known = this.#byId.get(topic.id);
+    if (known !== undefined) {
+      known.partitionCount = topic.partitionCount;
+      known.context.settings = settings;
+      known.context.leaderEpoch = topic.leaderEpoch;
+      return;
+    }
+    const context: TopicContext = {
+      name: topic.name,
+      idBytes: uuidToBytes(topic.id),
+      idHex: uuidToHex(topic.id).replaceAll("-", ""),
+      settings,
+      leaderEpoch: topic.leaderEpoch,
+      isDeleted: false,
+    };
+    const logs = new TopicLogs(topic.id, context, topic.partitionCount);
+    this.#byId.set(topic.id, logs);
+    this.#byName.set(topic.name, logs);
+  }
+
+  async topicDeleted(topic: TopicImage): Promise<void> {
+    const known = this.#byId.get(topic.id);
+    if (known === undefined) return;
+    this.#byId.delete(topic.id);
+    if (this.#byName.get(topic.name) === known) this.#byName.delete(topic.name);
+    known.context.isDeleted = true;
+    for (const log of known.logs.values()) {
+      const files = log.segments.filter((segment) => segment.settledBytes > 0);
+      log.releaseAll();
+      log.segments = [];
+      for (const segment of files) await this.segmentFiles.remove(log, segment.baseOffset);
+    }
+  }
+
+  status(topicId: string, partition: number): PartitionStatus | null {
+    const topic = this.#byId.get(topicId);
+    if (topic === undefined || partition < 0 || partition >= topic.partitionCount) return null;
+    const log = topic.logs.get(partition);
+    return {
+      leaderEpoch: topic.context.leaderEpoch,
+      logStartOffset: log?.logStartOffset ?? 0,
+      highWatermark: log?.highWatermark ?? 0,
+      logEndOffset: log?.logEndOffset ?? 0,
+      sizeBytes: log?.sizeBytes ?? 0,
+    };
+  }
+
+  async deleteRecords(
+    topicId: string,
+    partition: number,
+    offset: number,
+  ): Promise<DeleteRecordsOutcome> {
+    const log = this.log(topicId, partition);
+    if (log === null || !this.#isOnline) return { ok: false, code: "kafka_storage_error" };
+    if (!log.topic.settings.cleanupDelete) return { ok: false, code: "policy_violation" };
+    const target = offset === -1 ? log.highWatermark : offset;
+    if (target < 0 || target > log.highWatermark) return { ok: false, code: "offset_out_of_range" };
+    if (target <= log.logStartOffset) return { ok: true, logStartOffset: log.logStartOffset };
+    if (!(await this.#moveStart(log, target))) return { ok: false, code: "kafka_storage_error" };
+    return { ok: true, logStartOffset: log.logStartOffset };
+  }
+
+  activeProducers(topicId: string, partition: number): readonly ActiveProducer[] | null {
+    const topic = this.#byId.get(topicId);
+    if (topic === undefined || partition < 0 || partition >= topic.partitionCount) return null;
+    const producers = topic.logs.get(partition)?.producers;
+    if (!producers) return [];
+    return [...producers.entries()].map(([producerId, entry]) => ({
+      producerId,
+      producerEpoch: entry.epoch,
+      lastSequence: entry.batches.at(-1)?.lastSequence ?? -1,
+      lastTimestampMs: entry.lastTimestampMs,
+      coordinatorEpoch: entry.coordinatorEpoch,
+      currentTransactionStartOffset: entry.transactionStartOffset,
+    }));
+  }
+
+  /** A write or sync failed: nothing is acknowledged any more, and nothing is retried (decision 14). */
+  goOffline(error: unknown): void {
+    if (!this.#isOnline) return;
+    this.#isOnline = false;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#options.runtime.log.error("log_directory_offline", { reason });
+    for (const topic of this.#byId.values()) {
+      for (const log of topic.logs.values()) log.wakeWaiters();
+    }
+    this.#options.onOffline(reason);
+  }
+
+  /** Commits what is pending and closes every file; appends fail afterwards. */
+  async close(): Promise<void> {
+    this.#isStopped = true;
+    this.#maintenanceTimer?.cancel();
+    this.#settler.stop();
+    while (this.#isMaintaining) await this.#options.runtime.scheduler.yieldNow();
+    await this.journal.close();
+    await this.segmentFiles.close();
+  }
+
+  /** Runs retention and gives journal files up, now. The background does the same on its own. */
+  async maintain(retention: boolean): Promise<void> {
+    if (this.#isMaintaining || !this.#isOnline || this.#isStopped) return;
+    this.#isMaintaining = true;
+    try {
+      if (retention) await this.#applyRetention();
+      await this.#settler.run();
+    } catch (error) {
+      // A file that cannot be read or removed is not worth a broker: it is said, and tried again later.
+      this.#options.runtime.log.error("log_maintenance_failed", { error: String(error) });
+    } finally {
+      this.#isMaintaining = false;
+    }
+  }
+
+  #scheduleMaintenance(): void {
+    const { clock, scheduler } = this.#options.runtime;
+    const retentionInMs = Math.max(this.#retentionDueMs - clock.monotonicMs(), 0);
+    const delayMs = Math.min(retentionInMs, 1000);
+    this.#maintenanceTimer = scheduler.after(delayMs, "log_maintenance", () => {
+      if (this.#isStopped || !this.#isOnline) return;
+      const isRetentionDue = clock.monotonicMs() >= this.#retentionDueMs;
+      if (isRetentionDue) {
+        this.#retentionDueMs = clock.monotonicMs() + this.#options.retentionCheckMs();
+      }
+      scheduler.spawn("log_maintenance", async () => {
+        await this.maintain(isRetentionDue);
+        if (!this.#isStopped) this.#scheduleMaintenance();
+      });
+    });
+  }
+
+  async #applyRetention(): Promise<void> {
+    const { clock, scheduler, log: logger } = this.#options.runtime;
+    let looked = 0;
+    for (const topic of [...this.#byId.values()]) {
+      for (const log of [...topic.logs.values()]) {
+        if (this.#isStopped || topic.context.isDeleted) break;
+        const wallMs = clock.wallMs();
+        log.producers?.expire(wallMs - this.#options.producerExpiryMs());
+        const count = expiredSegments(log, wallMs);
+        if (count > 0) {
+          const offset = log.segmentEnd(count - 1);
+          logger.info("segments_expired", {
+            topic: log.topic.name,
+            partition: log.partition,
+            count,
+            logStartOffset: offset,
+          });
+          await this.#moveStart(log, Math.max(offset, log.logStartOffset));
+        }
+        if (++looked % RETENTION_SLICE === 0) await scheduler.yieldNow();
+      }
+    }
+  }
+
+  async #moveStart(log: PartitionLog, offset: number): Promise<boolean> {
+    const { dropped, group } = log.moveStart(offset);
+    log.wakeWaiters();
+    if (!(await group.settled())) return false;
+    for (const segment of dropped) {
+      if (segment.settledBytes > 0) await this.segmentFiles.remove(log, segment.baseOffset);
+    }
+    return true;
+  }
+
+  /** Segment files that no state speaks of: left by a crash, or of a topic that is gone. */
+  async #removeOrphans(): Promise<void> {
+    const { store, runtime } = this.#options;
+    const files = await store.list("segments/");
+    if (files.length === 0) return;
+    const needed = new Set<string>();
+    for (const topic of this.#byId.values()) {
+      for (const log of topic.logs.values()) {
+        for (const segment of log.segments) {
+          if (segment.settledBytes === 0) continue;
+          const name = segmentFileName(log, segment.baseOffset);
+          needed.add(name);
+          needed.add(name.replace(/\.log$/, ".index"));
+        }
+      }
+    }
+    for (const { name } of files) {
+      if (needed.has(name)) continue;
+      runtime.log.info("orphan_removed", { name });
+      await store.remove(name);
+    }
+  }
+
+  #reportOpened(findings: ReplayFindings, tookMs: number): void {
+    this.#options.runtime.log.info("logs_opened", {
+      topics: this.#byId.size,
+      logs: findings.logs.size,
+      entries: findings.entryCount,
+      tornBytes: findings.tornBytes,
+      tookMs: Math.round(tookMs),
+    });
+  }
+}

@@ -1,0 +1,407 @@
+// One partition's log: offsets, segments, producers, and where its batches lie. It decides
+// synchronously; the journal does the waiting.
+// Invariant: logStartOffset ≤ highWatermark ≤ logEndOffset; the high watermark is the synced end
+// (decision 1), and nothing at or past it is ever served. Kafka: UnifiedLog, LogSegment.
+
+import { assert } from "../../base/assert.ts";
+import type { KafkaErrorName } from "../../protocol/errors.ts";
+import { patchBaseOffset, patchLeaderEpoch } from "../../record/batch_header.ts";
+import type { TopicSettings } from "../settings/topic_settings.ts";
+import { ExtentIndex } from "./extent_index.ts";
+import type { CommitGroup, Journal } from "./journal.ts";
+import type { JournalClient, JournalFile } from "./journal_file.ts";
+import { EntryKind, FLAG_SEGMENT_START } from "./journal_format.ts";
+import { LeaderEpochs } from "./leader_epochs.ts";
+import { encodeState, type PartitionState, type SegmentInfo } from "./partition_state.ts";
+import { ProducerState } from "./producer_state.ts";
+import type { ValidBatch } from "./validate_batches.ts";
+
+const OFFSET_DELTA_MAX = 0x7fff_ffff;
+const NO_SEGMENTS: readonly SegmentInfo[] = [];
+
+/** What the logs of one topic share. Settings are replaced as a whole when they change. */
+export interface TopicContext {
+  readonly name: string;
+  readonly idBytes: Uint8Array;
+  readonly idHex: string;
+  settings: TopicSettings;
+  leaderEpoch: number;
+  isDeleted: boolean;
+}
+
+export type AppendVerdict =
+  | {
+      readonly kind: "appended";
+      readonly baseOffset: number;
+      readonly logAppendTimeMs: number;
+      readonly group: CommitGroup;
+    }
+  | {
+      readonly kind: "duplicate";
+      readonly baseOffset: number;
+      readonly lastOffset: number;
+      readonly logAppendTimeMs: number;
+    }
+  | { readonly kind: "refused"; readonly code: KafkaErrorName; readonly message: string };
+
+/** Told when the high watermark moved, or the log went away. */
+export interface LogWaiter {
+  onAdvance(log: PartitionLog): void;
+}
+
+export class PartitionLog implements JournalClient {
+  readonly topic: TopicContext;
+  readonly partition: number;
+  /** Inclusive. */
+  logStartOffset = 0;
+  /** Exclusive. */
+  logEndOffset = 0;
+  /** Exclusive. */
+  highWatermark = 0;
+  /** Exclusive end of what lies in segment files; everything from here on lies in the journal. */
+  settledEnd = 0;
+  segments: SegmentInfo[] = NO_SEGMENTS as SegmentInfo[];
+  extents: ExtentIndex | null = null;
+  producers: ProducerState | null = null;
+  readonly epochs = new LeaderEpochs();
+  /** Ranges of offsets whose batches were found damaged, [start, end): reported, never served. */
+  holes: { readonly start: number; readonly end: number }[] | null = null;
+  /** Journal files that hold the newest state and start entry; 0 for none. */
+  stateFile = 0;
+  startFile = 0;
+  waiters: Set<LogWaiter> | null = null;
+  readonly #journal: Journal;
+
+  constructor(journal: Journal, topic: TopicContext, partition: number) {
+    this.#journal = journal;
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  get topicIdBytes(): Uint8Array {
+    return this.topic.idBytes;
+  }
+
+  /** Bytes of all batches that are kept. */
+  get sizeBytes(): number {
+    let sizeBytes = 0;
+    for (const segment of this.segments) sizeBytes += segment.sizeBytes;
+    return sizeBytes;
+  }
+
+  /**
+   * Appends a validated batch as leader: offset, epoch, place in the journal, all before it returns.
+   *
+   * @param batch Its bytes are patched in place and must not change until the group has settled.
+   */
+  append(batch: ValidBatch, wallMs: number): AppendVerdict {
+    if (batch.producerId >= 0 && this.producers !== null) {
+      const verdict = this.producers.check(
+        batch.producerId,
+        batch.producerEpoch,
+        batch.baseSequence,
+        batch.recordCount,
+      );
+      if (verdict.kind === "refused") return verdict;
+      if (verdict.kind === "duplicate") {
+        return {
+          kind: "duplicate",
+          baseOffset: verdict.batch.baseOffset,
+          lastOffset: verdict.batch.lastOffset,
+          logAppendTimeMs: verdict.batch.timestampMs,
+        };
+      }
+    }
+    const { settings, leaderEpoch } = this.topic;
+    const { bytes } = batch;
+    const baseOffset = this.logEndOffset;
+    const endOffset = baseOffset + batch.recordCount;
+    patchBaseOffset(bytes, 0, baseOffset);
+    patchLeaderEpoch(bytes, 0, leaderEpoch);
+    const rolls = this.#isRollDue(bytes.length, endOffset, batch.maxTimestampMs, wallMs);
+    const group = this.#journal.append(
+      this,
+      EntryKind.batch,
+      rolls ? FLAG_SEGMENT_START : 0,
+      bytes,
+      endOffset,
+      settings.durability === "fsync" ? "sync" : "write",
+    );
+    this.#journal.lastFile.liveBytes += bytes.length;
+    this.applyBatch(
+      baseOffset,
+      endOffset,
+      this.#journal.lastFile.number,
+      this.#journal.lastPosition,
+      bytes.length,
+      batch.maxTimestampMs,
+      leaderEpoch,
+      rolls,
+      wallMs,
+    );
+    if (batch.producerId >= 0) this.rememberProducer(batch, baseOffset, endOffset);
+    return { kind: "appended", baseOffset, logAppendTimeMs: batch.logAppendTimeMs, group };
+  }
+
+  /** Takes in a batch at the end of the log: from `append`, and from replay at recovery. */
+  applyBatch(
+    baseOffset: number,
+    endOffset: number,
+    fileNumber: number,
+    position: number,
+    sizeBytes: number,
+    maxTimestampMs: number,
+    leaderEpoch: number,
+    startsSegment: boolean,
+    wallMs: number,
+  ): void {
+    this.extents ??= new ExtentIndex();
+    this.extents.push(baseOffset, fileNumber, position, sizeBytes, maxTimestampMs);
+    let segment = this.segments.at(-1);
+    if (segment === undefined || startsSegment) {
+      segment = {
+        baseOffset,
+        sizeBytes: 0,
+        settledBytes: 0,
+        firstTimestampMs: maxTimestampMs,
+        maxTimestampMs: -1,
+        maxTimestampOffset: baseOffset,
+        createdMs: wallMs,
+      };
+      if (this.segments.length === 0) this.segments = [segment];
+      else this.segments.push(segment);
+    }
+    segment.sizeBytes += sizeBytes;
+    if (maxTimestampMs > segment.maxTimestampMs) {
+      segment.maxTimestampMs = maxTimestampMs;
+      segment.maxTimestampOffset = baseOffset;
+    }
+    this.epochs.assign(leaderEpoch, baseOffset);
+    this.logEndOffset = endOffset;
+  }
+
+  rememberProducer(
+    batch: {
+      readonly producerId: number;
+      readonly producerEpoch: number;
+      readonly baseSequence: number;
+      readonly recordCount: number;
+      readonly maxTimestampMs: number;
+    },
+    baseOffset: number,
+    endOffset: number,
+  ): void {
+    this.producers ??= new ProducerState();
+    this.producers.record(
+      batch.producerId,
+      batch.producerEpoch,
+      batch.baseSequence,
+      batch.recordCount,
+      baseOffset,
+      endOffset - 1,
+      batch.maxTimestampMs,
+    );
+  }
+
+  onCommitted(endOffset: number): void {
+    if (endOffset <= this.highWatermark) return;
+    assert(endOffset <= this.logEndOffset, "the high watermark passed the log end offset");
+    this.highWatermark = endOffset;
+    this.#notify();
+  }
+
+  /** Waiters look again: new data, a new log start offset, or the topic is gone. */
+  #notify(): void {
+    if (this.waiters === null) return;
+    for (const waiter of [...this.waiters]) waiter.onAdvance(this);
+  }
+
+  wakeWaiters(): void {
+    this.#notify();
+  }
+
+  /** Exclusive end of segment `i`. */
+  segmentEnd(i: number): number {
+    return this.segments[i + 1]?.baseOffset ?? this.logEndOffset;
+  }
+
+  /** Index of the segment that holds `offset`; −1 when none does. */
+  segmentIndexOf(offset: number): number {
+    let low = 0;
+    let high = this.segments.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.segments[middle]!.baseOffset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  /**
+   * Moves the log start offset up and writes that down; whole segments before it are dropped.
+   *
+   * @param offset At most the high watermark.
+   * @returns The segments that were dropped (their files can go once the group has settled), and the group.
+   */
+  moveStart(offset: number): {
+    readonly dropped: readonly SegmentInfo[];
+    readonly group: CommitGroup;
+  } {
+    assert(offset <= this.highWatermark, "the log start offset may not pass the high watermark");
+    this.logStartOffset = offset;
+    const dropped = this.dropBeforeStart();
+    const payload = new Uint8Array(8);
+    new DataView(payload.buffer).setFloat64(0, offset);
+    const group = this.#journal.append(this, EntryKind.start, 0, payload, -1, "sync");
+    this.#moveLive("startFile", this.#journal.lastFile.number);
+    return { dropped, group };
+  }
+
+  /** Forgets segments and extents that lie wholly before the log start offset. */
+  dropBeforeStart(): readonly SegmentInfo[] {
+    let count = 0;
+    while (count < this.segments.length && this.segmentEnd(count) <= this.logStartOffset) count++;
+    const dropped = count > 0 ? this.segments.splice(0, count) : [];
+    this.dropExtentsBefore(this.logStartOffset);
+    this.epochs.truncateFromStart(this.logStartOffset);
+    return dropped;
+  }
+
+  /** Lets go of journal extents whose batches end at or before `offset`. */
+  dropExtentsBefore(offset: number): void {
+    const { extents } = this;
+    if (extents === null) return;
+    let count = 0;
+    while (count < extents.count) {
+      const end = count + 1 < extents.count ? extents.baseOffset(count + 1) : this.logEndOffset;
+      if (end > offset) break;
+      this.#journal.release(extents.fileNumber(count), extents.sizeBytes(count));
+      count++;
+    }
+    if (count > 0) extents.dropFirst(count);
+  }
+
+  /** Writes the whole state down; it describes exactly what the journal holds before it. */
+  writeState(): CommitGroup {
+    const payload = encodeState(this.state());
+    const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync");
+    this.#moveLive("stateFile", this.#journal.lastFile.number);
+    this.#moveLive("startFile", 0);
+    return group;
+  }
+
+  state(): PartitionState {
+    return {
+      logStartOffset: this.logStartOffset,
+      logEndOffset: this.logEndOffset,
+      settledEnd: this.settledEnd,
+      segments: this.segments,
+      epochs: this.epochs.starts,
+      producers: this.producers,
+    };
+  }
+
+  /** A state found at recovery replaces what was known; extents stay. */
+  restoreState(state: PartitionState, fileNumber: number): void {
+    this.logStartOffset = state.logStartOffset;
+    this.logEndOffset = Math.max(this.logEndOffset, state.logEndOffset);
+    this.settledEnd = state.settledEnd;
+    this.segments = [...state.segments];
+    this.epochs.restore(state.epochs);
+    this.producers = state.producers;
+    this.#moveLive("stateFile", fileNumber);
+    this.#moveLive("startFile", 0);
+  }
+
+  restoreStart(offset: number, fileNumber: number): void {
+    this.logStartOffset = Math.max(this.logStartOffset, offset);
+    this.#moveLive("startFile", fileNumber);
+  }
+
+  /** A batch was copied to another place of the journal: it is read from there from now on. */
+  placeExtent(
+    baseOffset: number,
+    file: JournalFile,
+    position: number,
+    sizeBytes: number,
+    maxTimestampMs: number,
+  ): void {
+    this.extents ??= new ExtentIndex();
+    const at = this.extents.indexOf(baseOffset);
+    if (at >= 0 && this.extents.baseOffset(at) === baseOffset) {
+      this.#journal.release(this.extents.fileNumber(at), this.extents.sizeBytes(at));
+    }
+    this.extents.place(baseOffset, file.number, position, sizeBytes, maxTimestampMs);
+    file.liveBytes += sizeBytes;
+  }
+
+  /** Cuts the log at `offset`: batches that reach past it are gone (replay of a truncate entry). */
+  truncateTo(offset: number): void {
+    const { extents } = this;
+    while (extents !== null && extents.count > 0) {
+      const last = extents.count - 1;
+      if (extents.baseOffset(last) < offset) break;
+      this.#journal.release(extents.fileNumber(last), extents.sizeBytes(last));
+      extents.keepFirst(last);
+      const segment = this.segments.at(-1);
+      if (segment !== undefined) segment.sizeBytes -= extents.sizeBytes(last);
+    }
+    while (this.segments.length > 0 && this.segments.at(-1)!.baseOffset >= offset) {
+      this.segments.pop();
+    }
+    this.logEndOffset = Math.min(this.logEndOffset, offset);
+    this.highWatermark = Math.min(this.highWatermark, offset);
+    this.producers?.truncate(offset);
+    this.epochs.truncateFromEnd(offset);
+  }
+
+  /** Nothing of this log is needed any more: its topic was deleted. */
+  releaseAll(): void {
+    const { extents } = this;
+    for (let i = 0; extents !== null && i < extents.count; i++) {
+      this.#journal.release(extents.fileNumber(i), extents.sizeBytes(i));
+    }
+    this.extents = null;
+    this.#moveLive("stateFile", 0);
+    this.#moveLive("startFile", 0);
+    this.#notify();
+  }
+
+  /** Counts the entry in the file it moved to, and no longer in the one before. */
+  #moveLive(which: "stateFile" | "startFile", fileNumber: number): void {
+    const before = this.#journal.files.get(this[which]);
+    if (before !== undefined) before.liveStates--;
+    this[which] = fileNumber;
+    const after = this.#journal.files.get(fileNumber);
+    if (after !== undefined) after.liveStates++;
+  }
+
+  /** Kafka's LogSegment.shouldRoll. */
+  #isRollDue(
+    batchBytes: number,
+    endOffset: number,
+    maxTimestampMs: number,
+    wallMs: number,
+  ): boolean {
+    const segment = this.segments.at(-1);
+    if (segment === undefined) return true;
+    const { settings } = this.topic;
+    if (segment.sizeBytes > 0 && segment.sizeBytes + batchBytes > settings.segmentBytes)
+      return true;
+    if (endOffset - segment.baseOffset > OFFSET_DELTA_MAX) return true;
+    if (segment.sizeBytes === 0) return false;
+    const waitedMs =
+      maxTimestampMs >= 0 && segment.firstTimestampMs >= 0
+        ? maxTimestampMs - segment.firstTimestampMs
+        : wallMs - segment.createdMs;
+    return waitedMs > settings.segmentMs - this.#jitterMs(segment);
+  }
+
+  /** The same segment always gets the same jitter, below segment.jitter.ms: no draw, no state. */
+  #jitterMs(segment: SegmentInfo): number {
+    const { segmentJitterMs, segmentMs } = this.topic.settings;
+    if (segmentJitterMs <= 0) return 0;
+    const spread = (segment.baseOffset * 2_654_435_761 + this.partition * 40_503) % 4_294_967_296;
+    return Math.floor((spread / 4_294_967_296) * Math.min(segmentJitterMs, segmentMs));
+  }
+}

@@ -1,0 +1,176 @@
+// The small state of one partition as it stands in a journal entry: offsets, segments, leader
+// epochs, producers. It replaces all earlier ones of its partition; batches after it in the journal
+// are applied on top. Kafka: producer snapshots, leader-epoch-checkpoint, log-start-offset-checkpoint.
+
+import type { EpochStart } from "./leader_epochs.ts";
+import { type ProducerEntry, ProducerState } from "./producer_state.ts";
+
+const VERSION = 1;
+const SEGMENT_BYTES = 56;
+const EPOCH_BYTES = 12;
+const PRODUCER_BYTES = 8 + 2 + 8 + 4 + 8 + 1;
+const PRODUCED_BYTES = 4 + 4 + 8 + 8 + 8;
+const FIXED_BYTES = 1 + 24 + 12;
+
+/** One segment of a log: a range of offsets that is rolled, kept and deleted as a whole. */
+export interface SegmentInfo {
+  /** Inclusive. */
+  readonly baseOffset: number;
+  /** All its batches, wherever they lie. */
+  sizeBytes: number;
+  /** Bytes of its own file; what is not there yet lies in the journal. */
+  settledBytes: number;
+  /** Timestamp of its first batch: what `segment.ms` counts from. */
+  firstTimestampMs: number;
+  maxTimestampMs: number;
+  /** Base offset of the batch with that timestamp. */
+  maxTimestampOffset: number;
+  createdMs: number;
+}
+
+export interface PartitionState {
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+  /** Exclusive end of what lies in segment files. */
+  readonly settledEnd: number;
+  readonly segments: readonly SegmentInfo[];
+  readonly epochs: readonly EpochStart[];
+  readonly producers: ProducerState | null;
+}
+
+export function encodeState(state: PartitionState): Uint8Array {
+  let sizeBytes = FIXED_BYTES;
+  sizeBytes += state.segments.length * SEGMENT_BYTES + state.epochs.length * EPOCH_BYTES;
+  for (const [, entry] of state.producers?.entries() ?? []) {
+    sizeBytes += PRODUCER_BYTES + entry.batches.length * PRODUCED_BYTES;
+  }
+  const bytes = new Uint8Array(sizeBytes);
+  const to = new Cells(bytes);
+  to.u8(VERSION);
+  to.f64(state.logStartOffset);
+  to.f64(state.logEndOffset);
+  to.f64(state.settledEnd);
+  to.i32(state.segments.length);
+  for (const segment of state.segments) {
+    to.f64(segment.baseOffset);
+    to.f64(segment.sizeBytes);
+    to.f64(segment.settledBytes);
+    to.f64(segment.firstTimestampMs);
+    to.f64(segment.maxTimestampMs);
+    to.f64(segment.maxTimestampOffset);
+    to.f64(segment.createdMs);
+  }
+  to.i32(state.epochs.length);
+  for (const { epoch, startOffset } of state.epochs) {
+    to.i32(epoch);
+    to.f64(startOffset);
+  }
+  to.i32(state.producers?.count ?? 0);
+  for (const [producerId, entry] of state.producers?.entries() ?? []) {
+    to.f64(producerId);
+    to.i16(entry.epoch);
+    to.f64(entry.lastTimestampMs);
+    to.i32(entry.coordinatorEpoch);
+    to.f64(entry.transactionStartOffset);
+    to.u8(entry.batches.length);
+    for (const batch of entry.batches) {
+      to.i32(batch.firstSequence);
+      to.i32(batch.lastSequence);
+      to.f64(batch.baseOffset);
+      to.f64(batch.lastOffset);
+      to.f64(batch.timestampMs);
+    }
+  }
+  return bytes;
+}
+
+/** Null when the bytes are of a newer version or do not add up (their checksum was right before). */
+export function decodeState(bytes: Uint8Array): PartitionState | null {
+  const from = new Cells(bytes);
+  if (bytes.length < FIXED_BYTES || from.readU8() !== VERSION) return null;
+  const logStartOffset = from.readF64();
+  const logEndOffset = from.readF64();
+  const settledEnd = from.readF64();
+  const segments: SegmentInfo[] = [];
+  for (let left = from.readI32(); left > 0; left--) {
+    segments.push({
+      baseOffset: from.readF64(),
+      sizeBytes: from.readF64(),
+      settledBytes: from.readF64(),
+      firstTimestampMs: from.readF64(),
+      maxTimestampMs: from.readF64(),
+      maxTimestampOffset: from.readF64(),
+      createdMs: from.readF64(),
+    });
+  }
+  const epochs: EpochStart[] = [];
+  for (let left = from.readI32(); left > 0; left--) {
+    epochs.push({ epoch: from.readI32(), startOffset: from.readF64() });
+  }
+  let producers: ProducerState | null = null;
+  for (let left = from.readI32(); left > 0; left--) {
+    producers ??= new ProducerState();
+    const producerId = from.readF64();
+    const entry: ProducerEntry = {
+      epoch: from.readI16(),
+      lastTimestampMs: from.readF64(),
+      coordinatorEpoch: from.readI32(),
+      transactionStartOffset: from.readF64(),
+      batches: [],
+    };
+    for (let batches = from.readU8(); batches > 0; batches--) {
+      entry.batches.push({
+        firstSequence: from.readI32(),
+        lastSequence: from.readI32(),
+        baseOffset: from.readF64(),
+        lastOffset: from.readF64(),
+        timestampMs: from.readF64(),
+      });
+    }
+    producers.restore(producerId, entry);
+  }
+  return { logStartOffset, logEndOffset, settledEnd, segments, epochs, producers };
+}
+
+/** A cursor over fixed-width cells. Out-of-range reads throw RangeError, which a right checksum rules out. */
+class Cells {
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  u8(value: number): void {
+    this.#view.setUint8(this.#at, value);
+    this.#at += 1;
+  }
+  i16(value: number): void {
+    this.#view.setInt16(this.#at, value);
+    this.#at += 2;
+  }
+  i32(value: number): void {
+    this.#view.setInt32(this.#at, value);
+    this.#at += 4;
+  }
+  f64(value: number): void {
+    this.#view.setFloat64(this.#at, value);
+    this.#at += 8;
+  }
+  readU8(): number {
+    this.#at += 1;
+    return this.#view.getUint8(this.#at - 1);
+  }
+  readI16(): number {
+    this.#at += 2;
+    return this.#view.getInt16(this.#at - 2);
+  }
+  readI32(): number {
+    this.#at += 4;
+    return this.#view.getInt32(this.#at - 4);
+  }
+  readF64(): number {
+    this.#at += 8;
+    return this.#view.getFloat64(this.#at - 8);
+  }
+}

@@ -1,0 +1,298 @@
+// Opening the log folder: every journal file is read in order and replayed into partition logs, the
+// torn tail is cut, and what is kept is synced before anybody may read it.
+// Kafka: LogLoader, LogManager.loadLogs.
+
+import { uuidFromBytes } from "../../base/uuid.ts";
+import { StorageError } from "../../contracts/errors.ts";
+import type { Logger } from "../../contracts/runtime.ts";
+import type { SegmentFile, SegmentStore } from "../../contracts/storage.ts";
+import {
+  baseOffsetAt,
+  baseSequenceAt,
+  lastOffsetAt,
+  leaderEpochAt,
+  maxTimestampAt,
+  producerEpochAt,
+  producerIdAt,
+  recordCountAt,
+} from "../../record/batch_header.ts";
+import { ExtentIndex } from "./extent_index.ts";
+import type { Journal } from "./journal.ts";
+import { JournalFile } from "./journal_file.ts";
+import {
+  checkFileHeader,
+  type EntryHeader,
+  EntryKind,
+  FILE_HEADER_BYTES,
+  FLAG_SEGMENT_START,
+  journalFileName,
+  journalFileNumber,
+  topicIdAt,
+} from "./journal_format.ts";
+import { scanJournalFile } from "./journal_scan.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import { decodeState } from "./partition_state.ts";
+
+type Crc32c = (bytes: Uint8Array, seed: number) => number;
+
+export interface FoundJournal {
+  /** All files but the active one, oldest first. */
+  readonly sealed: readonly JournalFile[];
+  readonly active: JournalFile;
+}
+
+/** Opens the files that are there; nothing is read yet but their headers. */
+export async function findJournal(store: SegmentStore, log: Logger): Promise<FoundJournal> {
+  const files: JournalFile[] = [];
+  for (const { name } of await store.list("journal/")) {
+    const number = journalFileNumber(name);
+    if (number === null) continue;
+    const file = await store.open(name, { create: false });
+    files.push(new JournalFile(number, file, file.sizeBytes));
+  }
+  const last = files.at(-1);
+  if (last !== undefined && !(await hasSoundHeader(last, log, true))) {
+    // The file was being created when the lights went out: it holds nothing that was acknowledged.
+    await last.file?.close();
+    files.pop();
+    const again = new JournalFile(last.number, null, FILE_HEADER_BYTES);
+    again.syncedBytes = 0;
+    files.push(again);
+  }
+  for (const file of files.slice(0, -1)) {
+    await hasSoundHeader(file, log, false);
+    file.isSealed = true;
+  }
+  const active = files.pop() ?? new JournalFile(1, null, FILE_HEADER_BYTES);
+  if (active.file === null) active.syncedBytes = 0;
+  return { sealed: files, active };
+}
+
+async function hasSoundHeader(file: JournalFile, log: Logger, isLast: boolean): Promise<boolean> {
+  const bytes = new Uint8Array(FILE_HEADER_BYTES);
+  const count = await (file.file as SegmentFile).readInto(bytes, 0);
+  const fault = checkFileHeader(bytes.subarray(0, count), file.number);
+  if (fault === null) return true;
+  const name = journalFileName(file.number);
+  if (fault === "newer_version") {
+    throw new StorageError(
+      "version",
+      `Cannot open "${name}" as it was written by a newer Millrace: start that version, or use another data folder`,
+    );
+  }
+  const hasEntries = file.endPosition > FILE_HEADER_BYTES;
+  if (!isLast || hasEntries) log.error("journal_header_corrupt", { file: name, fault });
+  return hasEntries;
+}
+
+export interface ReplayOptions {
+  readonly journal: Journal;
+  readonly found: FoundJournal;
+  readonly crc32c: Crc32c | undefined;
+  readonly log: Logger;
+  readonly wallMs: number;
+  /** The log of a topic id and partition; null when the topic does not exist any more. */
+  readonly logOf: (topicId: string, partition: number) => PartitionLog | null;
+}
+
+export interface ReplayFindings {
+  readonly logs: ReadonlySet<PartitionLog>;
+  readonly entryCount: number;
+  readonly tornBytes: number;
+}
+
+/** Replays every file. Afterwards each log's high watermark is its end, and all of it is synced. */
+export async function replayJournal(options: ReplayOptions): Promise<ReplayFindings> {
+  const { found, log } = options;
+  const replay = new Replay(options);
+  let entryCount = 0;
+  let tornBytes = 0;
+  const files = [...found.sealed, found.active];
+  const entriesIn = new Map<JournalFile, number>();
+  for (let i = 0; i < files.length; i++) {
+    const file = files[i]!;
+    if (file.file === null) continue;
+    const isVouchedFor = await hasLaterEntries(files, i);
+    replay.file = file;
+    const result = await scanJournalFile({
+      file: file.file,
+      fileNumber: file.number,
+      isVouchedFor,
+      crc32c: options.crc32c,
+      log,
+      visit: replay.visit,
+    });
+    entriesIn.set(file, result.entryCount);
+    entryCount += result.entryCount;
+    if (result.tornBytes > 0) {
+      await file.file.truncate(result.endPosition);
+      tornBytes += result.tornBytes;
+      log.warn("journal_tail_cut", {
+        file: file.number,
+        position: result.endPosition,
+        sizeBytes: result.tornBytes,
+      });
+    }
+    file.endPosition = result.endPosition;
+    file.syncedBytes = result.endPosition;
+    file.writtenFrom = result.endPosition;
+    // After a kill the pages may be in the operating system alone: what is served has to be on disk.
+    if (!isVouchedFor) await file.file.sync();
+  }
+  for (const partitionLog of replay.logs) finish(partitionLog);
+  return { logs: replay.logs, entryCount, tornBytes };
+}
+
+async function hasLaterEntries(files: readonly JournalFile[], index: number): Promise<boolean> {
+  for (const later of files.slice(index + 1)) {
+    if (later.file !== null && later.file.sizeBytes > FILE_HEADER_BYTES) return true;
+  }
+  return false;
+}
+
+function finish(log: PartitionLog): void {
+  log.dropExtentsBefore(log.settledEnd);
+  log.dropBeforeStart();
+  log.highWatermark = log.logEndOffset;
+}
+
+class Replay {
+  readonly logs = new Set<PartitionLog>();
+  file!: JournalFile;
+  readonly #options: ReplayOptions;
+  #lastLog: PartitionLog | null = null;
+  #lastTopicId = "";
+  #lastPartition = -1;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+  }
+
+  readonly visit = (
+    header: EntryHeader,
+    bytes: Uint8Array,
+    headerAt: number,
+    payloadAt: number,
+    position: number,
+  ): void => {
+    if (header.kind === EntryKind.synced) return;
+    if (header.kind === EntryKind.truncate) this.file.hasBarrier = true;
+    const log = this.#logOf(uuidFromBytes(topicIdAt(bytes, headerAt)), header.partition);
+    if (log === null) return;
+    this.logs.add(log);
+    this.file.logs.add(log);
+    const payload = bytes.subarray(payloadAt, payloadAt + header.payloadBytes);
+    switch (header.kind) {
+      case EntryKind.batch:
+        this.#batch(log, header, bytes, payloadAt, position);
+        break;
+      case EntryKind.movedBatch:
+        this.#movedBatch(log, header, bytes, payloadAt, position);
+        break;
+      case EntryKind.state: {
+        const state = decodeState(payload);
+        if (state === null) {
+          this.#options.log.error("partition_state_unreadable", describe(log));
+        } else log.restoreState(state, this.file.number);
+        break;
+      }
+      case EntryKind.start:
+        log.restoreStart(readOffset(payload), this.file.number);
+        break;
+      case EntryKind.truncate:
+        log.truncateTo(readOffset(payload));
+        break;
+      default:
+        this.#options.log.error("journal_entry_unknown", { ...describe(log), kind: header.kind });
+    }
+  };
+
+  #logOf(topicId: string, partition: number): PartitionLog | null {
+    if (topicId !== this.#lastTopicId || partition !== this.#lastPartition) {
+      this.#lastTopicId = topicId;
+      this.#lastPartition = partition;
+      this.#lastLog = this.#options.logOf(topicId, partition);
+    }
+    return this.#lastLog;
+  }
+
+  #batch(
+    log: PartitionLog,
+    header: EntryHeader,
+    bytes: Uint8Array,
+    at: number,
+    position: number,
+  ): void {
+    const baseOffset = baseOffsetAt(bytes, at);
+    const endOffset = lastOffsetAt(bytes, at) + 1;
+    if (baseOffset < log.logEndOffset) {
+      // A state entry that stands before this batch cannot know of it: the journal was tampered with.
+      this.#options.log.error("journal_batch_out_of_order", {
+        ...describe(log),
+        offset: baseOffset,
+      });
+      return;
+    }
+    if (baseOffset > log.logEndOffset) {
+      this.#options.log.error("log_has_a_hole", {
+        ...describe(log),
+        offset: log.logEndOffset,
+        endOffset: baseOffset,
+      });
+      log.holes ??= [];
+      log.holes.push({ start: log.logEndOffset, end: baseOffset });
+    }
+    const maxTimestampMs = maxTimestampAt(bytes, at);
+    this.file.liveBytes += header.payloadBytes;
+    log.applyBatch(
+      baseOffset,
+      endOffset,
+      this.file.number,
+      position,
+      header.payloadBytes,
+      maxTimestampMs,
+      leaderEpochAt(bytes, at),
+      (header.flags & FLAG_SEGMENT_START) !== 0,
+      this.#options.wallMs,
+    );
+    const producerId = producerIdAt(bytes, at);
+    if (producerId < 0) return;
+    log.rememberProducer(
+      {
+        producerId,
+        producerEpoch: producerEpochAt(bytes, at),
+        baseSequence: baseSequenceAt(bytes, at),
+        recordCount: recordCountAt(bytes, at),
+        maxTimestampMs,
+      },
+      baseOffset,
+      endOffset,
+    );
+  }
+
+  #movedBatch(
+    log: PartitionLog,
+    header: EntryHeader,
+    bytes: Uint8Array,
+    at: number,
+    position: number,
+  ): void {
+    log.extents ??= new ExtentIndex();
+    log.placeExtent(
+      baseOffsetAt(bytes, at),
+      this.file,
+      position,
+      header.payloadBytes,
+      maxTimestampAt(bytes, at),
+    );
+    log.logEndOffset = Math.max(log.logEndOffset, lastOffsetAt(bytes, at) + 1);
+  }
+}
+
+function readOffset(payload: Uint8Array): number {
+  return new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getFloat64(0);
+}
+
+function describe(log: PartitionLog): { readonly topic: string; readonly partition: number } {
+  return { topic: log.topic.name, partition: log.partition };
+}
