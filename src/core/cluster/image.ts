@@ -17,11 +17,21 @@ export interface TopicImage {
   readonly revision: number;
 }
 
+/** Dynamic settings of one broker, or of all of them. */
+export interface BrokerConfigsImage {
+  readonly configs: ReadonlyMap<string, string>;
+  /** Metadata store revision of the entry. */
+  readonly revision: number;
+}
+
 export interface ClusterImage {
   readonly revision: number;
   readonly clusterId: string;
+  /** Iterate without awaiting in between: the newest image's maps are handed on to the next image. */
   readonly topicsByName: ReadonlyMap<string, TopicImage>;
   readonly topicsById: ReadonlyMap<string, TopicImage>;
+  /** Names that contain "." or "_", by the name with every "." as "_": two topics of one such key collide. */
+  readonly topicsByCollisionKey: ReadonlyMap<string, string>;
   /** Dynamic broker configs: cluster-wide (key "") and per broker (key: id as text). */
-  readonly brokerConfigs: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  readonly brokerConfigs: ReadonlyMap<string, BrokerConfigsImage>;
 }

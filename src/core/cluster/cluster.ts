@@ -1,0 +1,264 @@
+// The cluster as one broker sees it: the image, who follows it, and what changes it. Invariant: when a
+// change resolves, the image has it and those who follow have been told.
+// Kafka: MetadataCache, BrokerMetadataPublisher, and of the controller what one broker needs.
+
+import { randomUuid } from "../../base/uuid.ts";
+import { MetadataStoreError } from "../../contracts/errors.ts";
+import type { CommitResult, MetadataStore, Transaction } from "../../contracts/metadata_store.ts";
+import type { Runtime } from "../../contracts/runtime.ts";
+import { allTopicSettings } from "../settings/definitions.ts";
+import type { Settings } from "../settings/dynamic.ts";
+import type { TopicSettings } from "../settings/topic_settings.ts";
+import { CommitQueue } from "./commit_queue.ts";
+import { type AlterRequest, ConfigResource, decideAlterConfigs } from "./config_controller.ts";
+import {
+  type ControllerContext,
+  type CreatePartitionsOfTopic,
+  type CreateTopicRequest,
+  decideCreatePartitions,
+  decideCreateTopic,
+  decideDeleteTopic,
+} from "./controller.ts";
+import type { Decide, Decision, TopicDecision } from "./decision.ts";
+import { CLUSTER_ID_KEY, decodeClusterId, encodeClusterId } from "./entries.ts";
+import type { BrokerConfigsImage, ClusterImage, TopicImage } from "./image.ts";
+import type { ImageStep } from "./image_changes.ts";
+import { ImageLoader } from "./image_loader.ts";
+import { ProducerIds } from "./producer_ids.ts";
+
+/** Hears of topics. Called synchronously, in the order of the changes; must not throw. */
+export interface TopicListener {
+  /** The topic exists (found or made), or it, its settings or its partition count changed. */
+  topicChanged(topic: TopicImage, settings: TopicSettings): void;
+  /** The topic is gone, as it was. A topic of the same name made later has another id. */
+  topicDeleted(topic: TopicImage): void;
+}
+
+export interface ClusterOptions {
+  readonly metadata: MetadataStore;
+  readonly runtime: Runtime;
+  /** The cluster keeps its dynamic layers up to date. */
+  readonly settings: Settings;
+  readonly brokerId: number;
+  /** Used for a new cluster; refused where the store belongs to another one. Left out: made at random. */
+  readonly clusterId?: string;
+}
+
+/**
+ * Opens the cluster's memory: makes the cluster's id at the first start, reads the image and follows it.
+ *
+ * @throws {MetadataStoreError} when the store cannot be read, holds what this release does not know, or
+ *   belongs to another cluster than `clusterId`
+ */
+export async function openCluster(options: ClusterOptions): Promise<Cluster> {
+  await ensureClusterId(options);
+  return Cluster.open(options);
+}
+
+async function ensureClusterId(options: ClusterOptions): Promise<void> {
+  const { metadata, runtime } = options;
+  for (;;) {
+    const { entries } = await metadata.read(CLUSTER_ID_KEY);
+    const entry = entries.find((each) => each.key === CLUSTER_ID_KEY);
+    if (entry !== undefined) {
+      const found = decodeClusterId(entry);
+      if (options.clusterId !== undefined && options.clusterId !== found) {
+        throw new MetadataStoreError(
+          "corrupt",
+          `Cannot start in cluster "${options.clusterId}" as the metadata store belongs to cluster "${found}"`,
+        );
+      }
+      return;
+    }
+    const clusterId = options.clusterId ?? randomUuid(runtime.random.fork("cluster_id"));
+    await metadata.commit({
+      conditions: [{ key: CLUSTER_ID_KEY, revision: 0 }],
+      writes: [{ key: CLUSTER_ID_KEY, value: encodeClusterId(clusterId) }],
+    });
+    // Whether ours was taken or another broker's: the next turn reads it.
+  }
+}
+
+/** Made by `openCluster`. */
+export class Cluster {
+  readonly #settings: Settings;
+  readonly #brokerId: number;
+  readonly #loader: ImageLoader;
+  readonly #queue: CommitQueue;
+  readonly #topicIds: { uint32(): number };
+  readonly #listeners = new Set<TopicListener>();
+  readonly #endSettings: () => void;
+  readonly producerIds: ProducerIds;
+
+  static async open(options: ClusterOptions): Promise<Cluster> {
+    // Steps arrive only after the first await below, when the cluster is there to take them.
+    let cluster: Cluster | null = null;
+    const loader = await ImageLoader.open({
+      metadata: options.metadata,
+      runtime: options.runtime,
+      onStep: (step) => {
+        if (cluster !== null) cluster.#onStep(step);
+      },
+    });
+    cluster = new Cluster(options, loader);
+    return cluster;
+  }
+
+  private constructor(options: ClusterOptions, loader: ImageLoader) {
+    this.#settings = options.settings;
+    this.#brokerId = options.brokerId;
+    this.#loader = loader;
+    this.#topicIds = options.runtime.random.fork("topic_ids");
+    this.#queue = new CommitQueue({
+      image: () => loader.image,
+      commit: (transaction) => loader.commit(transaction),
+      reached: (revision) => loader.reached(revision),
+    });
+    this.producerIds = new ProducerIds(options.metadata, (transaction) =>
+      loader.commit(transaction),
+    );
+    this.#setDynamic(loader.image.brokerConfigs);
+    this.#endSettings = options.settings.onChange((changed) => this.#onSettings(changed));
+  }
+
+  /** The newest image. Read it anew after every wait. */
+  get image(): ClusterImage {
+    return this.#loader.image;
+  }
+
+  get clusterId(): string {
+    return this.#loader.image.clusterId;
+  }
+
+  /** Ids of the registered brokers: this one, as long as there is one. */
+  get brokerIds(): readonly number[] {
+    return [this.#brokerId];
+  }
+
+  /** Tells `listener` of every topic there is, then of every change. @returns what ends it */
+  follow(listener: TopicListener): () => void {
+    this.#listeners.add(listener);
+    for (const topic of this.image.topicsByName.values()) {
+      listener.topicChanged(topic, this.topicSettings(topic));
+    }
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** The settings in force of a topic. */
+  topicSettings(topic: TopicImage): TopicSettings {
+    return this.#settings.topicSettings(topic.configs);
+  }
+
+  /**
+   * Makes a topic. Each method here resolves once the image has what it did; the answer is the topic as
+   * it is then, or why not.
+   *
+   * @throws {MetadataStoreError} when the store could not commit; so do the methods below
+   */
+  createTopic(request: CreateTopicRequest, validateOnly = false): Promise<TopicDecision> {
+    // One id for all tries: deciding anew must not draw again, or a seed would not replay.
+    let id: string | null = null;
+    return this.#submit((image) =>
+      decideCreateTopic(
+        image,
+        request,
+        this.#context(() => (id ??= randomUuid(this.#topicIds))),
+        validateOnly,
+      ),
+    );
+  }
+
+  /** Deletes a topic; the answer is the topic as it was. */
+  deleteTopic(by: { readonly name: string } | { readonly id: string }): Promise<TopicDecision> {
+    return this.#submit((image) => decideDeleteTopic(image, by, this.#context()));
+  }
+
+  /** Gives a topic more partitions. */
+  createPartitions(request: CreatePartitionsOfTopic, validateOnly = false): Promise<TopicDecision> {
+    return this.#submit((image) =>
+      decideCreatePartitions(image, request, this.#context(), validateOnly),
+    );
+  }
+
+  /** Changes what is set on a topic or a broker; the answer is what it has set then. */
+  alterConfigs(
+    request: AlterRequest,
+    validateOnly = false,
+  ): Promise<Decision<ReadonlyMap<string, string>>> {
+    return this.#submit((image) =>
+      decideAlterConfigs(
+        image,
+        request,
+        {
+          brokerIds: this.brokerIds,
+          effectiveText: (type, name) =>
+            type === ConfigResource.topic
+              ? this.#settings.topicText(NO_CONFIGS, name)
+              : this.#settings.text(name),
+        },
+        validateOnly,
+      ),
+    );
+  }
+
+  /** Commits something else that lies in the metadata store; resolves once the image has passed it. */
+  commit(transaction: Transaction): Promise<CommitResult> {
+    return this.#loader.commit(transaction);
+  }
+
+  /** Ends following the store. Idempotent. Does not close the store. */
+  close(): void {
+    this.#endSettings();
+    this.#loader.close();
+    this.#listeners.clear();
+  }
+
+  #submit<T>(decide: Decide<T>): Promise<Decision<T>> {
+    return this.#queue.submit(decide);
+  }
+
+  #context(newTopicId: () => string = () => randomUuid(this.#topicIds)): ControllerContext {
+    const settings = this.#settings;
+    return {
+      brokerIds: this.brokerIds,
+      partitionCountDefault: settings.number("num.partitions"),
+      replicationFactorDefault: settings.number("default.replication.factor"),
+      partitionerDefault: settings.text("partitioner") ?? "",
+      mayDeleteTopics: settings.boolean("delete.topic.enable"),
+      newTopicId,
+    };
+  }
+
+  #onStep(step: ImageStep): void {
+    if (step.haveBrokerConfigsChanged) this.#setDynamic(step.image.brokerConfigs);
+    for (const listener of this.#listeners) {
+      for (const topic of step.topicsDeleted) listener.topicDeleted(topic);
+      for (const topic of step.topicsChanged) {
+        listener.topicChanged(topic, this.topicSettings(topic));
+      }
+    }
+  }
+
+  #setDynamic(configs: ReadonlyMap<string, BrokerConfigsImage>): void {
+    this.#settings.setDynamic(
+      configs.get("")?.configs ?? NO_CONFIGS,
+      configs.get(String(this.#brokerId))?.configs ?? NO_CONFIGS,
+    );
+  }
+
+  /** A broker setting that gives topics their default has changed: all of them are told. */
+  #onSettings(changed: ReadonlySet<string>): void {
+    let concernsTopics = false;
+    for (const each of allTopicSettings()) {
+      if (each.synonyms.some((name) => changed.has(name))) concernsTopics = true;
+    }
+    if (!concernsTopics) return;
+    for (const listener of this.#listeners) {
+      for (const topic of this.image.topicsByName.values()) {
+        listener.topicChanged(topic, this.topicSettings(topic));
+      }
+    }
+  }
+}
+
+const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
