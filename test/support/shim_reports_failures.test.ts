@@ -43,11 +43,13 @@ describe("the shim under deno test", () => {
   });
 
   test("reports every failure and passes the rest", async () => {
+    const { FORCE_COLOR: _, ...inherited } = process.env;
+    const env = { ...inherited, NO_COLOR: "1" };
     const { code, output } = await new Promise<{ code: number; output: string }>((resolve) => {
       const child = execFile(
         join(root, "node_modules/.bin/deno"),
         ["test", "-A", "--no-check", "--config", join(root, "deno.json"), folder],
-        { env: { ...process.env, NO_COLOR: "1" } },
+        { env },
         (_error, stdout, stderr) =>
           resolve({ code: child.exitCode ?? -1, output: stdout + stderr }),
       );
