@@ -159,10 +159,10 @@ finish() {
 }
 
 check() { # check NAME COMMAND…: ok when the command ends with 0; otherwise its last words are the reason
-  local name=$1 t code; shift
-  t=$(now_ms)
+  local name=$1 began code; shift # the names must not hide those of a script's functions
+  began=$(now_ms)
   "$@" >"$WORK/check.out" 2>"$WORK/check.err"; code=$?
-  if [ $code = 0 ]; then ok "$name ($(($(now_ms) - t)) ms)"; return 0; fi
+  if [ $code = 0 ]; then ok "$name ($(($(now_ms) - began)) ms)"; return 0; fi
   not_ok "$name exit $code $(cat "$WORK/check.out" "$WORK/check.err" | tail -c 400 | tr '\n' ' ')"
   return 1
 }
