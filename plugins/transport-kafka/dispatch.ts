@@ -1,0 +1,194 @@
+// Turns frames into jobs: reads the header, finds the handler, decodes the body; later runs the handler and
+// frames its response. One session a connection, one dispatcher a transport.
+// Kafka: KafkaApis.handle, RequestContext.parseRequest, SaslServerAuthenticator's gate before it.
+
+import { DecodeError } from "../../src/base/byte_reader.ts";
+import type { Caller } from "../../src/contracts/broker.ts";
+import { apiKeyOf, apiVersionOf, correlationIdOf } from "../../src/protocol/header.ts";
+import { decodeRequest, encodeResponse } from "../../src/protocol/mod.ts";
+import type { Api } from "../../src/protocol/schema.ts";
+import {
+  ConnectionRefusal,
+  type Job,
+  type Overlap,
+  type Reply,
+  type RequestDecoder,
+} from "./exchange.ts";
+import type { Frame } from "./framing.ts";
+import type { AnyHandler, HandlerContext, ServedApi } from "./handler.ts";
+import { refuseApiVersions } from "./handlers/18_api_versions.ts";
+import { handlers } from "./handlers/table.ts";
+
+/** API key of ApiVersions: its response header stays at version 0, and it answers versions it does not know. */
+const API_VERSIONS_KEY = 18;
+
+/** What ApiVersions lists: what has a handler and is meant to be advertised. */
+export function servedApis(): ServedApi[] {
+  const served: ServedApi[] = [];
+  for (const handler of handlers) {
+    if (handler === undefined || handler.isUnlisted === true) continue;
+    const { apiKey, advertisedLowest, highestStable } = handler.api;
+    served.push({ apiKey, minVersion: advertisedLowest, maxVersion: highestStable });
+  }
+  return served;
+}
+
+/** The decoder of one connection: remembers who calls. */
+export class Session implements RequestDecoder {
+  readonly #context: HandlerContext;
+  #caller: Caller;
+
+  /** @param caller its client id is replaced by that of each request */
+  constructor(context: HandlerContext, caller: Caller) {
+    this.#context = context;
+    this.#caller = caller;
+  }
+
+  decode(frame: Frame): Job {
+    try {
+      return this.#decode(frame);
+    } catch (error) {
+      if (error instanceof DecodeError) throw undecodable(frame, error);
+      throw error;
+    }
+  }
+
+  #decode(frame: Frame): Job {
+    const apiKey = apiKeyOf(frame.bytes);
+    const version = apiVersionOf(frame.bytes);
+    const handler = apiKey >= 0 ? handlers[apiKey] : undefined;
+    if (handler === undefined) {
+      throw new ConnectionRefusal("request_api_unknown", `API key ${apiKey} version ${version}`);
+    }
+    const { api } = handler;
+    if (version < api.lowest || version > api.highestStable) {
+      if (apiKey === API_VERSIONS_KEY) {
+        const reply = framedReply(api, 0, correlationIdOf(frame.bytes), refuseApiVersions());
+        frame.release();
+        return new ReadyJob(reply);
+      }
+      throw new ConnectionRefusal(
+        "request_version_unsupported",
+        `${api.name} version ${version}, where ${api.lowest} to ${api.highestStable} are served`,
+      );
+    }
+    // Bytes behind the body are ignored, as Kafka does: librdkafka sends three too many.
+    const { header, body, hasBigint } = decodeRequest(api, frame.bytes);
+    if (hasBigint && handler.takesBigints !== true) {
+      throw new ConnectionRefusal("request_integer_too_large", `${api.name} version ${version}`);
+    }
+    const clientId = header.clientId ?? "";
+    if (clientId !== this.#caller.clientId) this.#caller = { ...this.#caller, clientId };
+    const context = this.#context;
+    const dataBytesMax = handler.dataBytesMax?.(context, body) ?? 0;
+    const { correlationId } = header;
+    let held: Frame | null = frame;
+    if (handler.holdsFrame !== true) {
+      frame.release();
+      held = null;
+    }
+    const caller = this.#caller;
+    return new RequestJob(
+      context,
+      handler,
+      caller,
+      body,
+      version,
+      correlationId,
+      held,
+      dataBytesMax,
+    );
+  }
+}
+
+class RequestJob implements Job {
+  readonly overlap: Overlap;
+  readonly dataBytesMax: number;
+  readonly #context: HandlerContext;
+  readonly #handler: AnyHandler;
+  readonly #caller: Caller;
+  readonly #request: unknown;
+  readonly #version: number;
+  readonly #correlationId: number;
+  readonly #frame: Frame | null;
+
+  constructor(
+    context: HandlerContext,
+    handler: AnyHandler,
+    caller: Caller,
+    request: unknown,
+    version: number,
+    correlationId: number,
+    frame: Frame | null,
+    dataBytesMax: number,
+  ) {
+    this.overlap = handler.overlap;
+    this.dataBytesMax = dataBytesMax;
+    this.#context = context;
+    this.#handler = handler;
+    this.#caller = caller;
+    this.#request = request;
+    this.#version = version;
+    this.#correlationId = correlationId;
+    this.#frame = frame;
+  }
+
+  async run(): Promise<Reply | null> {
+    try {
+      const answer = await this.#handler.handle(
+        this.#context,
+        this.#caller,
+        this.#request as never,
+        this.#version,
+      );
+      const { response, release } = answer;
+      if (response === null) return null;
+      try {
+        const { api } = this.#handler;
+        return framedReply(api, this.#version, this.#correlationId, response, release);
+      } catch (error) {
+        release?.();
+        throw error;
+      }
+    } finally {
+      this.#frame?.release();
+    }
+  }
+}
+
+/** A job whose reply is known already. */
+class ReadyJob implements Job {
+  readonly overlap = "parallel";
+  readonly dataBytesMax = 0;
+  readonly #reply: Reply;
+  constructor(reply: Reply) {
+    this.#reply = reply;
+  }
+  run(): Promise<Reply> {
+    return Promise.resolve(this.#reply);
+  }
+}
+
+function framedReply(
+  api: Api,
+  version: number,
+  correlationId: number,
+  response: unknown,
+  release?: () => void,
+): Reply {
+  const chunks = encodeResponse(api, version, correlationId, response as never);
+  let sizeBytes = 0;
+  for (const chunk of chunks) sizeBytes += chunk.length;
+  return release === undefined ? { chunks, sizeBytes } : { chunks, sizeBytes, release };
+}
+
+function undecodable(frame: Frame, error: DecodeError): ConnectionRefusal {
+  const { bytes } = frame;
+  const head = [...bytes.subarray(0, 16)]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
+  return new ConnectionRefusal(
+    "request_undecodable",
+    `${error.message}; ${bytes.length} bytes that start with ${head}`,
+  );
+}

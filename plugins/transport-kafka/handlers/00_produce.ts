@@ -1,0 +1,143 @@
+// Produce, API key 0, versions 3–13.
+//
+// Serves: appending one record batch a partition; acks 0, 1 and -1; topic ids from v13.
+// Limits: v0–2 are listed in ApiVersions and refused (decision 16). Null records are answered with
+//   invalid_record, where Kafka never answers. currentLeader and nodeEndpoints stay empty (optional, KIP-951).
+// v7: zstd is allowed.   v8: recordErrors and errorMessage.   v9: flexible.   v13: topic ids instead of names.
+// Kafka: KafkaApis.handleProduceRequest, ProduceRequest.validateRecords.
+
+import type {
+  AppendPartition,
+  AppendResult,
+  KafkaError,
+  Outcome,
+  RecordError,
+} from "../../../src/contracts/broker.ts";
+import { kafkaError } from "../../../src/protocol/errors.ts";
+import {
+  Produce,
+  type ProduceRequest,
+  type ProduceResponseInput,
+} from "../../../src/protocol/messages/00_produce.ts";
+import { ConnectionRefusal } from "../exchange.ts";
+import { handlerOf } from "../handler.ts";
+
+type TopicResponse = ProduceResponseInput["responses"][number];
+type PartitionResponse = TopicResponse["partitionResponses"][number];
+
+/** Position of the low attribute byte in a batch, its codec bits, and zstd's number. */
+const ATTRIBUTES_AT = 22;
+const CODEC_MASK = 7;
+const ZSTD = 4;
+const ZSTD_SINCE = 7;
+const TOPIC_IDS_SINCE = 13;
+const RECORD_ERRORS_SINCE = 8;
+const INVALID_ACKS = kafkaError("invalid_required_acks");
+const UNKNOWN_TOPIC_ID = kafkaError("unknown_topic_id");
+const NO_RECORDS = kafkaError("invalid_record", "Cannot append null records");
+const ZSTD_TOO_EARLY = kafkaError("unsupported_compression_type");
+
+/** A refusal that may name records. */
+type AppendError = KafkaError & { readonly recordErrors?: readonly RecordError[] };
+
+export const produce = handlerOf<typeof Produce>({
+  api: Produce,
+  overlap: "parallel",
+  holdsFrame: true,
+  async handle(context, caller, request, version) {
+    const { acks } = request;
+    const isAcksKnown = acks === -1 || acks === 0 || acks === 1;
+    const log = context.broker.log;
+    const appends: AppendPartition[] = [];
+    /** Why a partition goes no further, by its place in the request; sparse, empty as a rule. */
+    const refused = new Map<number, KafkaError>();
+    let place = 0;
+    for (const topic of request.topicData) {
+      const name = version < TOPIC_IDS_SINCE ? topic.name : log.topicNameOf(topic.topicId);
+      for (const { index, records } of topic.partitionData) {
+        if (!isAcksKnown) refused.set(place, INVALID_ACKS);
+        else if (name === null) refused.set(place, UNKNOWN_TOPIC_ID);
+        else if (records === null) refused.set(place, NO_RECORDS);
+        else if (version < ZSTD_SINCE && isZstd(records)) {
+          refused.set(place, ZSTD_TOO_EARLY);
+        } else appends.push({ topic: name, partition: index, batches: records, singleBatch: true });
+        place++;
+      }
+    }
+    const outcomes =
+      appends.length === 0
+        ? []
+        : await log.append(caller, {
+            acks: acks as 0 | 1 | -1,
+            timeoutMs: request.timeoutMs,
+            transactionalId: request.transactionalId,
+            partitions: appends,
+          });
+    if (acks === 0) {
+      refuseOnError(request, refused, outcomes);
+      return { response: null };
+    }
+    return { response: responseOf(request, version, refused, outcomes) };
+  },
+});
+
+function isZstd(records: Uint8Array): boolean {
+  return records.length > ATTRIBUTES_AT && (records[ATTRIBUTES_AT]! & CODEC_MASK) === ZSTD;
+}
+
+/** Without acks there is nothing to answer with: the closed connection tells the producer. */
+function refuseOnError(
+  request: ProduceRequest,
+  refused: ReadonlyMap<number, KafkaError>,
+  outcomes: readonly Outcome<AppendResult>[],
+): void {
+  let error: KafkaError | undefined = refused.values().next().value;
+  for (const outcome of outcomes) if (!outcome.ok) error ??= outcome.error;
+  if (error === undefined) return;
+  const topic = request.topicData[0];
+  throw new ConnectionRefusal(
+    "unacknowledged_produce_failed",
+    `${error.code}, first topic ${topic?.name === "" ? topic.topicId : topic?.name}`,
+  );
+}
+
+function responseOf(
+  request: ProduceRequest,
+  version: number,
+  refused: ReadonlyMap<number, KafkaError>,
+  outcomes: readonly Outcome<AppendResult>[],
+): ProduceResponseInput {
+  const responses: TopicResponse[] = [];
+  let place = 0;
+  let nextOutcome = 0;
+  for (const { name, topicId, partitionData } of request.topicData) {
+    const partitionResponses: PartitionResponse[] = [];
+    for (const { index } of partitionData) {
+      const error = refused.size === 0 ? undefined : refused.get(place);
+      place++;
+      if (error !== undefined) {
+        partitionResponses.push(refusalOf(index, version, error));
+        continue;
+      }
+      const outcome = outcomes[nextOutcome++]!;
+      if (!outcome.ok) {
+        partitionResponses.push(refusalOf(index, version, outcome.error));
+        continue;
+      }
+      const { baseOffset, logAppendTimeMs, logStartOffset } = outcome.value;
+      partitionResponses.push({ index, errorCode: 0, baseOffset, logAppendTimeMs, logStartOffset });
+    }
+    responses.push({ name, topicId, partitionResponses });
+  }
+  return { responses, throttleTimeMs: 0 };
+}
+
+function refusalOf(index: number, version: number, error: AppendError): PartitionResponse {
+  const base = { index, errorCode: error.wireCode, baseOffset: -1 };
+  if (version < RECORD_ERRORS_SINCE) return base;
+  const recordErrors = (error.recordErrors ?? []).map(({ batchIndex, message }) => ({
+    batchIndex,
+    batchIndexErrorMessage: message,
+  }));
+  return { ...base, recordErrors, errorMessage: error.message };
+}

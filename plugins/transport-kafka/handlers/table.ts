@@ -1,0 +1,55 @@
+// Every handler by its API key: the list of what this transport serves.
+
+import type { AnyHandler } from "../handler.ts";
+import { produce } from "./00_produce.ts";
+import { fetch } from "./01_fetch.ts";
+import { listOffsets } from "./02_list_offsets.ts";
+import { metadata } from "./03_metadata.ts";
+import { saslHandshake } from "./17_sasl_handshake.ts";
+import { apiVersions } from "./18_api_versions.ts";
+import { createTopics } from "./19_create_topics.ts";
+import { deleteTopics } from "./20_delete_topics.ts";
+import { deleteRecords } from "./21_delete_records.ts";
+import { initProducerId } from "./22_init_producer_id.ts";
+import { offsetForLeaderEpoch } from "./23_offset_for_leader_epoch.ts";
+import { describeConfigs } from "./32_describe_configs.ts";
+import { alterConfigs } from "./33_alter_configs.ts";
+import { describeLogDirs } from "./35_describe_log_dirs.ts";
+import { saslAuthenticate } from "./36_sasl_authenticate.ts";
+import { createPartitions } from "./37_create_partitions.ts";
+import { incrementalAlterConfigs } from "./44_incremental_alter_configs.ts";
+import { describeCluster } from "./60_describe_cluster.ts";
+import { describeProducers } from "./61_describe_producers.ts";
+import { describeTopicPartitions } from "./75_describe_topic_partitions.ts";
+
+const all: readonly AnyHandler[] = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  saslHandshake,
+  apiVersions,
+  createTopics,
+  deleteTopics,
+  deleteRecords,
+  initProducerId,
+  offsetForLeaderEpoch,
+  describeConfigs,
+  alterConfigs,
+  describeLogDirs,
+  saslAuthenticate,
+  createPartitions,
+  incrementalAlterConfigs,
+  describeCluster,
+  describeProducers,
+  describeTopicPartitions,
+];
+
+/** Indexed by API key; a hole where nothing is served. */
+export const handlers: readonly (AnyHandler | undefined)[] = byKey();
+
+function byKey(): (AnyHandler | undefined)[] {
+  const table: (AnyHandler | undefined)[] = [];
+  for (const handler of all) table[handler.api.apiKey] = handler;
+  return table;
+}

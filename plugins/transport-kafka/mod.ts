@@ -1,0 +1,205 @@
+// The Kafka wire on TCP: listens, accepts, and gives every connection what it needs.
+// Invariant: connections, their memory and the fetch sessions are bounded; stopping leaves nothing behind.
+// Kafka: SocketServer, Acceptor.
+
+import { BufferPool } from "../../src/base/buffer_pool.ts";
+import type { Principal } from "../../src/contracts/auth.ts";
+import type { Connection, Listener, Timer } from "../../src/contracts/runtime.ts";
+import type {
+  Endpoint,
+  RunningTransport,
+  TransportContext,
+  TransportPlugin,
+} from "../../src/contracts/transport.ts";
+import { type ConnectionLimits, KafkaConnection } from "./connection.ts";
+import { Session, servedApis } from "./dispatch.ts";
+import { FetchSessions } from "./fetch_sessions.ts";
+import { FrameReader } from "./framing.ts";
+import type { HandlerContext } from "./handler.ts";
+import { type KafkaListener, resolveOptions, type TransportKafkaOptions } from "./options.ts";
+
+export type { KafkaListener, TransportKafkaOptions } from "./options.ts";
+
+const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
+/** Reaping looks at all connections this often, or more often where the limits are shorter. */
+const SWEEP_MS_MAX = 5000;
+
+/**
+ * The Kafka protocol as a transport.
+ *
+ * @param options listeners, at least one, and bounds; see TransportKafkaOptions for units and defaults
+ * @throws {TypeError} when an option is out of range
+ * @errors `start` throws NetworkError "in_use" or "denied" when a listener cannot be opened
+ */
+export function transportKafka(options: TransportKafkaOptions): TransportPlugin {
+  const resolved = resolveOptions(options);
+  return {
+    kind: "transport",
+    name: "transport-kafka",
+    contract: 1,
+    start: async (context) => {
+      if (context.authenticator !== null) {
+        // Serving everyone as anonymous would be worse than not serving.
+        throw new TypeError(
+          "transport-kafka cannot authenticate yet: start it without authenticator",
+        );
+      }
+      const server = new KafkaServer(resolved, context);
+      await server.listen();
+      return server;
+    },
+  };
+}
+
+type ResolvedOptions = ReturnType<typeof resolveOptions>;
+
+class KafkaServer implements RunningTransport {
+  readonly #options: ResolvedOptions;
+  readonly #context: TransportContext;
+  readonly #handlerContext: HandlerContext;
+  readonly #pool: BufferPool;
+  readonly #limits: ConnectionLimits;
+  readonly #listeners: Listener[] = [];
+  readonly #endpoints: Endpoint[] = [];
+  readonly #connections = new Set<KafkaConnection>();
+  #sweep: Timer | null = null;
+  #isStopped = false;
+  /** Called when the last connection has gone. */
+  #onEmpty: (() => void) | null = null;
+
+  constructor(options: ResolvedOptions, context: TransportContext) {
+    const { clock, random } = context.runtime;
+    this.#options = options;
+    this.#context = context;
+    this.#pool = new BufferPool({ idleBytesMax: options.receivePoolBytesMax });
+    this.#limits = {
+      inFlightMax: options.inFlightMax,
+      requestBytesMax: options.requestBytesMax,
+      responseBytesMax: options.responseBytesMax,
+    };
+    this.#handlerContext = {
+      broker: context.broker,
+      fetchSessions: new FetchSessions({
+        slots: options.sessionCacheSlots,
+        partitionsMax: options.sessionPartitionsMax,
+        clock,
+        random: random.fork("kafka_fetch_sessions"),
+      }),
+      fetchBytesMax: options.fetchBytesMax,
+      served: servedApis(),
+    };
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  /** Opens all listeners, or none. */
+  async listen(): Promise<void> {
+    try {
+      for (const listener of this.#options.listeners) await this.#listenOn(listener);
+    } catch (error) {
+      await this.#closeListeners();
+      throw error;
+    }
+    this.#scheduleSweep();
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#sweep?.cancel();
+    await this.#closeListeners();
+    for (const connection of [...this.#connections]) connection.end();
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#context.runtime.scheduler.after(graceMs, "kafka_stop", resolve);
+      this.#onEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    for (const connection of [...this.#connections]) connection.close("transport_stopped", "");
+  }
+
+  async #listenOn(options: KafkaListener): Promise<void> {
+    const { network, log } = this.#context.runtime;
+    const { name, host, port, tls } = options;
+    const listener = await network.listen(
+      tls === undefined ? { host, port } : { host, port, tls },
+      (connection) => this.#accept(connection, name),
+    );
+    this.#listeners.push(listener);
+    const isWildcard = host === "0.0.0.0" || host === "::" || host === "";
+    if (isWildcard && options.advertisedHost === undefined) {
+      log.warn("advertised_host_is_localhost", { listener: name, host });
+    }
+    this.#endpoints.push({
+      protocol: "kafka",
+      listener: name,
+      host: listener.host,
+      port: listener.port,
+      advertisedHost: options.advertisedHost ?? (isWildcard ? "localhost" : host),
+      advertisedPort: options.advertisedPort ?? listener.port,
+    });
+  }
+
+  async #closeListeners(): Promise<void> {
+    const closing = this.#listeners.splice(0).map((listener) => listener.close());
+    await Promise.all(closing);
+  }
+
+  #accept(connection: Connection, listener: string): void {
+    const { runtime, requestMemory: budget } = this.#context;
+    if (this.#isStopped || this.#connections.size >= this.#options.connectionsMax) {
+      const { host } = connection.remote;
+      runtime.log.warn("kafka_connection_refused", { peer: host, open: this.#connections.size });
+      connection.close("too_many_connections");
+      return;
+    }
+    const gone = new AbortController();
+    const caller = {
+      principal: ANONYMOUS,
+      peer: {
+        host: connection.remote.host,
+        listener,
+        tlsPeerCertificate: connection.tls?.peerCertificate ?? null,
+      },
+      clientId: "",
+      listener,
+      signal: gone.signal,
+    };
+    const kafkaConnection = new KafkaConnection({
+      connection,
+      runtime,
+      reader: new FrameReader({
+        pool: this.#pool,
+        budget,
+        frameBytesMax: this.#options.frameBytesMax,
+      }),
+      budget,
+      decoder: new Session(this.#handlerContext, caller),
+      limits: this.#limits,
+      abort: () => gone.abort(),
+    });
+    this.#connections.add(kafkaConnection);
+    runtime.scheduler.spawn("kafka_connection", async () => {
+      await kafkaConnection.run();
+      this.#connections.delete(kafkaConnection);
+      if (this.#connections.size === 0) this.#onEmpty?.();
+    });
+  }
+
+  #scheduleSweep(): void {
+    const { connectionIdleMsMax, frameStallMsMax } = this.#options;
+    const delayMs = Math.min(SWEEP_MS_MAX, connectionIdleMsMax, frameStallMsMax);
+    const { clock, scheduler } = this.#context.runtime;
+    this.#sweep = scheduler.after(delayMs, "kafka_idle_sweep", () => {
+      const nowMs = clock.monotonicMs();
+      for (const connection of this.#connections) {
+        connection.reap(nowMs, connectionIdleMsMax, frameStallMsMax);
+      }
+      if (!this.#isStopped) this.#scheduleSweep();
+    });
+  }
+}

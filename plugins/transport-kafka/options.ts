@@ -1,0 +1,95 @@
+// The options of transport-kafka with their bounds and defaults.
+// Invariant: what leaves here is complete and within range. Kafka's names stand in the docstrings.
+
+import type { TlsIdentity } from "../../src/contracts/runtime.ts";
+
+const MIB = 1024 * 1024;
+
+/** One address to listen on. */
+export interface KafkaListener {
+  /** Unique among the listeners, e.g. "kafka". */
+  readonly name: string;
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** What clients are told (`advertised.listeners`); `host` when left out, "localhost" for a wildcard. */
+  readonly advertisedHost?: string;
+  /** The bound port when left out. */
+  readonly advertisedPort?: number;
+  readonly tls?: TlsIdentity;
+}
+
+export interface TransportKafkaOptions {
+  readonly listeners: readonly KafkaListener[];
+  /** Largest request (`socket.request.max.bytes`); 100 MiB. */
+  readonly frameBytesMax?: number;
+  /** Quiet connections are closed after this (`connections.max.idle.ms`); 10 minutes. */
+  readonly connectionIdleMsMax?: number;
+  /** A peer that stops in the middle of a large request is closed after this; 30 seconds. */
+  readonly frameStallMsMax?: number;
+  /** Open connections (`max.connections`); 20,000. */
+  readonly connectionsMax?: number;
+  /** Requests of one connection begun and not yet answered; 128. */
+  readonly inFlightMax?: number;
+  /** Request bytes of one connection held at once; 64 MiB, and always one request. */
+  readonly requestBytesMax?: number;
+  /** Response bytes that may wait for one peer to read; 16 MiB, and always one response. */
+  readonly responseBytesMax?: number;
+  /** Most bytes of batches in one fetch response (`fetch.max.bytes`); 8 MiB, and always one batch. */
+  readonly fetchBytesMax?: number;
+  /** Fetch sessions remembered (`max.incremental.fetch.session.cache.slots`); 1,000. 0 turns them off. */
+  readonly sessionCacheSlots?: number;
+  /** Partitions remembered over all fetch sessions; 200,000. */
+  readonly sessionPartitionsMax?: number;
+  /** Receive buffers kept for reuse; 32 MiB. */
+  readonly receivePoolBytesMax?: number;
+}
+
+/** Lower and upper bound (inclusive) and default of every number. */
+const NUMBERS = {
+  frameBytesMax: [1024, 0x7fffffff, 100 * MIB],
+  connectionIdleMsMax: [1, Number.MAX_SAFE_INTEGER, 600_000],
+  frameStallMsMax: [1, Number.MAX_SAFE_INTEGER, 30_000],
+  connectionsMax: [1, 1_000_000, 20_000],
+  inFlightMax: [1, 100_000, 128],
+  requestBytesMax: [1, Number.MAX_SAFE_INTEGER, 64 * MIB],
+  responseBytesMax: [1, Number.MAX_SAFE_INTEGER, 16 * MIB],
+  fetchBytesMax: [1024, 0x7fffffff, 8 * MIB],
+  sessionCacheSlots: [0, 1_000_000, 1000],
+  sessionPartitionsMax: [0, 100_000_000, 200_000],
+  receivePoolBytesMax: [0, Number.MAX_SAFE_INTEGER, 32 * MIB],
+} as const;
+
+type Numbers = { readonly [K in keyof typeof NUMBERS]: number };
+
+/** Options with their defaults. @throws {TypeError} naming the option that is out of range */
+export function resolveOptions(
+  options: TransportKafkaOptions,
+): Numbers & { readonly listeners: readonly KafkaListener[] } {
+  const { listeners } = options;
+  if (listeners.length === 0) throw new TypeError("Cannot listen as listeners is empty");
+  const names = new Set<string>();
+  for (const { name, port, advertisedPort } of listeners) {
+    if (names.has(name)) throw new TypeError(`Cannot name two listeners "${name}"`);
+    names.add(name);
+    requireWithin(`port of listener "${name}"`, port, 0, 65_535);
+    if (advertisedPort !== undefined) {
+      requireWithin(`advertisedPort of listener "${name}"`, advertisedPort, 1, 65_535);
+    }
+  }
+  const numbers: { [name: string]: number } = {};
+  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
+    const [lowest, highest, standard] = NUMBERS[name];
+    const value = options[name] ?? standard;
+    requireWithin(name, value, lowest, highest);
+    numbers[name] = value;
+  }
+  return { listeners, ...(numbers as unknown as Numbers) };
+}
+
+function requireWithin(name: string, value: number, lowest: number, highest: number): void {
+  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
+  throw new TypeError(
+    `${name} must be a whole number from ${lowest} to ${highest}: found ${value}`,
+  );
+}
