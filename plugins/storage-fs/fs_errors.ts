@@ -1,0 +1,16 @@
+// What node:fs reports, as the closed set of StorageError codes.
+
+import { StorageError, type StorageErrorCode } from "../../src/contracts/errors.ts";
+import { codeOf } from "./file_layer.ts";
+
+/** Out of space, over quota, over the largest file: the caller can tell its own callers. */
+const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+/** A failed file call as a StorageError: "full", or "io". @param action E.g. `sync segment "a"`. */
+export function storageErrorOf(error: unknown, action: string): StorageError {
+  if (error instanceof StorageError) return error;
+  const found = codeOf(error);
+  const code: StorageErrorCode = FULL.has(found) ? "full" : "io";
+  const reason = error instanceof Error ? error.message : String(error);
+  return new StorageError(code, `Cannot ${action}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,84 @@
+// storage-fs: segment files in a folder, over node:fs on Bun, Deno and Node.
+// Invariant: one live process a folder; a format version in it; what a call's promise says is durable
+// survives a power loss (proven over the recording layer of millrace/testing).
+
+import { StorageError } from "../../src/contracts/errors.ts";
+import type { PluginContext } from "../../src/contracts/plugin.ts";
+import type { Storage, StoragePlugin } from "../../src/contracts/storage.ts";
+import { Directories } from "./directories.ts";
+import type { FileLayer } from "./file_layer.ts";
+import { checkFormat } from "./folder_format.ts";
+import { lockFolder } from "./folder_lock.ts";
+import { storageErrorOf } from "./fs_errors.ts";
+import { FsSegments } from "./fs_segments.ts";
+import { nodeFiles } from "./node_files.ts";
+
+export type { FileLayer, FolderEntry } from "./file_layer.ts";
+
+export interface FsStorageOptions {
+  /** The data folder, made when missing. A broker's files lie in `broker-N` below it. */
+  readonly directory: string;
+  /** Most file handles open at once, from 1; any number of segments can be open over them. Default 512. */
+  readonly fileHandlesMax?: number;
+  /**
+   * Bytes at the end of a file that are read at once, on the event loop, if this process wrote them:
+   * they are in the page cache. What lies before is read off the loop. Default 64 MiB.
+   */
+  readonly warmReadBytes?: number;
+  /** Replaces node:fs, for tests. */
+  readonly files?: FileLayer;
+}
+
+/**
+ * Segment files under `DIRECTORY/broker-N`.
+ *
+ * @errors locked (another live process), version (a newer format), corrupt (format.json), io
+ */
+export function storageFs(options: FsStorageOptions): StoragePlugin {
+  const files = options.files ?? nodeFiles();
+  return {
+    kind: "storage",
+    name: "fs",
+    contract: 1,
+    open: (context) => openFolder(files, options, context),
+  };
+}
+
+async function openFolder(
+  files: FileLayer,
+  options: FsStorageOptions,
+  context: PluginContext,
+): Promise<Storage> {
+  const directory = options.directory.replace(/(?<=[^/])\/+$/, "");
+  const path = `${directory}/broker-${context.brokerId}`;
+  try {
+    const directories = new Directories(files);
+    const root = directories.make(directories.makeRoot(directory), `broker-${context.brokerId}`);
+    const unlock = await lockFolder(files, path, context.runtime.scheduler);
+    try {
+      await checkFormat(files, path);
+      await directories.syncUp(root);
+      const segments = new FsSegments(files, root, directories, {
+        handlesMax: Math.max(1, options.fileHandlesMax ?? 512),
+        warmReadBytes: options.warmReadBytes ?? 64 * 1024 * 1024,
+      });
+      return { segments, close: () => closeFolder(segments, unlock) };
+    } catch (error) {
+      await unlock();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof StorageError) throw error;
+    throw storageErrorOf(error, `open folder "${path}"`);
+  }
+}
+
+async function closeFolder(segments: FsSegments, unlock: () => Promise<void>): Promise<void> {
+  try {
+    await segments.close();
+  } catch (error) {
+    throw storageErrorOf(error, "close storage-fs");
+  } finally {
+    await unlock();
+  }
+}

@@ -1,0 +1,13 @@
+import { describe } from "bun:test";
+import { storageMemory } from "../../plugins/storage-memory/mod.ts";
+import { segmentStoreConformance } from "../../src/testing/conformance/segments.ts";
+
+describe("storage-memory", () => {
+  segmentStoreConformance({
+    open: () => ({ plugin: storageMemory() }),
+    crash({ plugin }) {
+      plugin.loseUnsynced();
+      return plugin;
+    },
+  });
+});
