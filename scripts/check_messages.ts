@@ -2,6 +2,7 @@
 // `bun run scripts/check_messages.ts`. Exit code 1 on a difference. test/protocol/check_messages.test.ts runs it too.
 
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { internalRecords } from "../src/protocol/all_internal_records.ts";
 import { apis } from "../src/protocol/all_messages.ts";
@@ -159,7 +160,7 @@ function headerOf(
 
 function readGzip<T>(name: string): T {
   const url = new URL(`../test/vectors/kafka/${name}`, import.meta.url);
-  return JSON.parse(gunzipSync(readFileSync(url)).toString()) as T;
+  return JSON.parse(gunzipSync(readFileSync(fileURLToPath(url.href))).toString()) as T;
 }
 
 if (import.meta.main) {

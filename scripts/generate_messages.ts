@@ -3,6 +3,7 @@
 // for an API key that a new Kafka brings (`bun scripts/generate_messages.ts`); a file that exists is left alone.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { aboutFields, servedApis, storedFiles } from "./generate_messages_notes.ts";
 import type { Range, SchemaField, SchemaMessage, Schemas, StoredSchemas } from "./schema_data.ts";
@@ -252,13 +253,15 @@ function wrap(text: string): string {
 }
 
 function put(path: string, text: string): void {
-  const url = new URL(path, root);
-  if (existsSync(url)) return;
-  writeFileSync(url, text);
+  const file = fileURLToPath(new URL(path, root).href);
+  if (existsSync(file)) return;
+  writeFileSync(file, text);
 }
 
 function readGzip<T>(name: string): T {
-  return JSON.parse(gunzipSync(readFileSync(new URL(name, vectors))).toString()) as T;
+  return JSON.parse(
+    gunzipSync(readFileSync(fileURLToPath(new URL(name, vectors).href))).toString(),
+  ) as T;
 }
 
 main();

@@ -61,6 +61,13 @@ export type {
   ResponseOf,
 } from "./infer.ts";
 export { type Api, api, type Message, message, type UnknownTags, unknownTags } from "./schema.ts";
+export {
+  decodeStoredKey,
+  decodeStoredValue,
+  encodeStoredKey,
+  encodeStoredValue,
+  storedRecordType,
+} from "./stored.ts";
 export { DecodeError, EncodeError };
 
 /** A request as it came. Its bytes and records are views of the frame. */

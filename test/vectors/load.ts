@@ -2,6 +2,7 @@
 // Where they come from and how they are made is in test/vectors/kafka/README.md.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import type { Schemas, StoredSchemas } from "../../scripts/schema_data.ts";
 
@@ -74,7 +75,7 @@ export interface Capture {
 
 /** Text of a .gz file under test/vectors/kafka. */
 export function gunzipText(name: string): string {
-  return new TextDecoder().decode(gunzipSync(readFileSync(new URL(name, folder))));
+  return new TextDecoder().decode(gunzipSync(readFileSync(fileURLToPath(new URL(name, folder).href))));
 }
 
 /** Golden vectors of every API, by ascending key. */
@@ -113,7 +114,7 @@ export function loadProbes(): readonly Probe[] {
 
 /** The recorded sessions, by client. */
 export function loadCaptures(): readonly Capture[] {
-  const files = readdirSync(new URL("captures/", folder)).filter((name) => name.endsWith(".gz"));
+  const files = readdirSync(fileURLToPath(new URL("captures/", folder).href)).filter((name) => name.endsWith(".gz"));
   return files.sort().map((file) => ({
     client: file.replace(".jsonl.gz", ""),
     exchanges: gunzipText(`captures/${file}`)
