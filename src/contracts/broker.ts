@@ -4,19 +4,55 @@
 // its broker. Every call carries its caller; admission is decided behind this interface.
 
 import type { KafkaError, Outcome } from "../protocol/errors.ts";
-import type { AlterConfigsRequest, AlterConfigsResponse } from "../protocol/messages/33_alter_configs.ts";
-import type { CreatePartitionsRequest, CreatePartitionsResponse } from "../protocol/messages/37_create_partitions.ts";
-import type { CreateTopicsRequest, CreateTopicsResponse } from "../protocol/messages/19_create_topics.ts";
-import type { DeleteRecordsRequest, DeleteRecordsResponse } from "../protocol/messages/21_delete_records.ts";
-import type { DeleteTopicsRequest, DeleteTopicsResponse } from "../protocol/messages/20_delete_topics.ts";
-import type { DescribeClusterRequest, DescribeClusterResponse } from "../protocol/messages/60_describe_cluster.ts";
-import type { DescribeConfigsRequest, DescribeConfigsResponse } from "../protocol/messages/32_describe_configs.ts";
-import type { DescribeLogDirsRequest, DescribeLogDirsResponse } from "../protocol/messages/35_describe_log_dirs.ts";
-import type { DescribeProducersRequest, DescribeProducersResponse } from "../protocol/messages/61_describe_producers.ts";
-import type { DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse } from "../protocol/messages/75_describe_topic_partitions.ts";
-import type { IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse } from "../protocol/messages/44_incremental_alter_configs.ts";
-import type { InitProducerIdRequest, InitProducerIdResponse } from "../protocol/messages/22_init_producer_id.ts";
 import type { MetadataRequest, MetadataResponse } from "../protocol/messages/03_metadata.ts";
+import type {
+  CreateTopicsRequest,
+  CreateTopicsResponse,
+} from "../protocol/messages/19_create_topics.ts";
+import type {
+  DeleteTopicsRequest,
+  DeleteTopicsResponse,
+} from "../protocol/messages/20_delete_topics.ts";
+import type {
+  DeleteRecordsRequest,
+  DeleteRecordsResponse,
+} from "../protocol/messages/21_delete_records.ts";
+import type {
+  InitProducerIdRequest,
+  InitProducerIdResponse,
+} from "../protocol/messages/22_init_producer_id.ts";
+import type {
+  DescribeConfigsRequest,
+  DescribeConfigsResponse,
+} from "../protocol/messages/32_describe_configs.ts";
+import type {
+  AlterConfigsRequest,
+  AlterConfigsResponse,
+} from "../protocol/messages/33_alter_configs.ts";
+import type {
+  DescribeLogDirsRequest,
+  DescribeLogDirsResponse,
+} from "../protocol/messages/35_describe_log_dirs.ts";
+import type {
+  CreatePartitionsRequest,
+  CreatePartitionsResponse,
+} from "../protocol/messages/37_create_partitions.ts";
+import type {
+  IncrementalAlterConfigsRequest,
+  IncrementalAlterConfigsResponse,
+} from "../protocol/messages/44_incremental_alter_configs.ts";
+import type {
+  DescribeClusterRequest,
+  DescribeClusterResponse,
+} from "../protocol/messages/60_describe_cluster.ts";
+import type {
+  DescribeProducersRequest,
+  DescribeProducersResponse,
+} from "../protocol/messages/61_describe_producers.ts";
+import type {
+  DescribeTopicPartitionsRequest,
+  DescribeTopicPartitionsResponse,
+} from "../protocol/messages/75_describe_topic_partitions.ts";
 import type { Peer, Principal } from "./auth.ts";
 
 export type { KafkaError, Outcome };
@@ -72,10 +108,7 @@ export interface LogApi {
     queries: readonly OffsetQuery[],
   ): Promise<readonly Outcome<OffsetResult>[]>;
   /** The end offset of the largest epoch at most `leaderEpoch` (KIP-101, KIP-320). */
-  endOffsetForEpoch(
-    caller: Caller,
-    queries: readonly EpochQuery[],
-  ): readonly Outcome<EpochEnd>[];
+  endOffsetForEpoch(caller: Caller, queries: readonly EpochQuery[]): readonly Outcome<EpochEnd>[];
   /** Name of a topic id (base64url, 22 characters); null when unknown. Cheap: asked once per topic and request. */
   topicNameOf(topicId: string): string | null;
   /** Id of a topic name; null when unknown. */
@@ -171,19 +204,67 @@ export interface EpochEnd {
 /** `version` is the API version in use: a few answers depend on it. */
 export interface TopicApi {
   metadata(caller: Caller, request: MetadataRequest, version: number): Promise<MetadataResponse>;
-  createTopics(caller: Caller, request: CreateTopicsRequest, version: number): Promise<CreateTopicsResponse>;
-  deleteTopics(caller: Caller, request: DeleteTopicsRequest, version: number): Promise<DeleteTopicsResponse>;
-  createPartitions(caller: Caller, request: CreatePartitionsRequest, version: number): Promise<CreatePartitionsResponse>;
-  deleteRecords(caller: Caller, request: DeleteRecordsRequest, version: number): Promise<DeleteRecordsResponse>;
-  describeTopicPartitions(caller: Caller, request: DescribeTopicPartitionsRequest, version: number): Promise<DescribeTopicPartitionsResponse>;
+  createTopics(
+    caller: Caller,
+    request: CreateTopicsRequest,
+    version: number,
+  ): Promise<CreateTopicsResponse>;
+  deleteTopics(
+    caller: Caller,
+    request: DeleteTopicsRequest,
+    version: number,
+  ): Promise<DeleteTopicsResponse>;
+  createPartitions(
+    caller: Caller,
+    request: CreatePartitionsRequest,
+    version: number,
+  ): Promise<CreatePartitionsResponse>;
+  deleteRecords(
+    caller: Caller,
+    request: DeleteRecordsRequest,
+    version: number,
+  ): Promise<DeleteRecordsResponse>;
+  describeTopicPartitions(
+    caller: Caller,
+    request: DescribeTopicPartitionsRequest,
+    version: number,
+  ): Promise<DescribeTopicPartitionsResponse>;
 }
 
 export interface AdminApi {
-  describeConfigs(caller: Caller, request: DescribeConfigsRequest, version: number): Promise<DescribeConfigsResponse>;
-  alterConfigs(caller: Caller, request: AlterConfigsRequest, version: number): Promise<AlterConfigsResponse>;
-  incrementalAlterConfigs(caller: Caller, request: IncrementalAlterConfigsRequest, version: number): Promise<IncrementalAlterConfigsResponse>;
-  describeCluster(caller: Caller, request: DescribeClusterRequest, version: number): Promise<DescribeClusterResponse>;
-  describeLogDirs(caller: Caller, request: DescribeLogDirsRequest, version: number): Promise<DescribeLogDirsResponse>;
-  describeProducers(caller: Caller, request: DescribeProducersRequest, version: number): Promise<DescribeProducersResponse>;
-  initProducerId(caller: Caller, request: InitProducerIdRequest, version: number): Promise<InitProducerIdResponse>;
+  describeConfigs(
+    caller: Caller,
+    request: DescribeConfigsRequest,
+    version: number,
+  ): Promise<DescribeConfigsResponse>;
+  alterConfigs(
+    caller: Caller,
+    request: AlterConfigsRequest,
+    version: number,
+  ): Promise<AlterConfigsResponse>;
+  incrementalAlterConfigs(
+    caller: Caller,
+    request: IncrementalAlterConfigsRequest,
+    version: number,
+  ): Promise<IncrementalAlterConfigsResponse>;
+  describeCluster(
+    caller: Caller,
+    request: DescribeClusterRequest,
+    version: number,
+  ): Promise<DescribeClusterResponse>;
+  describeLogDirs(
+    caller: Caller,
+    request: DescribeLogDirsRequest,
+    version: number,
+  ): Promise<DescribeLogDirsResponse>;
+  describeProducers(
+    caller: Caller,
+    request: DescribeProducersRequest,
+    version: number,
+  ): Promise<DescribeProducersResponse>;
+  initProducerId(
+    caller: Caller,
+    request: InitProducerIdRequest,
+    version: number,
+  ): Promise<InitProducerIdResponse>;
 }

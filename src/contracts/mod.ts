@@ -3,10 +3,10 @@
 
 export type * from "./auth.ts";
 export type * from "./broker.ts";
-export { MetadataStoreError, NetworkError, StorageError } from "./errors.ts";
 export type { MetadataStoreErrorCode, NetworkErrorCode, StorageErrorCode } from "./errors.ts";
-export { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX } from "./metadata_store.ts";
+export { MetadataStoreError, NetworkError, StorageError } from "./errors.ts";
 export type * from "./metadata_store.ts";
+export { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX } from "./metadata_store.ts";
 export type * from "./plugin.ts";
 export type * from "./runtime.ts";
 export type * from "./storage.ts";

@@ -18,6 +18,12 @@ export interface Storage {
   readonly segments?: SegmentStore;
   /** Immutable objects: needed by `storage.mode=diskless`, and by tiering. */
   readonly objects?: ObjectStore;
+  /** Where it lies, as DescribeLogDirs shows it; left out where there is no such place. */
+  readonly location?: {
+    readonly path: string;
+    /** Of the volume, in bytes; −1 where nobody knows. */
+    volume(): Promise<{ readonly totalBytes: number; readonly usableBytes: number }>;
+  };
   close(): Promise<void>;
 }
 

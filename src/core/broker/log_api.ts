@@ -56,6 +56,8 @@ export interface LogApiOptions {
   /** Most bytes that one compressed batch may become. */
   readonly decompressedBytesMax: () => number;
   readonly opensCompressed: () => boolean;
+  /** Upper bound of one fetch, whatever is asked for (fetch.max.bytes). */
+  readonly fetchBytesMax: () => number;
 }
 
 interface Appended {
@@ -164,8 +166,9 @@ export class LogApiImpl implements LogApi {
   }
 
   async fetch(caller: Caller, request: FetchRequest): Promise<FetchResponse> {
-    const fetch = new ParkedFetch(this.#logs, this.#options.runtime, caller, request);
-    return await fetch.run();
+    const bytesMax = Math.min(request.bytesMax, this.#options.fetchBytesMax());
+    const bounded = bytesMax === request.bytesMax ? request : { ...request, bytesMax };
+    return await new ParkedFetch(this.#logs, this.#options.runtime, caller, bounded).run();
   }
 
   partitionFor(_caller: Caller, topicName: string, key: Uint8Array | null): Outcome<number> {

@@ -4,6 +4,7 @@
 // Invariant: a batch that does not match its checksum or its place is reported, never returned.
 
 import type { BufferPool } from "../../base/buffer_pool.ts";
+import { StorageError } from "../../contracts/errors.ts";
 import type { Logger } from "../../contracts/runtime.ts";
 import { baseOffsetAt, isCrcValid, lastOffsetAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
@@ -274,6 +275,10 @@ export class LogReader {
         if (found.skippedBytes === 0 && found.neededBytes <= lengthMax) return EMPTY_READ;
       }
     } catch (error) {
+      // The handle was closed to make room for others, or the segment went: look again.
+      if (error instanceof StorageError && (error.code === "closed" || error.code === "not_found")) {
+        return MOVED_READ;
+      }
       this.#reportIo(log, error);
       return IO_READ;
     }

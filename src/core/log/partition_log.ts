@@ -315,6 +315,7 @@ export class PartitionLog implements JournalClient {
 
   restoreStart(offset: number, fileNumber: number): void {
     this.logStartOffset = Math.max(this.logStartOffset, offset);
+    this.logEndOffset = Math.max(this.logEndOffset, offset);
     this.#moveLive("startFile", fileNumber);
   }
 

@@ -16,7 +16,6 @@ import {
   producerIdAt,
   recordCountAt,
 } from "../../record/batch_header.ts";
-import { ExtentIndex } from "./extent_index.ts";
 import type { Journal } from "./journal.ts";
 import { JournalFile } from "./journal_file.ts";
 import {
@@ -139,7 +138,7 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
     // After a kill the pages may be in the operating system alone: what is served has to be on disk.
     if (!isVouchedFor) await file.file.sync();
   }
-  for (const partitionLog of replay.logs) finish(partitionLog);
+  for (const partitionLog of replay.logs) finish(partitionLog, log);
   return { logs: replay.logs, entryCount, tornBytes };
 }
 
@@ -150,7 +149,14 @@ async function hasLaterEntries(files: readonly JournalFile[], index: number): Pr
   return false;
 }
 
-function finish(log: PartitionLog): void {
+function finish(log: PartitionLog, logger: Logger): void {
+  if (log.holes !== null) {
+    const left = without(log.holes, 0, Math.max(log.settledEnd, log.logStartOffset));
+    log.holes = left.length > 0 ? left : null;
+    for (const hole of left) {
+      logger.error("log_has_a_hole", { ...describe(log), offset: hole.start, endOffset: hole.end });
+    }
+  }
   log.dropExtentsBefore(log.settledEnd);
   log.dropBeforeStart();
   log.highWatermark = log.logEndOffset;
@@ -234,11 +240,7 @@ class Replay {
       return;
     }
     if (baseOffset > log.logEndOffset) {
-      this.#options.log.error("log_has_a_hole", {
-        ...describe(log),
-        offset: log.logEndOffset,
-        endOffset: baseOffset,
-      });
+      // Not yet said to be lost: a state, a start or moved batches may follow that account for it.
       log.holes ??= [];
       log.holes.push({ start: log.logEndOffset, end: baseOffset });
     }
@@ -277,16 +279,32 @@ class Replay {
     at: number,
     position: number,
   ): void {
-    log.extents ??= new ExtentIndex();
+    const baseOffset = baseOffsetAt(bytes, at);
+    const endOffset = lastOffsetAt(bytes, at) + 1;
+    if (log.holes !== null) log.holes = without(log.holes, baseOffset, endOffset);
     log.placeExtent(
-      baseOffsetAt(bytes, at),
+      baseOffset,
       this.file,
       position,
       header.payloadBytes,
       maxTimestampAt(bytes, at),
     );
-    log.logEndOffset = Math.max(log.logEndOffset, lastOffsetAt(bytes, at) + 1);
+    log.logEndOffset = Math.max(log.logEndOffset, endOffset);
   }
+}
+
+interface OffsetRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The parts of `ranges` outside [start, end). */
+function without(ranges: readonly OffsetRange[], start: number, end: number): OffsetRange[] {
+  return ranges.flatMap((range) => {
+    const left = { start: range.start, end: Math.min(range.end, start) };
+    const right = { start: Math.max(range.start, end), end: range.end };
+    return [left, right].filter((part) => part.start < part.end);
+  });
 }
 
 function readOffset(payload: Uint8Array): number {

@@ -29,7 +29,8 @@ function indexFileName(log: PartitionLog, baseOffset: number): string {
 export class SegmentFiles {
   readonly #store: SegmentStore;
   readonly #indexes: Lru<string, SegmentIndex>;
-  readonly #handles = new Map<string, SegmentFile>();
+  /** Promises, since a store refuses to open one name twice. */
+  readonly #handles = new Map<string, Promise<SegmentFile>>();
 
   constructor(store: SegmentStore) {
     this.#store = store;
@@ -43,16 +44,16 @@ export class SegmentFiles {
   async open(log: PartitionLog, segment: SegmentInfo, create: boolean): Promise<SegmentFile> {
     const name = segmentFileName(log, segment.baseOffset);
     const known = this.#handles.get(name);
-    if (known !== undefined) return known;
-    const file = await this.#store.open(name, { create });
-    const raced = this.#handles.get(name);
-    if (raced !== undefined) {
-      await file.close();
-      return raced;
-    }
+    if (known !== undefined) return await known;
     if (this.#handles.size >= HANDLES_MAX) await this.#closeOldest();
-    this.#handles.set(name, file);
-    return file;
+    const opening = this.#store.open(name, { create });
+    this.#handles.set(name, opening);
+    try {
+      return await opening;
+    } catch (error) {
+      this.#handles.delete(name);
+      throw error;
+    }
   }
 
   /** The index of the settled part of a segment: from memory, from its file, or by walking the segment. */
@@ -86,20 +87,20 @@ export class SegmentFiles {
     this.#indexes.delete(name);
     const handle = this.#handles.get(name);
     this.#handles.delete(name);
-    await handle?.close();
+    if (handle !== undefined) await (await handle).close();
     await this.#store.remove(name);
     await this.#store.remove(indexFileName(log, baseOffset));
   }
 
   async close(): Promise<void> {
-    for (const handle of this.#handles.values()) await handle.close();
+    for (const handle of this.#handles.values()) await (await handle).close();
     this.#handles.clear();
   }
 
   async #closeOldest(): Promise<void> {
-    for (const [name, file] of this.#handles) {
+    for (const [name, handle] of this.#handles) {
       this.#handles.delete(name);
-      await file.close();
+      await (await handle).close();
       return;
     }
   }

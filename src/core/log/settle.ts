@@ -96,9 +96,8 @@ export class Settler {
       if (this.#isStopped || !(await this.#move(partitionLog, file))) return false;
     }
     for (const partitionLog of logs) {
-      const isHere =
-        partitionLog.stateFile === file.number || partitionLog.startFile === file.number;
-      if (!partitionLog.topic.isDeleted && (isHere || small.includes(partitionLog))) {
+      // A state in a later file knows all that this one says of the log.
+      if (!partitionLog.topic.isDeleted && partitionLog.stateFile <= file.number) {
         partitionLog.writeState();
       }
     }

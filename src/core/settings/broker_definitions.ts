@@ -90,8 +90,16 @@ internal.segment.bytes int null [] medium internal honoured
   Default of the topic setting internal.segment.bytes.
 millrace.durability string fsync [fsync|interval|memory] high dynamic-cluster honoured
   Default of the topic setting millrace.durability.
+millrace.journal.bytes long 1073741824 [0..] medium honoured
+  Bytes of full journal files that are kept; past it the oldest are given up: partitions that have
+  grown get segment files of their own, small ones move to the journal's end.
+millrace.journal.file.bytes int 134217728 [65536..1073741824] low honoured
+  A journal file is followed by the next one at so many bytes.
 millrace.sync.interval.ms int 50 [1..] medium dynamic-cluster honoured
   Default of the topic setting millrace.sync.interval.ms.
+millrace.validate.compressed boolean true [] medium dynamic-cluster honoured
+  Whether compressed batches are opened when they arrive and their records checked, as Kafka
+  does; false saves the time where producers are trusted.
 partitioner string xxhash [xxhash|murmur2] medium honoured
   The topic setting partitioner of topics that are created without one.
 `;
