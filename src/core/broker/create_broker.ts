@@ -1,0 +1,270 @@
+// The composition of a broker: the only file that sees every room of the core. Plugins come as
+// objects and capabilities as values; no file, no module name, no global is read from here on.
+// Kafka: BrokerServer.
+
+import { loadXxhash } from "../../base/xxhash.ts";
+import type { Auth, AuthPlugin } from "../../contracts/auth.ts";
+import type { Broker, Feature } from "../../contracts/broker.ts";
+import type { MetadataStore, MetadataStorePlugin } from "../../contracts/metadata_store.ts";
+import type { Runtime } from "../../contracts/runtime.ts";
+import type { Storage, StoragePlugin } from "../../contracts/storage.ts";
+import type {
+  Endpoint,
+  RunningTransport,
+  TransportPlugin,
+} from "../../contracts/transport.ts";
+import { type Cluster, openCluster } from "../cluster/cluster.ts";
+import { LogManager } from "../log/log_manager.ts";
+import { Settings } from "../settings/dynamic.ts";
+import { readStaticSettings } from "../settings/static_settings.ts";
+import { createAdminApi } from "./admin_api.ts";
+import { admit } from "./admission.ts";
+import { LogApiImpl } from "./log_api.ts";
+import { RequestMemory } from "./memory_budget.ts";
+import { createTopicApi } from "./topic_api.ts";
+
+const REQUEST_MEMORY_BYTES = 256 * 1024 * 1024;
+
+export interface BrokerOptions {
+  readonly broker: {
+    /** 0 to 2^31−1. */
+    readonly id: number;
+    /** Left out: the cluster's own, made at its first start. */
+    readonly clusterId?: string;
+    readonly rack?: string;
+  };
+  readonly runtime: Runtime;
+  readonly storage: StoragePlugin;
+  readonly metadata: MetadataStorePlugin;
+  readonly transports: readonly TransportPlugin[];
+  readonly auth?: readonly AuthPlugin[];
+  /** By Kafka's names, see docs/settings.md. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What the owner of a broker holds; transports only ever see `Broker`. */
+export interface RunningBroker extends Broker {
+  /** Opens the transports; clients are served from then on. */
+  start(): Promise<void>;
+  /** Lets calls in flight end within `graceMs`, commits what is pending, and closes every plugin. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+  /** A started transport by plugin name, e.g. to mount its `handle` in an edge function. */
+  transport(name: string): RunningTransport;
+  /** Where the started transports listen. */
+  readonly endpoints: readonly Endpoint[];
+  /** Resolves with a reason for people when the log folder went offline: the owner should stop the broker. */
+  readonly failed: Promise<string>;
+}
+
+/** The settings given are unknown, invalid or refused; `problems` has one sentence for each. */
+export class SettingsError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "SettingsError";
+    this.problems = problems;
+  }
+}
+
+/** Features as Kafka 4.3 numbers them, at the levels served so far. */
+const FEATURES: readonly Feature[] = [
+  { name: "metadata.version", minVersion: 7, maxVersion: 30, finalizedVersion: 30 },
+];
+
+/**
+ * Opens the plugins in order (metadata, storage, auth) and recovers the logs.
+ *
+ * @throws {SettingsError} when settings are wrong
+ * @throws {StorageError} @throws {MetadataStoreError} when a plugin cannot open
+ */
+export async function createBroker(options: BrokerOptions): Promise<RunningBroker> {
+  const { runtime } = options;
+  const read = readStaticSettings(options.settings ?? {});
+  if (read.errors.length > 0) throw new SettingsError(read.errors);
+  for (const warning of read.warnings) runtime.log.warn("setting_without_effect", { warning });
+  const settings = new Settings(read.values);
+  const context = { runtime, brokerId: options.broker.id };
+  const opened: { close(): void | Promise<void> }[] = [];
+  try {
+    const metadata: MetadataStore = await options.metadata.open(context);
+    opened.push(metadata);
+    const storage: Storage = await options.storage.open(context);
+    opened.push(storage);
+    if (storage.segments === undefined) {
+      throw new SettingsError([`The storage plugin "${options.storage.name}" keeps no segment files`]);
+    }
+    const auths: Auth[] = [];
+    for (const plugin of options.auth ?? []) {
+      const auth = await plugin.open({ ...context, credentials: { scram: () => null } });
+      opened.push(auth);
+      auths.push(auth);
+    }
+    const cluster = await openCluster({
+      metadata,
+      runtime,
+      settings,
+      brokerId: options.broker.id,
+      ...(options.broker.clusterId === undefined ? {} : { clusterId: options.broker.clusterId }),
+    });
+    opened.push(cluster);
+    let onOffline: (reason: string) => void = () => {};
+    const failed = new Promise<string>((resolve) => {
+      onOffline = resolve;
+    });
+    const logs = await LogManager.open(
+      {
+        store: storage.segments,
+        runtime,
+        journalFileBytes: settings.number("millrace.journal.file.bytes"),
+        journalBytesMax: settings.number("millrace.journal.bytes"),
+        syncIntervalMs: settings.number("millrace.sync.interval.ms"),
+        retentionCheckMs: () => settings.number("log.retention.check.interval.ms"),
+        producerExpiryMs: () => settings.number("producer.id.expiration.ms"),
+        onOffline,
+      },
+      topicsOf(cluster),
+    );
+    opened.push(logs);
+    cluster.follow({
+      topicChanged: (topic, topicSettings) => logs.topicChanged(topic, topicSettings),
+      topicDeleted: (topic) =>
+        runtime.scheduler.spawn("topic_deletion", () => logs.topicDeleted(topic)),
+    });
+    const xxhash = await loadXxhash();
+    return new BrokerImpl(options, settings, cluster, logs, auths, opened, storage, failed, xxhash);
+  } catch (error) {
+    for (const plugin of opened.reverse()) await plugin.close();
+    throw error;
+  }
+}
+
+function* topicsOf(cluster: Cluster) {
+  for (const topic of cluster.image.topicsByName.values()) {
+    yield { topic, settings: cluster.topicSettings(topic) };
+  }
+}
+
+class BrokerImpl implements RunningBroker {
+  readonly brokerId: number;
+  readonly clusterId: string;
+  readonly log: Broker["log"];
+  readonly topics: Broker["topics"];
+  readonly admin: Broker["admin"];
+  readonly features = FEATURES;
+  readonly failed: Promise<string>;
+  readonly #options: BrokerOptions;
+  readonly #settings: Settings;
+  readonly #opened: readonly { close(): void | Promise<void> }[];
+  readonly #auths: readonly Auth[];
+  readonly #running = new Map<string, RunningTransport>();
+  #endpoints: Endpoint[] = [];
+  #stopping: Promise<void> | null = null;
+
+  constructor(
+    options: BrokerOptions,
+    settings: Settings,
+    cluster: Cluster,
+    logs: LogManager,
+    auths: readonly Auth[],
+    opened: readonly { close(): void | Promise<void> }[],
+    storage: Storage,
+    failed: Promise<string>,
+    xxhash: Awaited<ReturnType<typeof loadXxhash>>,
+  ) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#auths = auths;
+    this.#opened = opened;
+    this.failed = failed;
+    this.brokerId = options.broker.id;
+    this.clusterId = cluster.clusterId;
+    const deps = {
+      cluster,
+      partitions: logs,
+      settings,
+      runtime: options.runtime,
+      brokerId: options.broker.id,
+      endpointOf: (listener: string) => this.#endpointOf(listener),
+      logDirectory: {
+        path: storage.location?.path ?? options.storage.name,
+        volume: async () =>
+          (await storage.location?.volume()) ?? { totalBytes: -1, usableBytes: -1 },
+      },
+    };
+    const admitted = admit(
+      {
+        brokerId: this.brokerId,
+        clusterId: this.clusterId,
+        features: FEATURES,
+        setting: (name) => settings.text(name),
+        log: new LogApiImpl({
+          logs,
+          runtime: options.runtime,
+          xxhash,
+          decompressedBytesMax: () => settings.number("socket.request.max.bytes"),
+          opensCompressed: () => settings.boolean("millrace.validate.compressed"),
+          fetchBytesMax: () => settings.number("fetch.max.bytes"),
+        }),
+        topics: createTopicApi(deps),
+        admin: createAdminApi(deps),
+      },
+      auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null,
+    );
+    this.log = admitted.log;
+    this.topics = admitted.topics;
+    this.admin = admitted.admin;
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  /** What a client that came in by `listener` is told: that listener's address, or the first of a transport that has one. */
+  #endpointOf(listener: string): { readonly host: string; readonly port: number } {
+    const endpoint =
+      this.#endpoints.find((each) => each.listener === listener) ??
+      this.#endpoints.find((each) => each.protocol === "kafka") ??
+      this.#endpoints[0];
+    if (endpoint === undefined) return { host: "localhost", port: 0 };
+    return { host: endpoint.advertisedHost, port: endpoint.advertisedPort };
+  }
+
+  setting(name: string): string | null {
+    return this.#settings.text(name);
+  }
+
+  transport(name: string): RunningTransport {
+    const running = this.#running.get(name);
+    if (running === undefined) throw new Error(`There is no running transport "${name}"`);
+    return running;
+  }
+
+  async start(): Promise<void> {
+    const { runtime, broker } = this.#options;
+    const queuedBytes = this.#settings.number("queued.max.request.bytes", -1);
+    const requestMemory = new RequestMemory(queuedBytes > 0 ? queuedBytes : REQUEST_MEMORY_BYTES);
+    const authenticator =
+      this.#auths.find((auth) => auth.authenticator !== undefined)?.authenticator ?? null;
+    for (const plugin of this.#options.transports) {
+      const running = await plugin.start({
+        runtime,
+        brokerId: broker.id,
+        broker: this,
+        authenticator,
+        requestMemory,
+      });
+      this.#running.set(plugin.name, running);
+      this.#endpoints = [...this.#endpoints, ...running.endpoints];
+    }
+  }
+
+  stop(graceMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(graceMs);
+    return this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    await Promise.all([...this.#running.values()].map((running) => running.stop(graceMs)));
+    for (const plugin of [...this.#opened].reverse()) await plugin.close();
+  }
+}
