@@ -26,6 +26,7 @@ const checks: readonly (readonly [name: string, command: string, args: readonly 
   ["imports", bin("bun"), ["run", "scripts/check_imports.ts"]],
   ["exports", bin("bun"), ["run", "scripts/check_exports.ts"]],
   ["tidy", bin("bun"), ["run", "scripts/tidy.ts"]],
+  ["file map", bin("bun"), ["run", "scripts/print_file_map.ts", "--check"]],
 ];
 
 interface Result {
