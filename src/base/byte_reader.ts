@@ -11,6 +11,7 @@ export class DecodeError extends Error {
 }
 
 const TWO_32 = 0x100000000;
+const ELEMENTS_MAX = 1 << 20;
 /** Strings up to this many bytes are decoded by hand when they are ASCII, and remembered. */
 const SHORT_BYTES_MAX = 48;
 const REMEMBERED_COUNT = 512;
@@ -28,6 +29,11 @@ export class ByteReader {
   position: number;
   /** Index in `bytes` of the first byte that may not be read. */
   readonly end: number;
+  /**
+   * How many more elements (of arrays, say) may be made out of these bytes. An element of three bytes becomes an object
+   * of fifty: without this bound a large hostile frame would cost gigabytes. Set it anew where a million is too few.
+   */
+  elementsLeft = ELEMENTS_MAX;
   /** How many int64 were outside ±(2^53−1) and came out as bigint: whoever admits the message may refuse it. */
   bigintCount = 0;
 
@@ -179,6 +185,12 @@ export class ByteReader {
     }
     const bytes = this.bytes;
     return decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset + at, sizeBytes));
+  }
+
+  /** Takes `count` from `elementsLeft`. @throws {DecodeError} when fewer are left */
+  spendElements(count: number): void {
+    this.elementsLeft -= count;
+    if (this.elementsLeft < 0) throw new DecodeError("The bytes hold more elements than allowed");
   }
 
   private take(sizeBytes: number): number {

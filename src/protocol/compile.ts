@@ -143,6 +143,8 @@ function readTags(
     if (sizeBytes > reader.remaining) throw new DecodeError("The bytes end inside a tagged field");
     const field = tagged.find((each) => each.tag === tag);
     if (field === undefined) {
+      // A view and an entry of a map weigh more than most elements do.
+      reader.spendElements(4);
       unknown ??= new Map();
       unknown.set(tag, reader.view(sizeBytes));
       continue;
@@ -327,6 +329,7 @@ function arrayOf(where: string, element: Compiled, compact: boolean, nullable: b
       if (count * bytesMin > reader.remaining) {
         throw new DecodeError(`${where} has ${count} elements in ${reader.remaining} bytes`);
       }
+      reader.spendElements(count);
       const values: unknown[] = [];
       for (let index = 0; index < count; index++) values.push(read(reader));
       return values;

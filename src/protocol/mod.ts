@@ -70,6 +70,9 @@ export {
 } from "./stored.ts";
 export { DecodeError, EncodeError };
 
+/** A client asked for the response itself, and a large cluster has many partitions: 16 times what a request may hold. */
+const RESPONSE_ELEMENTS_MAX = 1 << 24;
+
 /** A request as it came. Its bytes and records are views of the frame. */
 export interface DecodedRequest<A> {
   readonly header: RequestHeader;
@@ -165,6 +168,7 @@ export function decodeResponse<const A extends Api>(
 ): DecodedResponse<A> {
   requireVersion(api, version);
   const reader = new ByteReader(frame);
+  reader.elementsLeft = RESPONSE_ELEMENTS_MAX;
   const correlationId = readResponseHeader(reader, responseHeaderVersion(api, version));
   const body = readBody(reader, api.response, version) as ResponseOf<A>;
   return {

@@ -98,6 +98,27 @@ describe("decodeRequest()", () => {
     expect(request(2n ** 53n).hasBigint).toBe(true);
   });
 
+  test("a request of more than 2^20 elements is refused, whatever its frame could hold", () => {
+    const request = (count: number) => {
+      const topics = Array.from({ length: count }, (_, index) => ({ name: `t${index & 7}` }));
+      return encodeRequest(Metadata, 4, 1, "c", { topics });
+    };
+    const joined = (parts: Uint8Array[]) => Uint8Array.from(Buffer.concat(parts)).subarray(4);
+    const most = joined(request(2 ** 20));
+    expect(decodeRequest(Metadata, most).body.topics!.length).toBe(2 ** 20);
+    expect(() => decodeRequest(Metadata, joined(request(2 ** 20 + 1)))).toThrow("more elements");
+    // Unknown tags count too: here 300,000 empty ones, with tags from 2^14 on.
+    const tags = new Uint8Array(4 * 300_000);
+    for (let tag = 0; tag < 300_000; tag++) {
+      const value = 0x4000 + tag;
+      tags.set([(value & 0x7f) | 0x80, ((value >> 7) & 0x7f) | 0x80, value >> 14, 0], 4 * tag);
+    }
+    const head = bytesOfHex("0003000c00000001ffff00" + "00" + "0000" + "e0a712");
+    expect(() => decodeRequest(Metadata, Uint8Array.from([...head, ...tags]))).toThrow(
+      "more elements",
+    );
+  });
+
   test("records are views of the frame, also when the frame lies inside a larger buffer", () => {
     const records = new Uint8Array(2000).fill(5);
     const topicData = [{ name: "t", partitionData: [{ index: 0, records }] }];
