@@ -1,0 +1,111 @@
+// The APIs that are handed to the broker in the protocol's own shapes: each reaches its method, with its
+// version, and its answer reaches the client.
+
+import { describe, expect, test } from "bun:test";
+import { handlers } from "../../../../plugins/transport-kafka/handlers/table.ts";
+import type { EpochQuery } from "../../../../src/contracts/broker.ts";
+import { DeleteRecords } from "../../../../src/protocol/messages/21_delete_records.ts";
+import { OffsetForLeaderEpoch } from "../../../../src/protocol/messages/23_offset_for_leader_epoch.ts";
+import { decodeMessage, encodeMessage, withDefaults } from "../../../../src/protocol/mod.ts";
+import { Harness, ok, refused } from "../scripted.ts";
+
+const METHODS: Record<number, string> = {
+  3: "metadata",
+  19: "createTopics",
+  20: "deleteTopics",
+  21: "deleteRecords",
+  22: "initProducerId",
+  32: "describeConfigs",
+  33: "alterConfigs",
+  35: "describeLogDirs",
+  37: "createPartitions",
+  44: "incrementalAlterConfigs",
+  60: "describeCluster",
+  61: "describeProducers",
+  75: "describeTopicPartitions",
+};
+const EXCLUSIVE = [19, 20, 21, 33, 37, 44];
+
+describe("pass-through handlers", () => {
+  for (const [key, method] of Object.entries(METHODS)) {
+    const handler = handlers[Number(key)]!;
+    test(`${handler.api.name}: every version reaches ${method}() and is answered`, async () => {
+      const { api } = handler;
+      expect(handler.overlap === "exclusive").toBe(EXCLUSIVE.includes(api.apiKey));
+      for (let version = api.lowest; version <= api.highestStable; version++) {
+        const harness = await Harness.start();
+        const answer = decodeMessage(
+          api.response,
+          version,
+          encodeMessage(api.response, version, withDefaults(api.response, {}) as never),
+        );
+        harness.scripted.answers.set(method, () => answer);
+        const request = withDefaults(api.request, {});
+        const response = await harness.connect().ask(api, version, request as never);
+        expect(response as unknown).toEqual(answer as unknown);
+        const [call] = harness.scripted.calls;
+        expect([call!.name, call!.version]).toEqual([method, version]);
+      }
+    });
+  }
+});
+
+describe("OffsetForLeaderEpoch", () => {
+  test("translates queries and outcomes, place by place", async () => {
+    for (const version of [2, 3, 4]) {
+      const harness = await Harness.start();
+      harness.scripted.endOffsetForEpoch = (query) =>
+        query.partition === 1
+          ? refused("fenced_leader_epoch")
+          : ok({ leaderEpoch: 2, endOffset: 26 });
+      const answer = await harness.connect().ask(OffsetForLeaderEpoch, version, {
+        ...(version >= 3 ? { replicaId: -1 } : {}),
+        topics: [
+          {
+            topic: "a",
+            partitions: [
+              { partition: 0, currentLeaderEpoch: 3, leaderEpoch: 2 },
+              { partition: 1, currentLeaderEpoch: 1, leaderEpoch: 0 },
+            ],
+          },
+        ],
+      });
+      expect(harness.scripted.of<EpochQuery[]>("endOffsetForEpoch")[0]).toEqual([
+        { topic: "a", partition: 0, leaderEpoch: 2, currentLeaderEpoch: 3 },
+        { topic: "a", partition: 1, leaderEpoch: 0, currentLeaderEpoch: 1 },
+      ]);
+      expect(answer.topics[0]!.partitions).toEqual([
+        { errorCode: 0, partition: 0, leaderEpoch: 2, endOffset: 26 },
+        { errorCode: 74, partition: 1, leaderEpoch: -1, endOffset: -1 },
+      ]);
+    }
+  });
+});
+
+describe("DeleteRecords", () => {
+  test("offsets beyond 2^53 reach the broker as numbers out of every range", async () => {
+    const harness = await Harness.start();
+    harness.scripted.answers.set("deleteRecords", () => ({ throttleTimeMs: 0, topics: [] }));
+    await harness.connect().ask(DeleteRecords, 2, {
+      topics: [
+        {
+          name: "a",
+          partitions: [
+            { partitionIndex: 0, offset: 1n << 60n },
+            { partitionIndex: 1, offset: -(1n << 60n) },
+            { partitionIndex: 2, offset: 5 },
+          ],
+        },
+      ],
+      timeoutMs: 1,
+    });
+    const [request] = harness.scripted.of<{ topics: { partitions: { offset: number }[] }[] }>(
+      "deleteRecords",
+    );
+    expect(request!.topics[0]!.partitions.map((each) => each.offset)).toEqual([
+      Number.MAX_SAFE_INTEGER,
+      Number.MIN_SAFE_INTEGER,
+      5,
+    ]);
+  });
+});
