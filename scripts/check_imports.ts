@@ -140,10 +140,13 @@ function checkInside(
   const row = arrows.get(rule.room) ?? new Map<string, number>();
   arrows.set(rule.room, row.set(to.room, (row.get(to.room) ?? 0) + 1));
   if (isTest(path)) return;
-  const grant: Grant | undefined = rule.may[to.room];
+  const family = to.room.startsWith("plugins/") ? "plugins/*" : to.room;
+  const grant: Grant | undefined = rule.may[to.room] ?? rule.may[family];
   if (isTest(target)) refuse(`${rule.room} may not import test code (${target})`);
   else if (grant === undefined) refuse(`${rule.room} may not import ${to.room} (${target})`);
-  else if (grant === "types" && each.kind !== "type") {
+  else if (grant === "dynamic" && (each.kind !== "dynamic" || !target.endsWith("/mod.ts"))) {
+    refuse(`${rule.room} may load ${to.room} only by import() of its mod.ts (${target})`);
+  } else if (grant === "types" && each.kind !== "type") {
     refuse(`${rule.room} may import only types of ${to.room}: write "import type" (${target})`);
   } else if (typeof grant !== "string" && !grant.includes(target)) {
     refuse(`${rule.room} may import of ${to.room} only ${grant.join(", ")}, not ${target}`);

@@ -3,8 +3,8 @@
 // Think about the layering before you change this file: a change here needs an ADR (docs/adr/0001-rings.md).
 // A room is the longest prefix below that a path starts with; arrows point down the list, never up.
 
-/** What one room may take from another: everything, types only, or only the files listed. */
-export type Grant = "all" | "types" | readonly string[];
+/** What one room may take from another: everything, types only, only by `import()`, or only the files listed. */
+export type Grant = "all" | "types" | "dynamic" | readonly string[];
 
 export interface RoomRule {
   readonly room: string;
@@ -97,7 +97,8 @@ export const rooms: readonly RoomRule[] = [
   {
     room: "config",
     paths: ["src/config/"],
-    may: { base: "all", contracts: "all" },
+    // The plugins we ship, by name, each loaded when a slot asks for it.
+    may: { base: "all", contracts: "all", "plugins/*": "dynamic" },
     outside: {
       zod: "all",
       "node:*": ["src/config/load_config.ts", "src/config/resolve_plugins.ts"],

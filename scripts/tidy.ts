@@ -159,6 +159,8 @@ function checkHeader(path: string, source: string, violations: string[]): void {
 function checkBannedNames(path: string, source: string, violations: string[]): void {
   const code = codeOnly(source);
   for (const [name, pattern] of bannedNames) {
+    // The core has appends and fetches of its own; a global one does not exist for its compiler.
+    if (name === "fetch(" && /\b(?:function|const)\s+fetch\b/.test(code)) continue;
     for (const match of code.matchAll(pattern)) {
       violations.push(`${path}:${lineAt(code, match.index)}: core rooms may not use ${name}`);
     }

@@ -77,6 +77,18 @@ describe("checkImports() over rooms", () => {
     expect(found[0]).toContain("record may not import core/log");
   });
 
+  test("config loads plugins on demand, by their faces", () => {
+    const found = (code: string) =>
+      violations({
+        "src/config/a.ts": code,
+        "plugins/storage-fs/mod.ts": "",
+        "plugins/storage-fs/handles.ts": "",
+      });
+    expect(found('await import("../../plugins/storage-fs/mod.ts");')).toEqual([]);
+    expect(found('import "../../plugins/storage-fs/mod.ts";')[0]).toContain("only by import()");
+    expect(found('await import("../../plugins/storage-fs/handles.ts");')).toHaveLength(1);
+  });
+
   test("the core's rooms look only at those before them", () => {
     for (const [index, room] of coreStack.entries()) {
       for (const above of coreStack.slice(index + 1)) {

@@ -49,6 +49,7 @@ describe("tidy() over names the core rooms may not say", () => {
     'const text = "process.exit()";',
     "broker.fetch(caller, request)",
     "  fetch(caller: Caller, request: FetchRequest): Promise<void>;",
+    "function fetch(log: LogApi) {}\nconst outcome = fetch(log);",
     "scheduler.setTimeout(1)",
     "const processed = 1;",
     "clock.performance",
