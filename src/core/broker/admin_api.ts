@@ -1,0 +1,229 @@
+// The APIs of administration: settings, the cluster, log directories, producers, and producer ids.
+// Invariant: settings that were changed are in force when the answer is sent.
+// Kafka: KafkaApis, ConfigAdminManager, ReplicaManager.describeLogDirs, TransactionCoordinator.
+
+import type { AdminApi } from "../../contracts/broker.ts";
+import { MetadataStoreError } from "../../contracts/errors.ts";
+import { type KafkaErrorName, NONE, wireCodeOf } from "../../protocol/errors.ts";
+import type {
+  InitProducerIdRequest,
+  InitProducerIdResponse,
+} from "../../protocol/messages/22_init_producer_id.ts";
+import type {
+  DescribeLogDirsRequest,
+  DescribeLogDirsResponse,
+} from "../../protocol/messages/35_describe_log_dirs.ts";
+import type { IncrementalAlterConfigsResponse } from "../../protocol/messages/44_incremental_alter_configs.ts";
+import type {
+  DescribeProducersRequest,
+  DescribeProducersResponse,
+} from "../../protocol/messages/61_describe_producers.ts";
+import type { AlterRequest } from "../cluster/config_controller.ts";
+import { type ApiContext, NO_REFUSAL, repeated, settled, wireRefusal } from "./api_context.ts";
+import { answerConfigs } from "./config_answers.ts";
+import { answerCluster } from "./metadata_answers.ts";
+
+const SET = 0;
+
+/** The administrative half of a broker. Nothing here asks who is calling: that is admission. */
+export function createAdminApi(context: ApiContext): AdminApi {
+  return {
+    describeConfigs: async (_caller, request) => answerConfigs(context, request),
+    alterConfigs: async (_caller, request) => ({
+      throttleTimeMs: 0,
+      responses: await alterConfigs(
+        context,
+        request.resources.map((resource) => ({
+          ...resource,
+          mode: "replace",
+          operations: resource.configs.map((config) => ({ ...config, configOperation: SET })),
+        })),
+        request.validateOnly,
+      ),
+    }),
+    incrementalAlterConfigs: async (_caller, request) => ({
+      throttleTimeMs: 0,
+      responses: await alterConfigs(
+        context,
+        request.resources.map((resource) => ({
+          ...resource,
+          mode: "incremental",
+          operations: resource.configs,
+        })),
+        request.validateOnly,
+      ),
+    }),
+    describeCluster: async (caller, request) => answerCluster(context, caller, request),
+    describeLogDirs: (_caller, request) => describeLogDirs(context, request),
+    describeProducers: async (_caller, request) => describeProducers(context, request),
+    initProducerId: (_caller, request) => initProducerId(context, request),
+  };
+}
+
+type AlterRow = IncrementalAlterConfigsResponse["responses"][number];
+
+function alterConfigs(
+  context: ApiContext,
+  requests: readonly AlterRequest[],
+  validateOnly: boolean,
+): Promise<AlterRow[]> {
+  const keyOf = (request: AlterRequest) => `${request.resourceType}/${request.resourceName}`;
+  const twice = repeated(requests.map(keyOf));
+  return Promise.all(
+    requests.map(async (request): Promise<AlterRow> => {
+      const { resourceType, resourceName } = request;
+      if (twice.has(keyOf(request))) {
+        const refusal = wireRefusal("invalid_request", "The resource is named twice");
+        return { ...refusal, resourceType, resourceName };
+      }
+      const decision = await settled(
+        context,
+        "alter_configs",
+        context.cluster.alterConfigs(request, validateOnly),
+      );
+      if (!decision.ok) {
+        const { code, message } = decision.refusal;
+        return { ...wireRefusal(code, message), resourceType, resourceName };
+      }
+      if (!validateOnly) {
+        context.runtime.log.info("configs_altered", { resourceType, resourceName });
+      }
+      return { ...NO_REFUSAL, resourceType, resourceName };
+    }),
+  );
+}
+
+async function describeLogDirs(
+  context: ApiContext,
+  request: DescribeLogDirsRequest,
+): Promise<DescribeLogDirsResponse> {
+  const { partitions, logDirectory } = context;
+  const { path } = logDirectory;
+  if (!partitions.isOnline) {
+    const errorCode = wireCodeOf("kafka_storage_error");
+    const result = {
+      errorCode,
+      logDir: path,
+      topics: [],
+      totalBytes: -1,
+      usableBytes: -1,
+      isCordoned: false,
+    };
+    return { throttleTimeMs: 0, errorCode: NONE, results: [result] };
+  }
+  const { totalBytes, usableBytes } = await logDirectory.volume();
+  const { topicsByName } = context.cluster.image;
+  const asked =
+    request.topics === null
+      ? [...topicsByName.values()].map((topic) => ({ topic: topic.name, partitions: null }))
+      : request.topics;
+  const topics = [];
+  for (const { topic: name, partitions: indexes } of asked) {
+    const topic = topicsByName.get(name);
+    if (topic === undefined) continue;
+    const rows = [];
+    const count = indexes === null ? topic.partitionCount : indexes.length;
+    for (let i = 0; i < count; i++) {
+      const partitionIndex = indexes === null ? i : indexes[i]!;
+      const status = partitions.status(topic.id, partitionIndex);
+      if (status === null) continue;
+      rows.push({
+        partitionIndex,
+        partitionSize: status.sizeBytes,
+        offsetLag: 0,
+        isFutureKey: false,
+      });
+    }
+    if (rows.length > 0) topics.push({ name, partitions: rows });
+  }
+  const result = {
+    errorCode: NONE,
+    logDir: path,
+    topics,
+    totalBytes,
+    usableBytes,
+    isCordoned: false,
+  };
+  return { throttleTimeMs: 0, errorCode: NONE, results: [result] };
+}
+
+function describeProducers(
+  context: ApiContext,
+  request: DescribeProducersRequest,
+): DescribeProducersResponse {
+  const { topicsByName } = context.cluster.image;
+  const topics = request.topics.map(({ name, partitionIndexes }) => {
+    const topic = topicsByName.get(name);
+    const partitions = partitionIndexes.map((partitionIndex) => {
+      const producers =
+        topic === undefined ? null : context.partitions.activeProducers(topic.id, partitionIndex);
+      if (producers === null) {
+        const refusal = wireRefusal("unknown_topic_or_partition", null);
+        return { partitionIndex, ...refusal, activeProducers: [] };
+      }
+      const activeProducers = producers.map((producer) => ({
+        producerId: producer.producerId,
+        producerEpoch: producer.producerEpoch,
+        lastSequence: producer.lastSequence,
+        lastTimestamp: producer.lastTimestampMs,
+        coordinatorEpoch: producer.coordinatorEpoch,
+        currentTxnStartOffset: producer.currentTransactionStartOffset,
+      }));
+      return { partitionIndex, ...NO_REFUSAL, activeProducers };
+    });
+    return { name, partitions };
+  });
+  return { throttleTimeMs: 0, topics };
+}
+
+async function initProducerId(
+  context: ApiContext,
+  request: InitProducerIdRequest,
+): Promise<InitProducerIdResponse> {
+  const fault = initProducerIdFault(context, request);
+  if (fault !== null) return noProducerId(fault);
+  try {
+    return producerIdAnswer(NONE, await context.cluster.producerIds.next(), 0);
+  } catch (error) {
+    if (!(error instanceof MetadataStoreError)) throw error;
+    context.runtime.log.error("producer_ids_failed", { code: error.code, error: error.message });
+    // What Kafka answers while it waits for a block: clients ask again.
+    return noProducerId("coordinator_load_in_progress");
+  }
+}
+
+function initProducerIdFault(
+  context: ApiContext,
+  request: InitProducerIdRequest,
+): KafkaErrorName | null {
+  if ((request.producerId === -1) !== (request.producerEpoch === -1)) return "invalid_request";
+  const { transactionalId, transactionTimeoutMs } = request;
+  if (transactionalId === null) return null;
+  if (transactionalId === "") return "invalid_request";
+  const timeoutMsMax = context.settings.number("transaction.max.timeout.ms");
+  if (transactionTimeoutMs <= 0 || transactionTimeoutMs > timeoutMsMax) {
+    return "invalid_transaction_timeout";
+  }
+  // Transactions are not served yet. FindCoordinator is not advertised, so clients seldom come this far;
+  // those that do are told at once, where a retriable code would have them wait for ever.
+  return "invalid_request";
+}
+
+function noProducerId(code: KafkaErrorName): InitProducerIdResponse {
+  return producerIdAnswer(wireCodeOf(code), -1, -1);
+}
+
+function producerIdAnswer(
+  errorCode: number,
+  producerId: number,
+  producerEpoch: number,
+): InitProducerIdResponse {
+  return {
+    throttleTimeMs: 0,
+    errorCode,
+    producerId,
+    producerEpoch,
+    ongoingTxnProducerId: -1,
+    ongoingTxnProducerEpoch: -1,
+  };
+}

@@ -1,0 +1,197 @@
+// Answers DescribeConfigs: values in force, where they come from, and what they were before each layer.
+// Invariant: a password is never told, nor is the value of a name without a definition.
+// Kafka: ConfigHelper, DescribeConfigsResponse.
+
+import { NONE, wireCodeOf } from "../../protocol/errors.ts";
+import type { CreateTopicsResponse } from "../../protocol/messages/19_create_topics.ts";
+import type {
+  DescribeConfigsRequest,
+  DescribeConfigsResponse,
+} from "../../protocol/messages/32_describe_configs.ts";
+import { ConfigResource } from "../cluster/config_controller.ts";
+import type { TopicImage } from "../cluster/image.ts";
+import {
+  allBrokerSettings,
+  allTopicSettings,
+  brokerSetting,
+  isSensitive,
+  type SettingDefinition,
+  type SettingType,
+} from "../settings/definitions.ts";
+import { ConfigSource, type LayeredValue, type Settings } from "../settings/dynamic.ts";
+import type { ApiContext } from "./api_context.ts";
+
+type Result = DescribeConfigsResponse["results"][number];
+type Row = Result["configs"][number];
+type CreatedRow = NonNullable<CreateTopicsResponse["topics"][number]["configs"]>[number];
+
+const TYPE_CODES: Readonly<Record<SettingType, number>> = {
+  boolean: 1,
+  string: 2,
+  int: 3,
+  short: 4,
+  long: 5,
+  double: 6,
+  list: 7,
+  class: 8,
+  password: 9,
+};
+
+interface Shown {
+  readonly synonyms: boolean;
+  readonly documentation: boolean;
+}
+
+/** Answers for each resource asked for, in order. */
+export function answerConfigs(
+  context: ApiContext,
+  request: DescribeConfigsRequest,
+): DescribeConfigsResponse {
+  const shown = {
+    synonyms: request.includeSynonyms,
+    documentation: request.includeDocumentation,
+  };
+  const results = request.resources.map((resource): Result => {
+    const { resourceType, resourceName, configurationKeys } = resource;
+    const keys = configurationKeys === null ? null : new Set(configurationKeys);
+    const described = describe(context, resourceType, resourceName, keys, shown);
+    return { ...described, resourceType, resourceName };
+  });
+  return { throttleTimeMs: 0, results };
+}
+
+type Described = Pick<Result, "errorCode" | "errorMessage" | "configs">;
+
+function describe(
+  context: ApiContext,
+  resourceType: number,
+  resourceName: string,
+  keys: ReadonlySet<string> | null,
+  shown: Shown,
+): Described {
+  const { settings } = context;
+  const isAsked = (name: string) => keys === null || keys.has(name);
+  if (resourceType === ConfigResource.topic) {
+    const topic = context.cluster.image.topicsByName.get(resourceName);
+    if (topic === undefined) {
+      return { errorCode: wireCodeOf("unknown_topic_or_partition"), errorMessage: "", configs: [] };
+    }
+    const configs: Row[] = [];
+    for (const each of allTopicSettings()) {
+      if (isAsked(each.name) && isShown(each, topic)) {
+        configs.push(row(each, topicValue(settings, topic, each), shown, false));
+      }
+    }
+    return done(configs);
+  }
+  if (resourceType === ConfigResource.broker) {
+    if (resourceName === "") {
+      const cluster = context.cluster.image.brokerConfigs.get("")?.configs ?? new Map();
+      const configs: Row[] = [];
+      for (const name of [...cluster.keys()].sort()) {
+        const each = brokerSetting(name);
+        if (each === undefined || !isAsked(name)) continue;
+        const layers = settings
+          .layers([name])
+          .filter((layer) => layer.source === ConfigSource.dynamicDefault);
+        configs.push(row(each, { text: cluster.get(name) ?? null, layers }, shown, false));
+      }
+      return done(configs);
+    }
+    if (resourceName !== String(context.brokerId)) {
+      return refuse(
+        `The settings of broker ${context.brokerId} can be asked for here, or "" for those of all: not those of "${resourceName}"`,
+      );
+    }
+    const configs: Row[] = [];
+    for (const each of allBrokerSettings()) {
+      if (each.isInternal || !isAsked(each.name)) continue;
+      const layers = settings.layers([each.name]);
+      const value = { text: settings.text(each.name), layers };
+      configs.push(row(each, value, shown, each.dynamic === null));
+    }
+    return done(configs);
+  }
+  return refuse(
+    resourceType === ConfigResource.brokerLogger
+      ? "Log levels are not settings here: start with --log-level"
+      : `Settings of resource type ${resourceType} cannot be asked for here`,
+  );
+}
+
+function done(configs: readonly Row[]): Described {
+  return { errorCode: NONE, errorMessage: "", configs };
+}
+
+function refuse(message: string): Described {
+  return { errorCode: wireCodeOf("invalid_request"), errorMessage: message, configs: [] };
+}
+
+interface Value {
+  readonly text: string | null;
+  /** Where it comes from, first the one in force. */
+  readonly layers: readonly LayeredValue[];
+}
+
+/** Internal settings are shown where somebody has set them. */
+function isShown(definition: SettingDefinition, topic: TopicImage): boolean {
+  return !definition.isInternal || topic.configs.has(definition.name);
+}
+
+function topicValue(settings: Settings, topic: TopicImage, definition: SettingDefinition): Value {
+  const { name, synonyms } = definition;
+  const own = topic.configs.get(name);
+  let layers = definition.isFixed ? [] : settings.layers(synonyms);
+  // As Kafka, which shows a default only under the first name: "retention.ms" has none of hours.
+  layers = layers.filter(
+    (layer) => layer.source !== ConfigSource.default || layer.name === synonyms[0],
+  );
+  return {
+    text: settings.topicText(topic.configs, name),
+    layers:
+      own === undefined ? layers : [{ name, text: own, source: ConfigSource.topic }, ...layers],
+  };
+}
+
+function row(definition: SettingDefinition, value: Value, shown: Shown, readOnly: boolean): Row {
+  const hidden = isSensitive(definition);
+  return {
+    name: definition.name,
+    value: hidden ? null : value.text,
+    readOnly,
+    configSource: value.layers[0]?.source ?? ConfigSource.default,
+    isSensitive: hidden,
+    synonyms: shown.synonyms
+      ? value.layers.map(({ name, text, source }) => ({
+          name,
+          value: hidden ? null : text,
+          source,
+        }))
+      : [],
+    configType: TYPE_CODES[definition.type],
+    documentation: shown.documentation ? documentationOf(definition) : null,
+  };
+}
+
+function documentationOf(definition: SettingDefinition): string {
+  if (definition.status === "honoured") return definition.text;
+  const word = definition.status === "refused" ? "Only the default is taken" : "Without effect";
+  return `${word}: ${definition.text}`;
+}
+
+/** The settings of a topic as CreateTopics answers them. */
+export function createdTopicConfigs(settings: Settings, topic: TopicImage): CreatedRow[] {
+  const rows: CreatedRow[] = [];
+  for (const each of allTopicSettings()) {
+    if (!isShown(each, topic)) continue;
+    const { text, layers } = topicValue(settings, topic, each);
+    rows.push({
+      name: each.name,
+      value: text,
+      readOnly: false,
+      configSource: layers[0]?.source ?? ConfigSource.default,
+      isSensitive: false,
+    });
+  }
+  return rows;
+}
