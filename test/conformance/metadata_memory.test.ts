@@ -1,0 +1,12 @@
+import { describe } from "bun:test";
+import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
+import { metadataStoreConformance } from "../../src/testing/conformance/metadata_store.ts";
+
+describe("metadata-memory", () => {
+  metadataStoreConformance({
+    open: () => ({
+      plugin: metadataMemory({ historyRevisionsMax: 100 }),
+      historyRevisionsMax: 100,
+    }),
+  });
+});
