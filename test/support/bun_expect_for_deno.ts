@@ -113,3 +113,45 @@ expect.extend({
   pass: (_value: unknown, message = "pass") => ({ pass: true, message: () => message }),
   fail: (_value: unknown, message = "fail") => ({ pass: false, message: () => message }),
 });
+
+const differenceLinesMax = 30;
+/** One error may fail several tests: that of a beforeAll. */
+const explained = new WeakSet<Error>();
+
+/** The error with the lines in which wanted and received differ, where its assertion compared two values. */
+export function withDifference(error: unknown): unknown {
+  if (!(error instanceof Error) || !("expected" in error) || !("actual" in error)) return error;
+  if (error.expected instanceof Error || explained.has(error)) return error;
+  explained.add(error);
+  const lines = (value: unknown): string[] =>
+    Deno.inspect(value, {
+      depth: 12,
+      sorted: true,
+      compact: false,
+      iterableLimit: 200,
+      strAbbreviateSize: 400,
+    }).split("\n");
+  const [wanted, received] = [lines(error.expected), lines(error.actual)];
+  let head = 0;
+  while (head < wanted.length && wanted[head] === received[head]) head++;
+  let tail = 0;
+  while (
+    tail < Math.min(wanted.length, received.length) - head &&
+    wanted.at(-1 - tail) === received.at(-1 - tail)
+  ) {
+    tail++;
+  }
+  const part = (mark: string, all: readonly string[]): string[] =>
+    all
+      .slice(head, all.length - tail)
+      .slice(0, differenceLinesMax)
+      .map((line) => `${mark} ${line}`);
+  const message = [
+    `${error.message}, from line ${head + 1}:`,
+    ...part("-", wanted),
+    ...part("+", received),
+  ].join("\n");
+  error.stack = (error.stack ?? "").replace(error.message, () => message);
+  error.message = message;
+  return error;
+}

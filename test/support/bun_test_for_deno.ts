@@ -3,7 +3,7 @@
 // Invariant: a leaf runs its hooks outermost first; afterAll runs once, after the suite's last leaf. A failing beforeAll
 // fails every leaf under it. Not here, so refused by a missing export: snapshots, mock.module, fake timers.
 
-import { expect } from "./bun_expect_for_deno.ts";
+import { expect, withDifference } from "./bun_expect_for_deno.ts";
 import { mock, spyOn } from "./bun_mock_for_deno.ts";
 
 export { expect, mock, spyOn };
@@ -104,6 +104,8 @@ function addLeaf(
             given.retry ?? 0,
           );
         }
+      } catch (error) {
+        throw withDifference(error);
       } finally {
         for (const each of [...path].reverse()) {
           if (--each.leavesLeft === 0) await close(each);

@@ -11,7 +11,7 @@ const root = join(import.meta.dirname!, "../..");
 const failures = `
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 test("passes", () => expect(1).toBe(1));
-test("wrong value", () => expect(1).toBe(2));
+test("wrong value", () => expect({ a: 1, b: [2] }).toEqual({ a: 1, b: [3] }));
 test("rejects", async () => { await expect(Promise.resolve(1)).rejects.toThrow(); });
 test("hangs", () => new Promise(() => {}), 10);
 test("done with an error", (done) => done(new Error("no")));
@@ -55,7 +55,13 @@ describe("the shim under deno test", () => {
       );
     });
     expect(output).toMatch(/FAILED \| 2 passed \| 9 failed/);
-    for (const reason of ["cannot open", "cannot prepare", "cannot close", "passed its 40 ms"]) {
+    for (const reason of [
+      "cannot open",
+      "cannot prepare",
+      "cannot close",
+      "passed its 40 ms",
+      "-     3\n+     2\n",
+    ]) {
       expect(output).toContain(reason);
     }
     expect(code).toBe(1);
