@@ -23,7 +23,7 @@ import { LogApiImpl } from "./log_api.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
 
-const REQUEST_MEMORY_BYTES = 256 * 1024 * 1024;
+const REQUEST_MEMORY_BYTES = 64 * 1024 * 1024;
 
 export interface BrokerOptions {
   readonly broker: {
@@ -209,6 +209,7 @@ class BrokerImpl implements RunningBroker {
         admin: createAdminApi(deps),
       },
       auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null,
+      () => cluster.image.topicsByName.keys(),
     );
     this.log = admitted.log;
     this.topics = admitted.topics;
