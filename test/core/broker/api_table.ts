@@ -1,0 +1,38 @@
+// The APIs that the topic and admin halves of a broker serve, and the method of each.
+
+import { Metadata } from "../../../src/protocol/messages/03_metadata.ts";
+import { CreateTopics } from "../../../src/protocol/messages/19_create_topics.ts";
+import { DeleteTopics } from "../../../src/protocol/messages/20_delete_topics.ts";
+import { DeleteRecords } from "../../../src/protocol/messages/21_delete_records.ts";
+import { InitProducerId } from "../../../src/protocol/messages/22_init_producer_id.ts";
+import { DescribeConfigs } from "../../../src/protocol/messages/32_describe_configs.ts";
+import { AlterConfigs } from "../../../src/protocol/messages/33_alter_configs.ts";
+import { DescribeLogDirs } from "../../../src/protocol/messages/35_describe_log_dirs.ts";
+import { CreatePartitions } from "../../../src/protocol/messages/37_create_partitions.ts";
+import { IncrementalAlterConfigs } from "../../../src/protocol/messages/44_incremental_alter_configs.ts";
+import { DescribeCluster } from "../../../src/protocol/messages/60_describe_cluster.ts";
+import { DescribeProducers } from "../../../src/protocol/messages/61_describe_producers.ts";
+import { DescribeTopicPartitions } from "../../../src/protocol/messages/75_describe_topic_partitions.ts";
+import type { Api } from "../../../src/protocol/schema.ts";
+
+export const apisByKey: ReadonlyMap<number, { readonly api: Api; readonly method: string }> =
+  new Map(
+    [
+      Metadata,
+      CreateTopics,
+      DeleteTopics,
+      DeleteRecords,
+      InitProducerId,
+      DescribeConfigs,
+      AlterConfigs,
+      DescribeLogDirs,
+      CreatePartitions,
+      IncrementalAlterConfigs,
+      DescribeCluster,
+      DescribeProducers,
+      DescribeTopicPartitions,
+    ].map((api) => [
+      api.apiKey,
+      { api: api as unknown as Api, method: api.name[0]!.toLowerCase() + api.name.slice(1) },
+    ]),
+  );
