@@ -78,8 +78,8 @@ function describe(
     }
     const configs: Row[] = [];
     for (const each of allTopicSettings()) {
-      if (isAsked(each.name) && isShown(each, topic)) {
-        configs.push(row(each, topicValue(settings, topic, each), shown, false));
+      if (isAsked(each.name) && isShown(each, topic.configs)) {
+        configs.push(row(each, topicValue(settings, topic.configs, each), shown, false));
       }
     }
     return done(configs);
@@ -134,20 +134,24 @@ interface Value {
 }
 
 /** Internal settings are shown where somebody has set them. */
-function isShown(definition: SettingDefinition, topic: TopicImage): boolean {
-  return !definition.isInternal || topic.configs.has(definition.name);
+function isShown(definition: SettingDefinition, configs: ReadonlyMap<string, string>): boolean {
+  return !definition.isInternal || configs.has(definition.name);
 }
 
-function topicValue(settings: Settings, topic: TopicImage, definition: SettingDefinition): Value {
+function topicValue(
+  settings: Settings,
+  configs: ReadonlyMap<string, string>,
+  definition: SettingDefinition,
+): Value {
   const { name, synonyms } = definition;
-  const own = topic.configs.get(name);
+  const own = configs.get(name);
   let layers = definition.isFixed ? [] : settings.layers(synonyms);
   // As Kafka, which shows a default only under the first name: "retention.ms" has none of hours.
   layers = layers.filter(
     (layer) => layer.source !== ConfigSource.default || layer.name === synonyms[0],
   );
   return {
-    text: settings.topicText(topic.configs, name),
+    text: settings.topicText(configs, name),
     layers:
       own === undefined ? layers : [{ name, text: own, source: ConfigSource.topic }, ...layers],
   };
@@ -179,19 +183,41 @@ function documentationOf(definition: SettingDefinition): string {
   return `${word}: ${definition.text}`;
 }
 
-/** The settings of a topic as CreateTopics answers them. */
-export function createdTopicConfigs(settings: Settings, topic: TopicImage): CreatedRow[] {
-  const rows: CreatedRow[] = [];
-  for (const each of allTopicSettings()) {
-    if (!isShown(each, topic)) continue;
-    const { text, layers } = topicValue(settings, topic, each);
-    rows.push({
-      name: each.name,
-      value: text,
-      readOnly: false,
-      configSource: layers[0]?.source ?? ConfigSource.default,
-      isSensitive: false,
-    });
+/** Makes the settings of topics as CreateTopics answers them; the defaults are worked out once for all. */
+export class CreatedConfigs {
+  readonly #settings: Settings;
+  #generation = -1;
+  #defaults: readonly CreatedRow[] = [];
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
   }
-  return rows;
+
+  /** Every setting of the topic with its value in force, by name in ascending order. */
+  of(topic: TopicImage): readonly CreatedRow[] {
+    const { generation } = this.#settings;
+    if (this.#generation !== generation) {
+      this.#defaults = this.#rows(NO_CONFIGS);
+      this.#generation = generation;
+    }
+    return topic.configs.size === 0 ? this.#defaults : this.#rows(topic.configs);
+  }
+
+  #rows(configs: ReadonlyMap<string, string>): CreatedRow[] {
+    const rows: CreatedRow[] = [];
+    for (const each of allTopicSettings()) {
+      if (!isShown(each, configs)) continue;
+      const { text, layers } = topicValue(this.#settings, configs, each);
+      rows.push({
+        name: each.name,
+        value: text,
+        readOnly: false,
+        configSource: layers[0]?.source ?? ConfigSource.default,
+        isSensitive: false,
+      });
+    }
+    return rows;
+  }
 }
+
+const NO_CONFIGS: ReadonlyMap<string, string> = new Map();

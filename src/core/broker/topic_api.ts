@@ -31,7 +31,7 @@ import {
   type WireRefusal,
   wireRefusal,
 } from "./api_context.ts";
-import { createdTopicConfigs } from "./config_answers.ts";
+import { CreatedConfigs } from "./config_answers.ts";
 import { answerMetadata, answerTopicPartitions } from "./metadata_answers.ts";
 
 /** First version that answers counts and settings of the topics made. */
@@ -48,9 +48,10 @@ type DeletedTopic = DeleteTopicsResponse["responses"][number];
 
 /** The topic half of a broker. Nothing here asks who is calling: that is admission. */
 export function createTopicApi(context: ApiContext): TopicApi {
+  const configs = new CreatedConfigs(context.settings);
   return {
     metadata: (caller, request, version) => answerMetadata(context, caller, request, version),
-    createTopics: (_caller, request, version) => createTopics(context, request, version),
+    createTopics: (_caller, request, version) => createTopics(context, configs, request, version),
     deleteTopics: (_caller, request, version) => deleteTopics(context, request, version),
     createPartitions: (_caller, request) => createPartitions(context, request),
     deleteRecords: (caller, request) => deleteRecords(context, caller, request),
@@ -60,6 +61,7 @@ export function createTopicApi(context: ApiContext): TopicApi {
 
 async function createTopics(
   context: ApiContext,
+  configs: CreatedConfigs,
   request: CreateTopicsRequest,
   version: number,
 ): Promise<CreateTopicsResponse> {
@@ -80,7 +82,7 @@ async function createTopics(
         return notCreated(topic.name, wireRefusal(code, message));
       }
       if (!request.validateOnly) logTopic(context, "topic_created", decision.value);
-      return created(context, decision.value, version);
+      return created(configs, decision.value, version);
     }),
   );
   return { throttleTimeMs: 0, topics };
@@ -98,7 +100,7 @@ function notCreated(name: string, refusal: WireRefusal): CreatedTopic {
   };
 }
 
-function created(context: ApiContext, topic: TopicImage, version: number): CreatedTopic {
+function created(configs: CreatedConfigs, topic: TopicImage, version: number): CreatedTopic {
   return {
     name: topic.name,
     topicId: topic.id,
@@ -106,7 +108,7 @@ function created(context: ApiContext, topic: TopicImage, version: number): Creat
     topicConfigErrorCode: NONE,
     numPartitions: topic.partitionCount,
     replicationFactor: topic.replicationFactor,
-    configs: version >= CREATED_CONFIGS_FROM ? createdTopicConfigs(context.settings, topic) : [],
+    configs: version >= CREATED_CONFIGS_FROM ? configs.of(topic) : [],
   };
 }
 

@@ -32,11 +32,17 @@ export class Settings {
   #cluster: ReadonlyMap<string, string> = EMPTY;
   #broker: ReadonlyMap<string, string> = EMPTY;
   #topicDefaults: TopicSettings | null = null;
+  #generation = 0;
   readonly #listeners = new Set<(changed: ReadonlySet<string>) => void>();
 
   /** @param staticValues As `readStaticSettings` gives them. */
   constructor(staticValues: ReadonlyMap<string, string> = EMPTY) {
     this.#static = staticValues;
+  }
+
+  /** Counts the changes of the dynamic layers: what was worked out of settings holds as long as it stays. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** The value in force of a broker setting, as text; null when it has none or is unknown. */
@@ -109,6 +115,7 @@ export class Settings {
     for (const name of names) before.set(name, this.text(name));
     this.#cluster = cluster;
     this.#broker = broker;
+    this.#generation++;
     const changed = new Set<string>();
     for (const name of names) if (this.text(name) !== before.get(name)) changed.add(name);
     if (changed.size === 0) return;
