@@ -6,11 +6,11 @@ import type { Caller, FetchResponse } from "../../src/contracts/broker.ts";
 import type { Storage, StoragePlugin } from "../../src/contracts/storage.ts";
 import { LogApiImpl } from "../../src/core/broker/log_api.ts";
 import type { TopicImage } from "../../src/core/cluster/image.ts";
-import { LogManager } from "../../src/core/log/log_manager.ts";
+import { LogManager } from "../../src/core/partition/log_manager.ts";
 import { Settings } from "../../src/core/settings/dynamic.ts";
-import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
 import { batchesIn } from "../../src/record/record_batch.ts";
 import { openRecords } from "../../src/record/record_block.ts";
+import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
 import { RecordCursor } from "../../src/record/record_reader.ts";
 import { hostCompression } from "../../src/runtime/compression.ts";
 import { TestRuntime } from "./test_runtime.ts";
@@ -59,11 +59,17 @@ const decoder = new TextDecoder();
 
 export function batchOf(
   values: readonly string[],
-  options: ConstructorParameters<typeof RecordBatchBuilder>[0] & { readonly timestampMs?: number } = {},
+  options: ConstructorParameters<typeof RecordBatchBuilder>[0] & {
+    readonly timestampMs?: number;
+  } = {},
 ): Uint8Array {
   const builder = new RecordBatchBuilder({ compression: hostCompression, ...options });
   for (const value of values) {
-    builder.append(options.timestampMs ?? 1_700_000_000_000, encoder.encode("k"), encoder.encode(value));
+    builder.append(
+      options.timestampMs ?? 1_700_000_000_000,
+      encoder.encode("k"),
+      encoder.encode(value),
+    );
   }
   return builder.build();
 }

@@ -8,13 +8,9 @@ import type { Broker, Feature } from "../../contracts/broker.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import type { Storage, StoragePlugin } from "../../contracts/storage.ts";
-import type {
-  Endpoint,
-  RunningTransport,
-  TransportPlugin,
-} from "../../contracts/transport.ts";
+import type { Endpoint, RunningTransport, TransportPlugin } from "../../contracts/transport.ts";
 import { type Cluster, openCluster } from "../cluster/cluster.ts";
-import { LogManager } from "../log/log_manager.ts";
+import { LogManager } from "../partition/log_manager.ts";
 import { Settings } from "../settings/dynamic.ts";
 import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
@@ -82,7 +78,10 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
   const read = readStaticSettings(options.settings ?? {});
   if (read.errors.length > 0) throw new SettingsError(read.errors);
   for (const warning of read.warnings) runtime.log.warn("setting_without_effect", { warning });
-  const settings = new Settings(read.values);
+  const facts: [string, string][] = [["node.id", String(options.broker.id)]];
+  facts.push(["broker.id", String(options.broker.id)]);
+  if (options.broker.rack !== undefined) facts.push(["broker.rack", options.broker.rack]);
+  const settings = new Settings(new Map([...read.values, ...facts]));
   const context = { runtime, brokerId: options.broker.id };
   const opened: { close(): void | Promise<void> }[] = [];
   try {
@@ -91,7 +90,9 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
     const storage: Storage = await options.storage.open(context);
     opened.push(storage);
     if (storage.segments === undefined) {
-      throw new SettingsError([`The storage plugin "${options.storage.name}" keeps no segment files`]);
+      throw new SettingsError([
+        `The storage plugin "${options.storage.name}" keeps no segment files`,
+      ]);
     }
     const auths: Auth[] = [];
     for (const plugin of options.auth ?? []) {

@@ -32,7 +32,7 @@ import {
   refuse,
 } from "../../protocol/errors.ts";
 import type { CommitGroup } from "../log/journal.ts";
-import type { LogManager, TopicLogs } from "../log/log_manager.ts";
+import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 import type { LogRead } from "../log/log_reader.ts";
 import { findOffset } from "../log/offset_lookup.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";

@@ -9,8 +9,11 @@ import { crc32c } from "../../base/crc32c.ts";
 export const FILE_HEADER_BYTES = 64;
 /** Bytes before each payload. */
 export const ENTRY_HEADER_BYTES = 48;
-/** The part of a batch that its own CRC leaves out (offset, length, epoch, magic, crc): the header checksum takes it in. */
-export const BATCH_PREFIX_BYTES = 21;
+/**
+ * The batch header: its first 21 bytes are outside the batch's own CRC, and recovery believes the
+ * rest without reading the records. So the entry's checksum takes all of it in.
+ */
+export const BATCH_PREFIX_BYTES = 61;
 
 const FILE_MAGIC_HIGH = 0x4d52_4a4c; // "MRJL"
 const FORMAT_VERSION = 1;

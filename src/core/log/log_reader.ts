@@ -276,7 +276,10 @@ export class LogReader {
       }
     } catch (error) {
       // The handle was closed to make room for others, or the segment went: look again.
-      if (error instanceof StorageError && (error.code === "closed" || error.code === "not_found")) {
+      if (
+        error instanceof StorageError &&
+        (error.code === "closed" || error.code === "not_found")
+      ) {
         return MOVED_READ;
       }
       this.#reportIo(log, error);

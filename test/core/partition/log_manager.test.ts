@@ -7,7 +7,10 @@ import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
 describe("LogManager", () => {
   test("append() gives contiguous offsets and fetch() returns the same records", async () => {
     const rig = await LogRig.open(storageMemory());
-    expect(await rig.append(batchOf(["a", "b"]))).toMatchObject({ ok: true, value: { baseOffset: 0 } });
+    expect(await rig.append(batchOf(["a", "b"]))).toMatchObject({
+      ok: true,
+      value: { baseOffset: 0 },
+    });
     expect(await rig.append(batchOf(["c"]))).toMatchObject({ ok: true, value: { baseOffset: 2 } });
     expect((await rig.readAll()).map((r) => `${r.offset}${r.value}`)).toEqual(["0a", "1b", "2c"]);
     expect((await rig.readAll(1)).map((r) => r.value)).toEqual(["b", "c"]);
@@ -46,7 +49,10 @@ describe("LogManager", () => {
     await rig.logs.maintain(false);
     const sealed = [...rig.logs.journal.files.values()].filter((file) => file.isSealed);
     expect(sealed.length).toBeLessThanOrEqual(3);
-    expect(rig.logs.status(topics[0]!.id, 0)).toMatchObject({ highWatermark: 300, logStartOffset: 0 });
+    expect(rig.logs.status(topics[0]!.id, 0)).toMatchObject({
+      highWatermark: 300,
+      logStartOffset: 0,
+    });
     const check = async () => {
       const records = await rig.readAll(0, "t", 0);
       expect(records.map((r) => r.offset)).toEqual(Array.from({ length: 300 }, (_, i) => i));
@@ -59,7 +65,11 @@ describe("LogManager", () => {
     await check();
     expect((await rig.storage.segments!.list("segments/")).length).toBeGreaterThan(1);
     plugin.loseUnsynced();
-    rig = await LogRig.open(plugin, { topics, journalFileBytes: 256 * 1024, journalBytesMax: 512 * 1024 });
+    rig = await LogRig.open(plugin, {
+      topics,
+      journalFileBytes: 256 * 1024,
+      journalBytesMax: 512 * 1024,
+    });
     await check();
     expect(rig.test.events("log_has_a_hole")).toEqual([]);
     await rig.close();

@@ -7,20 +7,20 @@ import { uuidToBytes, uuidToHex } from "../../base/uuid.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
 import type { TopicImage } from "../cluster/image.ts";
+import { Journal } from "../log/journal.ts";
+import { LogReader } from "../log/log_reader.ts";
+import { PartitionLog, type TopicContext } from "../log/partition_log.ts";
+import { findJournal, type ReplayFindings, replayJournal } from "../log/recover.ts";
+import { expiredSegments } from "../log/retention.ts";
+import { SegmentFiles, segmentFileName } from "../log/segment_files.ts";
+import { Settler } from "../log/settle.ts";
+import type { TopicSettings } from "../settings/topic_settings.ts";
 import type {
   ActiveProducer,
   DeleteRecordsOutcome,
   PartitionStatus,
   Partitions,
-} from "../partition/partitions.ts";
-import type { TopicSettings } from "../settings/topic_settings.ts";
-import { Journal } from "./journal.ts";
-import { LogReader } from "./log_reader.ts";
-import { PartitionLog, type TopicContext } from "./partition_log.ts";
-import { findJournal, type ReplayFindings, replayJournal } from "./recover.ts";
-import { expiredSegments } from "./retention.ts";
-import { SegmentFiles, segmentFileName } from "./segment_files.ts";
-import { Settler } from "./settle.ts";
+} from "./partitions.ts";
 
 /** Logs looked at between two turns of the event loop. */
 const RETENTION_SLICE = 256;
