@@ -19,14 +19,19 @@ import {
   type ProduceRequest,
   type ProduceResponseInput,
 } from "../../../src/protocol/messages/00_produce.ts";
+import {
+  attributesAt,
+  BATCH_HEADER_BYTES,
+  MAGIC_V2,
+  magicAt,
+  TRANSACTIONAL_BIT,
+} from "../../../src/record/batch_header.ts";
 import { ConnectionRefusal } from "../exchange.ts";
 import { handlerOf } from "../handler.ts";
 
 type TopicResponse = ProduceResponseInput["responses"][number];
 type PartitionResponse = TopicResponse["partitionResponses"][number];
 
-/** Position of the low attribute byte in a batch, its codec bits, and zstd's number. */
-const ATTRIBUTES_AT = 22;
 const CODEC_MASK = 7;
 const ZSTD = 4;
 const ZSTD_SINCE = 7;
@@ -35,6 +40,8 @@ const RECORD_ERRORS_SINCE = 8;
 const INVALID_ACKS = kafkaError("invalid_required_acks");
 const UNKNOWN_TOPIC_ID = kafkaError("unknown_topic_id");
 const NO_RECORDS = kafkaError("invalid_record", "Cannot append null records");
+/** What Kafka's authorization says of a transactional batch in a request without transactional id. */
+const NO_TRANSACTIONAL_ID = kafkaError("transactional_id_authorization_failed");
 const ZSTD_TOO_EARLY = kafkaError("unsupported_compression_type");
 
 /** A refusal that may name records. */
@@ -45,7 +52,7 @@ export const produce = handlerOf<typeof Produce>({
   overlap: "parallel",
   holdsFrame: true,
   async handle(context, caller, request, version) {
-    const { acks } = request;
+    const { acks, transactionalId } = request;
     const isAcksKnown = acks === -1 || acks === 0 || acks === 1;
     const log = context.broker.log;
     const appends: AppendPartition[] = [];
@@ -58,8 +65,10 @@ export const produce = handlerOf<typeof Produce>({
         if (!isAcksKnown) refused.set(place, INVALID_ACKS);
         else if (name === null) refused.set(place, UNKNOWN_TOPIC_ID);
         else if (records === null) refused.set(place, NO_RECORDS);
-        else if (version < ZSTD_SINCE && isZstd(records)) {
+        else if (version < ZSTD_SINCE && (attributesOf(records) & CODEC_MASK) === ZSTD) {
           refused.set(place, ZSTD_TOO_EARLY);
+        } else if (transactionalId === null && (attributesOf(records) & TRANSACTIONAL_BIT) !== 0) {
+          refused.set(place, NO_TRANSACTIONAL_ID);
         } else appends.push({ topic: name, partition: index, batches: records, singleBatch: true });
         place++;
       }
@@ -70,7 +79,7 @@ export const produce = handlerOf<typeof Produce>({
         : await log.append(caller, {
             acks: acks as 0 | 1 | -1,
             timeoutMs: request.timeoutMs,
-            transactionalId: request.transactionalId,
+            transactionalId,
             partitions: appends,
           });
     if (acks === 0) {
@@ -81,8 +90,10 @@ export const produce = handlerOf<typeof Produce>({
   },
 });
 
-function isZstd(records: Uint8Array): boolean {
-  return records.length > ATTRIBUTES_AT && (records[ATTRIBUTES_AT]! & CODEC_MASK) === ZSTD;
+/** The attributes of the first batch; 0 when it is none of magic 2, which the log will say. */
+function attributesOf(records: Uint8Array): number {
+  if (records.length < BATCH_HEADER_BYTES || magicAt(records, 0) !== MAGIC_V2) return 0;
+  return attributesAt(records, 0);
 }
 
 /** Without acks there is nothing to answer with: the closed connection tells the producer. */

@@ -13,6 +13,7 @@ import {
   type FetchRequest,
   type FetchResponseInput,
 } from "../../../src/protocol/messages/01_fetch.ts";
+import { attributesAt } from "../../../src/record/batch_header.ts";
 import { divergenceOf } from "../fetch_divergence.ts";
 import type { FetchSession, FetchSessions, WantedPartition } from "../fetch_sessions.ts";
 import { type Answer, type HandlerContext, handlerOf } from "../handler.ts";
@@ -27,8 +28,6 @@ const ZSTD_SINCE = 10;
 /** Epoch of a request that opens a session, and of one that ends it. */
 const OPEN_EPOCH = 0;
 const FINAL_EPOCH = -1;
-/** Position of the low attribute byte in a batch, its codec bits, and zstd's number. */
-const ATTRIBUTES_AT = 22;
 const CODEC_MASK = 7;
 const ZSTD = 4;
 const UNKNOWN_TOPIC_OR_PARTITION = wireCodeOf("unknown_topic_or_partition");
@@ -242,7 +241,11 @@ function partitionResponse(
   const { highWatermark, lastStableOffset, logStartOffset, abortedTransactions, batches } =
     outcome.value;
   const first = batches[0];
-  if (version < ZSTD_SINCE && first !== undefined && isZstd(first)) {
+  if (
+    version < ZSTD_SINCE &&
+    first !== undefined &&
+    (attributesAt(first, 0) & CODEC_MASK) === ZSTD
+  ) {
     return failed(partitionIndex, wireCodeOf("unsupported_compression_type"));
   }
   return {
@@ -255,10 +258,6 @@ function partitionResponse(
     // Never null for a healthy partition: clients take null for a fault.
     records: batches.length === 0 ? noRecords : batches,
   };
-}
-
-function isZstd(batch: Uint8Array): boolean {
-  return (batch[ATTRIBUTES_AT]! & CODEC_MASK) === ZSTD;
 }
 
 function failed(partitionIndex: number, errorCode: number): PartitionResponse {

@@ -10,9 +10,11 @@ const TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ";
 const UNKNOWN_ID = "EREREREiIjMzREREVVVVVQ";
 const NO_ID = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/** Bytes in the place of a batch: only the low attribute byte, at 22, is looked at. */
+/** Bytes in the place of a batch: only magic, at 16, and the low attribute byte, at 22, are looked at. */
 function batch(sizeBytes = 82, attributes = 0): Uint8Array {
   const bytes = new Uint8Array(sizeBytes).fill(7);
+  bytes[16] = 2;
+  bytes[21] = 0;
   bytes[22] = attributes;
   return bytes;
 }
@@ -286,11 +288,30 @@ describe("Produce", () => {
     expect(harness.scripted.calls.length).toBe(0);
   });
 
+  test("a transactional batch in a request without transactional id is 53; other magics are the log's to judge", async () => {
+    const harness = await start();
+    const old = batch(82, 0x14);
+    old[16] = 1;
+    const answer = await harness.connect().ask(
+      Produce,
+      6,
+      request(6, [
+        { index: 0, records: batch(82, 0x10) },
+        { index: 1, records: old },
+      ]),
+    );
+    expect(answer.responses[0]!.partitionResponses.map((each) => each.errorCode)).toEqual([53, 0]);
+  });
+
   test("a transactional id reaches the broker", async () => {
     const harness = await start();
     await harness
       .connect()
-      .ask(Produce, 11, request(11, [{ index: 0, records: batch() }], { transactionalId: "tx" }));
+      .ask(
+        Produce,
+        11,
+        request(11, [{ index: 0, records: batch(82, 0x10) }], { transactionalId: "tx" }),
+      );
     expect(harness.scripted.of<AppendRequest>("append")[0]!.transactionalId).toBe("tx");
   });
 });
