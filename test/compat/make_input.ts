@@ -20,7 +20,18 @@ const below = (n: number): number => next() % n;
 const pick = <T>(from: readonly T[]): T => from[below(from.length)]!;
 
 const LEVELS = ["INFO", "INFO", "INFO", "DEBUG", "WARN", "ERROR"];
-const PLACES = ["gateway", "orders", "Lagerhaus", "paiements", "склад", "倉庫", "αποθήκη", "مخزن", "billing", "search"];
+const PLACES = [
+  "gateway",
+  "orders",
+  "Lagerhaus",
+  "paiements",
+  "склад",
+  "倉庫",
+  "αποθήκη",
+  "مخزن",
+  "billing",
+  "search",
+];
 const WORDS = (
   "request accepted order shipped customer amount pending timeout retry connection closed café naïve Straße größer " +
   "überfällig número año señal пакет доставлен заказ отменён 注文 発送済み 支払い 受付 訂單 已送達 κείμενο δέμα שלום مرحبا " +
@@ -36,9 +47,12 @@ function line(n: number): string {
   const dice = below(10_000);
   // most lines are short, one in a hundred is long, a few are very long
   const words = dice === 0 ? 1500 + below(1500) : dice < 100 ? 60 + below(200) : 2 + below(12);
-  for (let i = 0; i < words; i++) text += below(9) === 0 ? ` key_${below(1 << 20).toString(16)}=${below(1e9)}` : ` ${pick(WORDS)}`;
+  for (let i = 0; i < words; i++)
+    text +=
+      below(9) === 0 ? ` key_${below(1 << 20).toString(16)}=${below(1e9)}` : ` ${pick(WORDS)}`;
   if (below(6) === 0) text += ` ${pick(SIGNS)}`;
-  if (below(50) === 0) text += `\t{"id":${below(1e9)},"path":"/v1/${pick(PLACES)}?q=%20+&x=\\"1\\""}`;
+  if (below(50) === 0)
+    text += `\t{"id":${below(1e9)},"path":"/v1/${pick(PLACES)}?q=%20+&x=\\"1\\""}`;
   return text;
 }
 
@@ -71,28 +85,53 @@ function binary(size: number): Uint8Array {
   for (let i = 0; i < size; i++) data[i] = next() >>> 11;
   return data;
 }
-const text = (words: number): Uint8Array => encoder.encode(Array.from({ length: words }, () => pick(WORDS)).join(" "));
+const text = (words: number): Uint8Array =>
+  encoder.encode(Array.from({ length: words }, () => pick(WORDS)).join(" "));
 const empty = new Uint8Array(0);
 const every = Uint8Array.from({ length: 256 }, (_, i) => i);
 
 let records = "";
-records += row(null, null, []) + row(empty, empty, []) + row(null, empty, []) + row(empty, null, []);
+records +=
+  row(null, null, []) + row(empty, empty, []) + row(null, empty, []) + row(empty, null, []);
 records += row(every, every, [["every byte", every]]);
-records += row(null, encoder.encode("🧾"), [["naïve 🚚", encoder.encode("größer")], ["empty", empty]]);
-records += row(encoder.encode("k"), null, [["twice", encoder.encode("1")], ["twice", encoder.encode("2")]]);
-records += row(encoder.encode("big"), binary(300_000), []) + row(binary(20_000), encoder.encode("big key"), []);
+records += row(null, encoder.encode("🧾"), [
+  ["naïve 🚚", encoder.encode("größer")],
+  ["empty", empty],
+]);
+records += row(encoder.encode("k"), null, [
+  ["twice", encoder.encode("1")],
+  ["twice", encoder.encode("2")],
+]);
+records +=
+  row(encoder.encode("big"), binary(300_000), []) +
+  row(binary(20_000), encoder.encode("big key"), []);
 records += row(null, encoder.encode("a".repeat(500_000)), [["big", binary(10_000)]]);
 for (let i = 0; i < 2000; i++) {
-  const headers = Array.from({ length: below(4) }, (_, h) => [`h${h}`, below(3) === 0 ? binary(below(40)) : text(1)] as const);
-  records += row(below(3) === 0 ? null : binary(1 + below(30)), below(20) === 0 ? null : below(2) === 0 ? binary(below(2000)) : text(below(120)), headers);
+  const headers = Array.from(
+    { length: below(4) },
+    (_, h) => [`h${h}`, below(3) === 0 ? binary(below(40)) : text(1)] as const,
+  );
+  records += row(
+    below(3) === 0 ? null : binary(1 + below(30)),
+    below(20) === 0 ? null : below(2) === 0 ? binary(below(2000)) : text(below(120)),
+    headers,
+  );
 }
 await Bun.write(join(folder, "records.tsv"), records);
 
-let plain = row(null, null, []) + row(empty, empty, []) + row(null, empty, []) + row(empty, null, []);
-plain += row(null, encoder.encode("🧾 größer"), [["naïve 🚚", encoder.encode("größer")], ["empty", empty]]);
+let plain =
+  row(null, null, []) + row(empty, empty, []) + row(null, empty, []) + row(empty, null, []);
+plain += row(null, encoder.encode("🧾 größer"), [
+  ["naïve 🚚", encoder.encode("größer")],
+  ["empty", empty],
+]);
 plain += row(encoder.encode("big"), text(60_000), [["big", text(500)]]);
 for (let i = 0; i < 2000; i++) {
   const headers = Array.from({ length: below(4) }, (_, h) => [`h${h}`, text(1)] as const);
-  plain += row(below(3) === 0 ? null : text(1 + below(3)), below(20) === 0 ? null : text(below(120)), headers);
+  plain += row(
+    below(3) === 0 ? null : text(1 + below(3)),
+    below(20) === 0 ? null : text(below(120)),
+    headers,
+  );
 }
 await Bun.write(join(folder, "text_records.tsv"), plain);
