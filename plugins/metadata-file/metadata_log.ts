@@ -18,8 +18,6 @@ import {
 } from "./log_format.ts";
 
 const NAME = /^metadata-(\d{8,})\.log$/;
-/** A log smaller than this is never worth a new generation. */
-const COMPACT_BYTES_MIN = 1024 * 1024;
 /** A new generation when the log is this many times what is alive. */
 const COMPACT_RATIO = 4;
 /** What an entry costs in a log beside its key and value, roughly. */
@@ -32,18 +30,17 @@ export class MetadataLog {
   #fd: number;
   #sizeBytes: number;
   /** After a compaction that found no room, the next is not tried before the log has this size. */
-  #compactAfterBytes = COMPACT_BYTES_MIN;
+  #compactAfterBytes: number;
+  readonly #compactBytesMin: number;
 
-  private constructor(
-    files: FileLayer,
-    folder: string,
-    at: { readonly generation: number; readonly fd: number; readonly sizeBytes: number },
-  ) {
+  private constructor(files: FileLayer, folder: string, at: Created, compactBytesMin: number) {
     this.#files = files;
     this.#folder = folder;
     this.#generation = at.generation;
     this.#fd = at.fd;
     this.#sizeBytes = at.sizeBytes;
+    this.#compactBytesMin = compactBytesMin;
+    this.#compactAfterBytes = compactBytesMin;
   }
 
   get sizeBytes(): number {
@@ -53,9 +50,15 @@ export class MetadataLog {
   /**
    * Brings `table`, which is empty, to what the folder holds, and makes a new log in an empty folder.
    * The caller holds the folder's lock.
+   * @param compactBytesMin A log smaller than this is never worth a new generation.
    * @throws {MetadataStoreError} "corrupt", "version"
    */
-  static async open(files: FileLayer, folder: string, table: RevisionTable): Promise<MetadataLog> {
+  static async open(
+    files: FileLayer,
+    folder: string,
+    table: RevisionTable,
+    compactBytesMin: number,
+  ): Promise<MetadataLog> {
     let newest = -1;
     const names = (files.list(folder) ?? []).map(({ name }) => name);
     for (const name of names) newest = Math.max(newest, generationOf(name));
@@ -70,7 +73,7 @@ export class MetadataLog {
       if (generation === -1 || name === nameOf(at.generation)) continue;
       await removeIfThere(files, `${folder}/${name}`);
     }
-    return new MetadataLog(files, folder, at);
+    return new MetadataLog(files, folder, at, compactBytesMin);
   }
 
   /** Writes the group and syncs: it survives a power loss once this has resolved. */
@@ -108,7 +111,7 @@ export class MetadataLog {
     this.#generation = generation;
     this.#fd = written.fd;
     this.#sizeBytes = written.sizeBytes;
-    this.#compactAfterBytes = COMPACT_BYTES_MIN;
+    this.#compactAfterBytes = this.#compactBytesMin;
   }
 
   close(): void {

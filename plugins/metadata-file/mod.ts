@@ -2,6 +2,7 @@
 // Invariant: one live process a folder; a commit that resolved survives a power loss (proven over the
 // recording layer of millrace/testing); entries of a session do not outlive the process that opened it.
 
+import { InvariantError } from "../../src/base/assert.ts";
 import { RevisionTable } from "../../src/base/revision_table.ts";
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../src/contracts/metadata_store.ts";
@@ -19,10 +20,13 @@ export interface FileMetadataOptions {
   readonly directory: string;
   /** Revisions kept in memory for watches that lag; older ones answer "reset". Default 10,000. */
   readonly historyRevisionsMax?: number;
+  /** The log is written anew when it is larger than this and four times what is alive. Default 1 MiB. */
+  readonly compactBytesMin?: number;
   /** Replaces node:fs, for tests. */
   readonly files?: FileLayer;
 }
 
+const COMPACT_BYTES_MIN = 1024 * 1024;
 const HISTORY_BYTES_MAX = 16 * 1024 * 1024;
 /** Under the data folder. */
 const FOLDER = "metadata";
@@ -57,7 +61,7 @@ async function openFolder(
         bytesMax: HISTORY_BYTES_MAX,
       });
       const [log] = await Promise.all([
-        MetadataLog.open(files, folder, table),
+        MetadataLog.open(files, folder, table, options.compactBytesMin ?? COMPACT_BYTES_MIN),
         syncAll(files, above),
       ]);
       await dropDeadSessions(log, table);
@@ -69,7 +73,7 @@ async function openFolder(
       throw error;
     }
   } catch (error) {
-    if (error instanceof MetadataStoreError) throw error;
+    if (error instanceof MetadataStoreError || error instanceof InvariantError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new MetadataStoreError("unavailable", `Cannot open folder "${folder}": ${reason}`, {
       cause: error,

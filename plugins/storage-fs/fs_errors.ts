@@ -1,5 +1,6 @@
 // What node:fs reports, as the closed set of StorageError codes.
 
+import { InvariantError } from "../../src/base/assert.ts";
 import { StorageError, type StorageErrorCode } from "../../src/contracts/errors.ts";
 import { codeOf } from "./file_layer.ts";
 
@@ -9,6 +10,8 @@ const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 /** A failed file call as a StorageError: "full", or "io". @param action E.g. `sync segment "a"`. */
 export function storageErrorOf(error: unknown, action: string): StorageError {
   if (error instanceof StorageError) return error;
+  // A defect of ours is not the disk's.
+  if (error instanceof InvariantError) throw error;
   const found = codeOf(error);
   const code: StorageErrorCode = FULL.has(found) ? "full" : "io";
   const reason = error instanceof Error ? error.message : String(error);
