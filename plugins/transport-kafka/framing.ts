@@ -4,11 +4,14 @@
 // Kafka: NetworkReceive, SimpleMemoryPool (socket.request.max.bytes, queued.max.request.bytes).
 
 import { assert } from "../../src/base/assert.ts";
-import { type BufferPool, POOLED_BYTES_MAX } from "../../src/base/buffer_pool.ts";
+import type { BufferPool } from "../../src/base/buffer_pool.ts";
 import type { MemoryBudget } from "../../src/contracts/transport.ts";
 
 /** Bytes of a frame that must have arrived before its whole length is taken from the budget. */
 export const PROOF_BYTES = 16 * 1024;
+
+/** A longer frame gets memory for its whole length only when so much of it is there. */
+const FIRST_BYTES_MAX = 4 * 1024 * 1024;
 
 /** The bytes on the wire cannot be frames. The connection they came from closes. */
 export class FrameError extends Error {
@@ -180,7 +183,7 @@ export class FrameReader {
         return "need_bytes";
       }
       if (!this.#take(length)) return "need_memory";
-      this.#grow(buffer.length < POOLED_BYTES_MAX ? firstSizeOf(length) : length);
+      this.#grow(buffer.length < FIRST_BYTES_MAX ? firstSizeOf(length) : length);
     }
   }
 
@@ -231,7 +234,6 @@ export class FrameReader {
   }
 }
 
-/** A frame above the largest pooled class gets its full size only when that much of it is there. */
 function firstSizeOf(length: number): number {
-  return Math.min(length, POOLED_BYTES_MAX);
+  return Math.min(length, FIRST_BYTES_MAX);
 }

@@ -23,6 +23,8 @@ export type { KafkaListener, TransportKafkaOptions } from "./options.ts";
 const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 /** Reaping looks at all connections this often, or more often where the limits are shorter. */
 const SWEEP_MS_MAX = 5000;
+/** Receive buffers that a broker without a request in progress keeps. */
+const IDLE_POOL_BYTES = 1024 * 1024;
 
 /**
  * The Kafka protocol as a transport.
@@ -196,6 +198,8 @@ class KafkaServer implements RunningTransport {
     const { clock, scheduler } = this.#context.runtime;
     this.#sweep = scheduler.after(delayMs, "kafka_idle_sweep", () => {
       const nowMs = clock.monotonicMs();
+      // Warm buffers are worth their memory under load; a quiet broker gives them back.
+      if (this.#pool.lentBytes === 0) this.#pool.trim(IDLE_POOL_BYTES);
       for (const connection of this.#connections) {
         connection.reap(nowMs, connectionIdleMsMax, frameStallMsMax);
       }

@@ -41,7 +41,7 @@ export interface TransportKafkaOptions {
   readonly sessionCacheSlots?: number;
   /** Partitions remembered over all fetch sessions; 200,000. */
   readonly sessionPartitionsMax?: number;
-  /** Receive buffers kept for reuse; 32 MiB. */
+  /** Receive buffers kept for reuse while requests come; 96 MiB. */
   readonly receivePoolBytesMax?: number;
 }
 
@@ -57,7 +57,7 @@ const NUMBERS = {
   fetchBytesMax: [1024, 0x7fffffff, 8 * MIB],
   sessionCacheSlots: [0, 1_000_000, 1000],
   sessionPartitionsMax: [0, 100_000_000, 200_000],
-  receivePoolBytesMax: [0, Number.MAX_SAFE_INTEGER, 32 * MIB],
+  receivePoolBytesMax: [0, Number.MAX_SAFE_INTEGER, 96 * MIB],
 } as const;
 
 type Numbers = { readonly [K in keyof typeof NUMBERS]: number };

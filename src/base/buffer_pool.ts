@@ -5,10 +5,10 @@
 import { assert } from "./assert.ts";
 
 const CLASS_BITS_MIN = 12;
-const CLASS_BITS_MAX = 22;
+const CLASS_BITS_MAX = 25;
 /** Size of the smallest class: 4 KiB. */
 export const POOLED_BYTES_MIN = 1 << CLASS_BITS_MIN;
-/** Size of the largest class: 4 MiB. Larger requests get a fresh buffer that is never kept. */
+/** Size of the largest class: 32 MiB. Larger requests get a fresh buffer that is never kept. */
 export const POOLED_BYTES_MAX = 1 << CLASS_BITS_MAX;
 
 /** A size-classed pool of buffers. */
