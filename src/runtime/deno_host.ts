@@ -5,7 +5,13 @@ export interface DenoHost {
   listen(options: { hostname: string; port: number; tcpBacklog?: number }): DenoListener;
   connect(options: { hostname: string; port: number; signal?: AbortSignal }): Promise<DenoConn>;
   unrefTimer(id: number): void;
+  readonly stdin: { isTerminal(): boolean };
   readonly stderr: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean };
+  readonly env: { toObject(): Record<string, string> };
+  readonly version: { readonly deno: string };
+  readonly permissions: {
+    querySync(wanted: { name: string; host?: string; path?: string }): { readonly state: string };
+  };
 }
 
 export interface DenoListener {

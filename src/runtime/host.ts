@@ -50,3 +50,45 @@ export function writeStderr(text: string): void {
 export function builtin<M>(name: string): M {
   return process.getBuiltinModule(name) as M;
 }
+
+/** The environment's variables; none where Deno was not allowed to read them, without asking for it. */
+export function environment(): Readonly<Record<string, string | undefined>> {
+  const deno = globals.Deno;
+  if (deno === undefined) return process.env;
+  return deno.permissions.querySync({ name: "env" }).state === "granted" ? deno.env.toObject() : {};
+}
+
+/** Whether a file may be looked at without asking. */
+export function mayRead(path: string): boolean {
+  return globals.Deno?.permissions.querySync({ name: "read", path }).state !== "prompt";
+}
+
+/**
+ * The Deno flags that a broker with these addresses and this folder lacks, where nobody is there to
+ * be asked, or said no; empty elsewhere.
+ */
+export function missingPermissions(addresses: readonly string[], folder: string | null): string[] {
+  const deno = globals.Deno;
+  if (deno === undefined) return [];
+  const isAsked = deno.stdin.isTerminal() && deno.stderr.isTerminal();
+  const lacks = (wanted: { name: string; host?: string; path?: string }): boolean => {
+    const { state } = deno.permissions.querySync(wanted);
+    return state === "denied" || (state === "prompt" && !isAsked);
+  };
+  const flags: string[] = [];
+  if (addresses.some((host) => lacks({ name: "net", host }))) {
+    flags.push(`--allow-net=${addresses.join(",")}`);
+  }
+  for (const name of folder === null ? [] : (["read", "write"] as const)) {
+    if (lacks({ name, path: folder! })) flags.push(`--allow-${name}=${folder}`);
+  }
+  return flags;
+}
+
+/** `bun 1.4.5`, `deno 2.9.6`. */
+export function hostVersion(): string {
+  const name = hostName();
+  if (name === "bun") return `bun ${globals.Bun?.version}`;
+  if (name === "deno") return `deno ${globals.Deno?.version.deno}`;
+  return `node ${process.versions.node}`;
+}

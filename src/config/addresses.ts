@@ -1,0 +1,46 @@
+// Addresses as people write them: HOST:PORT, and Kafka's NAME://HOST:PORT lists.
+// Kafka: kafka.utils.CoreUtils.listenerListToEndPoints.
+
+/** An address to listen on or to advertise. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+export interface NamedAddress extends Address {
+  readonly name: string;
+}
+
+/** Reads `HOST:PORT`, `[V6]:PORT` or `:PORT` (all interfaces); null when it is none of them. */
+export function parseAddress(text: string): Address | null {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/,]*)):(\d{1,5})$/.exec(text.trim());
+  if (match === null) return null;
+  const port = Number(match[3]);
+  if (port > 65_535) return null;
+  const host = match[1] ?? match[2]!;
+  return { host: host === "" || host === "*" ? "0.0.0.0" : host, port };
+}
+
+/** Reads `NAME://HOST:PORT,…`; null when any part is something else, or a name comes twice. */
+export function parseListeners(text: string): NamedAddress[] | null {
+  const found: NamedAddress[] = [];
+  for (const part of text.split(",")) {
+    const match = /^([A-Za-z0-9_-]+):\/\/(.*)$/.exec(part.trim());
+    const address = match === null ? null : parseAddress(match[2]!);
+    if (match === null || address === null) return null;
+    if (found.some((other) => other.name.toUpperCase() === match[1]!.toUpperCase())) return null;
+    found.push({ name: match[1]!, ...address });
+  }
+  return found;
+}
+
+/** `HOST:PORT`, with brackets around an IPv6 host. */
+export function addressText(address: Address): string {
+  return address.host.includes(":")
+    ? `[${address.host}]:${address.port}`
+    : `${address.host}:${address.port}`;
+}
+
+/** Whether only this machine can reach what listens there. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(host);
+}

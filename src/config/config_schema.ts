@@ -1,0 +1,153 @@
+// The schema of the config file, in zod: what the file is checked by, and where docs/config.schema.json
+// comes from. Loaded only when there is a file to check: zod costs 30 to 60 ms.
+// Invariant: it accepts what define_config.ts types, once plugin objects are taken out.
+
+import { z } from "zod";
+import { parseAddress } from "./addresses.ts";
+
+const MIB = 1024 * 1024;
+
+const settingValue = z.union([z.string(), z.number(), z.boolean()]);
+const settings = z.record(z.string(), settingValue);
+const address = z
+  .string()
+  .refine((text) => parseAddress(text) !== null, { message: "HOST:PORT" })
+  .meta({
+    description: "HOST:PORT, e.g. 127.0.0.1:9092; port 0 picks a free one",
+    examples: ["127.0.0.1:9092"],
+  });
+const count = (lowest: number, highest: number) => z.int().min(lowest).max(highest);
+
+const fsOptions = z.strictObject({
+  directory: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "Data folder; `data` of the file when left out" }),
+  fileHandlesMax: count(1, 1_000_000)
+    .optional()
+    .meta({ description: "Most file handles open at once; 512" }),
+  warmReadBytes: count(0, 1024 * 1024 * MIB)
+    .optional()
+    .meta({ description: "Bytes at the end of a file read at once; 64 MiB" }),
+});
+const historyRevisions = count(1, 100_000_000).optional().meta({
+  description: "Revisions kept for watches that lag; 10,000",
+});
+const listener = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9_-]+$/, { message: "letters, digits, - and _" }),
+  listen: address,
+  advertise: address.optional(),
+});
+const kafkaOptions = z.strictObject({
+  listen: address.optional(),
+  advertise: address
+    .optional()
+    .meta({ description: "What clients are told, where it differs: containers and NAT" }),
+  listeners: z
+    .array(listener)
+    .min(1)
+    .optional()
+    .meta({ description: "Instead of `listen`, where there are several" }),
+  frameBytesMax: count(1024, 0x7fffffff).optional(),
+  connectionIdleMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
+  frameStallMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
+  connectionsMax: count(1, 1_000_000).optional(),
+  inFlightMax: count(1, 100_000).optional(),
+  requestBytesMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
+  responseBytesMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
+  fetchBytesMax: count(1024, 0x7fffffff).optional(),
+  sessionCacheSlots: count(0, 1_000_000).optional(),
+  sessionPartitionsMax: count(0, 100_000_000).optional(),
+  receivePoolBytesMax: count(0, Number.MAX_SAFE_INTEGER).optional(),
+});
+
+/** Options of the built-in plugins, by slot and bare word. */
+export const OPTION_SCHEMAS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
+  storage: { fs: fsOptions, memory: z.strictObject({}) },
+  metadata: {
+    file: z.strictObject({
+      directory: fsOptions.shape.directory,
+      historyRevisionsMax: historyRevisions,
+    }),
+    memory: z.strictObject({ historyRevisionsMax: historyRevisions }),
+  },
+  transport: { kafka: kafkaOptions },
+  auth: {},
+};
+
+/** A slot: the built-in names with their own options, any other module with any options. */
+function slot(name: string) {
+  const builtIn = Object.entries(OPTION_SCHEMAS[name]!).map(([word, options]) =>
+    z.strictObject({ use: z.literal(word), options: options.optional() }),
+  );
+  const module = z.strictObject({
+    use: z.string().regex(/[/.:]/, { message: "a built-in name, or a module with a /, . or :" }),
+    options: z.record(z.string(), z.unknown()).optional(),
+  });
+  return z.union([z.string(), ...builtIn, module]);
+}
+
+/** The file as a whole. Slots are checked by `slotSchema` first, so that messages stay short. */
+export const CONFIG_SCHEMA = z.strictObject({
+  $schema: z.string().optional(),
+  data: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Folder of the data, relative to this file; "./data"' }),
+  broker: z
+    .strictObject({
+      id: count(0, 0x7fffffff).optional().meta({ description: "1 when left out" }),
+      clusterId: z.string().min(1).max(249).optional(),
+      rack: z.string().min(1).optional(),
+    })
+    .optional(),
+  storage: slot("storage").optional().meta({ description: '"fs" when left out' }),
+  metadata: slot("metadata").optional().meta({ description: '"file" when left out' }),
+  transports: z
+    .array(slot("transport"))
+    .optional()
+    .meta({ description: "Kafka on 127.0.0.1:9092 when left out" }),
+  auth: z.array(slot("auth")).optional(),
+  settings: settings.optional().meta({ description: "Broker settings by Kafka's names" }),
+  topics: z
+    .strictObject({
+      defaults: settings.optional().meta({
+        description: "Topic settings by Kafka's names, for topics that do not say otherwise",
+      }),
+    })
+    .optional(),
+  log: z
+    .strictObject({
+      level: z.enum(["debug", "info", "warn", "error", "off"]).optional(),
+      format: z.enum(["auto", "json", "text"]).optional(),
+    })
+    .optional(),
+  insecure: z
+    .boolean()
+    .optional()
+    .meta({ description: "Allows listening off loopback without authentication" }),
+});
+
+/** The schema of `{ use, options }` for one word of a slot; null when the word is not built in. */
+export function slotSchema(slotName: string, word: string): z.ZodType | null {
+  const options = OPTION_SCHEMAS[slotName]?.[word];
+  return options === undefined
+    ? null
+    : z.strictObject({ use: z.string(), options: options.optional() });
+}
+
+/** Any module in a slot. */
+export const MODULE_SCHEMA = z.strictObject({
+  use: z.string(),
+  options: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** The JSON Schema of the file, as docs/config.schema.json has it. */
+export function configJsonSchema(): object {
+  return {
+    ...z.toJSONSchema(CONFIG_SCHEMA, { io: "input" }),
+    title: "millrace.config.json",
+  };
+}

@@ -1,0 +1,67 @@
+// The shape of millrace.config.ts, and the function that gives it types. Data first: the same tree
+// as JSON works too (docs/config.schema.json is its schema).
+
+import type { AuthPlugin } from "../contracts/auth.ts";
+import type { MetadataStorePlugin } from "../contracts/metadata_store.ts";
+import type { StoragePlugin } from "../contracts/storage.ts";
+import type { TransportPlugin } from "../contracts/transport.ts";
+
+/** Names the environment variable that holds a secret, so that the file itself holds none. */
+export interface EnvReference {
+  readonly env: string;
+}
+
+/**
+ * A plugin by name: a bare word is `plugins/SLOT-WORD` of Millrace; with a `/`, `.` or `:` it is a
+ * module, whose default export is the plugin or a function from options to it.
+ */
+export interface PluginUse {
+  readonly use: string;
+  /** Checked by the plugin's own schema where it is a built-in one. Values may be `{ env: "NAME" }`. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** A bare name, a name with options, or a plugin made in the file. */
+export type Slot<Plugin> = string | PluginUse | Plugin;
+
+export type SettingValue = string | number | boolean;
+
+export interface MillraceConfig {
+  /** Where an editor finds the schema of a JSON file. */
+  readonly $schema?: string;
+  /** Folder of the data, relative to this file; "./data" when left out. */
+  readonly data?: string;
+  readonly broker?: {
+    /** From 0; 1 when left out. */
+    readonly id?: number;
+    /** 22 characters of base64url as Kafka makes them, or any name; drawn at the first start when left out. */
+    readonly clusterId?: string;
+    readonly rack?: string;
+  };
+  /** "fs" when left out. */
+  readonly storage?: Slot<StoragePlugin>;
+  /** "file" when left out. */
+  readonly metadata?: Slot<MetadataStorePlugin>;
+  /** Kafka on 127.0.0.1:9092 when left out. */
+  readonly transports?: readonly Slot<TransportPlugin>[];
+  readonly auth?: readonly Slot<AuthPlugin>[];
+  /** Broker settings by Kafka's names, e.g. { "log.segment.bytes": 1048576 }. */
+  readonly settings?: Readonly<Record<string, SettingValue>>;
+  readonly topics?: {
+    /** What topics get that do not say otherwise, by the names of topic settings. */
+    readonly defaults?: Readonly<Record<string, SettingValue>>;
+  };
+  readonly log?: {
+    /** "info" when left out. */
+    readonly level?: "debug" | "info" | "warn" | "error" | "off";
+    /** "auto" when left out: text on a terminal, JSON lines elsewhere. */
+    readonly format?: "auto" | "json" | "text";
+  };
+  /** Allows listening off loopback without authentication. */
+  readonly insecure?: boolean;
+}
+
+/** Gives a configuration its types; returns it as it is. */
+export function defineConfig(config: MillraceConfig): MillraceConfig {
+  return config;
+}

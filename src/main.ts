@@ -1,0 +1,238 @@
+// The program: `bun run src/main.ts`, `deno run -A mod.ts`, `millrace`. Starts a broker from the layers of
+// configuration; every other command is src/cli's. One line on standard output when ready, log lines on
+// standard error; exit codes: 0 stopped as asked, 1 cannot start or broke, 2 told wrongly.
+// Invariant: what a start does not need is not loaded: first acknowledged record within 45 ms.
+
+import { addressText, isLoopback } from "./config/addresses.ts";
+import { ConfigError } from "./config/config_error.ts";
+import { kafkaListenersOf } from "./config/kafka_listeners.ts";
+import { type Layer, readEnvironment, readFlags } from "./config/layers.ts";
+import { loadConfig } from "./config/load_config.ts";
+import { openDoorText, planStart, type StartPlan } from "./config/start_plan.ts";
+import type { Network } from "./contracts/runtime.ts";
+import type { RunningBroker } from "./core/mod.ts";
+import {
+  environment,
+  hostVersion,
+  mayRead,
+  missingPermissions,
+  sinceProcessStartMs,
+  writeStderr,
+} from "./runtime/host.ts";
+import type { HostRuntime } from "./runtime/host_runtime.ts";
+
+/** Calls in flight get so long to end after the first signal. */
+const GRACE_MS = 10_000;
+/** After a failure nobody is served any more. */
+const FAILED_GRACE_MS = 1_000;
+/** One Ctrl-C can arrive twice, from the terminal and from the launcher; a person's second comes later. */
+const SAME_SIGNAL_MS = 500;
+
+const HELP = `millrace start [flags]: starts a broker; "millrace" alone does the same.
+
+  --data DIR          folder of the data (./data)
+  --kafka HOST:PORT   where Kafka clients connect (127.0.0.1:9092); port 0 picks a free one
+  --config FILE       config file (millrace.config.ts or millrace.config.json, where there is one)
+  -o KEY=VALUE        a setting by Kafka's name, e.g. -o num.partitions=3; may be repeated
+  --log-level LEVEL   debug, info, warn, error or off (info); log lines go to standard error
+  --log-format FORM   json, text, or auto: text on a terminal (auto)
+  --broker-id N       number of this broker in its cluster (1)
+  --cluster-id ID     of a new cluster; drawn when left out
+  --rack NAME         where this broker stands
+  --insecure          allow listening off loopback without authentication
+  --help, --version
+
+Variables stand below flags: MILLRACE_DATA, MILLRACE_KAFKA, MILLRACE_CONFIG, MILLRACE_LOG_LEVEL,
+MILLRACE_SETTING_NUM_PARTITIONS=3 for num.partitions, and so on.
+
+When ready it prints one line:  ready kafka=127.0.0.1:9092 data=./data in 30 ms
+Try it:  millrace topic create hello && echo hi | millrace produce hello && millrace consume hello
+All commands:  millrace help
+`;
+
+/**
+ * Runs the program.
+ *
+ * @param argv The words after the program's name.
+ * @returns The exit code. A started broker does not return until it has stopped.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const [command] = argv;
+  const isStart = command === undefined || command === "start" || isStartFlag(command);
+  try {
+    if (isStart) return await start(command === "start" ? argv.slice(1) : argv);
+    const { runCli } = await import("./cli/main.ts");
+    return await runCli([...argv]);
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+/** `millrace --help` is the CLI's, with all commands; any other flag begins a start. */
+function isStartFlag(word: string): boolean {
+  return word.startsWith("-") && word !== "--help" && word !== "-h";
+}
+
+async function start(argv: readonly string[]): Promise<number> {
+  const flags = readFlags(argv);
+  if (flags.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (flags.version) {
+    const { default: manifest } = await import("../package.json", { with: { type: "json" } });
+    process.stdout.write(`millrace ${manifest.version} (${hostVersion()})\n`);
+    return 0;
+  }
+  const variables = environment();
+  const lookUp = (name: string): string | undefined => variables[name];
+  const plan = await planFrom(flags, readEnvironment(variables), lookUp);
+  const refusal = permissionText(plan, argv);
+  if (refusal !== null) {
+    writeStderr(`millrace: ${refusal}\n`);
+    return 1;
+  }
+  const [{ hostRuntime }, { createBroker }, plugins] = await Promise.all([
+    import("./runtime/host_runtime.ts"),
+    import("./core/mod.ts"),
+    import("./config/resolve_plugins.ts").then(({ resolvePlugins }) =>
+      resolvePlugins(plan, lookUp),
+    ),
+  ]);
+  const host = hostRuntime({ log: plan.log });
+  const { log } = host.runtime;
+  for (const warning of plan.warnings) log.warn("config_warning", { warning });
+  const isOpen = plan.insecure || plugins.auth.length > 0;
+  let broker: RunningBroker | null = null;
+  try {
+    broker = await createBroker({
+      broker: plan.broker,
+      runtime: { ...host.runtime, network: guarded(host.runtime.network, isOpen) },
+      ...plugins,
+      settings: plan.settings,
+    });
+    const signals = watchSignals();
+    await broker.start();
+    announce(plan, broker, host);
+    const reason = await Promise.race([signals, broker.failed, host.failed]);
+    return await stop(broker, host, reason);
+  } catch (error) {
+    const code = complain(error, host);
+    await broker?.stop(FAILED_GRACE_MS).catch(() => {}); // The first error is the one to tell.
+    host.log.flush();
+    return code;
+  }
+}
+
+async function planFrom(
+  flags: Layer,
+  variables: ReturnType<typeof readEnvironment>,
+  lookUp: (name: string) => string | undefined,
+): Promise<StartPlan> {
+  const folder = process.cwd();
+  const named = flags.config ?? variables.config ?? null;
+  // Without the permission to look, Deno would ask for a file that most people do not have.
+  const file = named !== null || mayRead(folder) ? await loadConfig(named, folder, lookUp) : null;
+  return planStart(file, variables, flags, folder);
+}
+
+/** What to type where Deno lacks a permission and there is no terminal to ask on; null when all is well. */
+function permissionText(plan: StartPlan, argv: readonly string[]): string | null {
+  const addresses = plan.transports.flatMap(kafkaListenersOf).map(addressText);
+  const isInMemory = "use" in plan.storage && plan.storage.use === "memory";
+  const flags = missingPermissions(addresses, isInMemory ? null : plan.data);
+  if (flags.length === 0) return null;
+  const words = ["deno run -A mod.ts", ...argv].join(" ");
+  return `Deno was not allowed to listen and to keep data, and there is no terminal to ask on: run ${words} (or, instead of -A, ${flags.join(" ")})`;
+}
+
+/** The second lock of decision 12: whichever transport listens, it passes here. */
+function guarded(network: Network, isOpen: boolean): Network {
+  if (isOpen) return network;
+  return {
+    ...network,
+    listen(at, accept) {
+      if (isLoopback(at.host)) return network.listen(at, accept);
+      return Promise.reject(new ConfigError(openDoorText(addressText(at))));
+    },
+  };
+}
+
+/** The one line on standard output. */
+function announce(plan: StartPlan, broker: RunningBroker, host: HostRuntime): void {
+  const named = new Set<string>();
+  const words = broker.endpoints.map((endpoint) => {
+    const key = named.has(endpoint.protocol)
+      ? `${endpoint.protocol}.${endpoint.listener}`
+      : endpoint.protocol;
+    named.add(endpoint.protocol);
+    return `${key}=${addressText(endpoint)}`;
+  });
+  const data = /\s/.test(plan.data) ? JSON.stringify(plan.data) : plan.data;
+  const startMs = Math.round(sinceProcessStartMs());
+  process.stdout.write(`ready ${words.join(" ")} data=${data} in ${startMs} ms\n`);
+  host.runtime.log.info("broker_started", {
+    broker: broker.brokerId,
+    cluster: broker.clusterId,
+    host: hostVersion(),
+    startMs,
+  });
+}
+
+/** Resolves with null at the first signal; the second one ends the process at once. */
+function watchSignals(): Promise<null> {
+  return new Promise((resolve) => {
+    let firstMs = Number.NaN;
+    const onSignal = () => {
+      const nowMs = performance.now();
+      if (Number.isNaN(firstMs)) {
+        firstMs = nowMs;
+        resolve(null);
+      } else if (nowMs - firstMs > SAME_SIGNAL_MS) process.exit(130);
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}
+
+async function stop(
+  broker: RunningBroker,
+  host: HostRuntime,
+  reason: string | null,
+): Promise<number> {
+  const { log } = host.runtime;
+  if (reason === null) log.info("broker_stopping");
+  else {
+    log.error("broker_failed", { reason });
+    writeStderr(`millrace: ${oneLine(reason)}\n`);
+  }
+  await broker.stop(reason === null ? GRACE_MS : FAILED_GRACE_MS);
+  if (reason === null) log.info("broker_stopped");
+  await host.stop(FAILED_GRACE_MS);
+  return reason === null ? 0 : 1;
+}
+
+/** Says what went wrong in one line, and returns the exit code that fits. */
+function complain(error: unknown, host?: HostRuntime): number {
+  const { name, message, problems } = error as Partial<Error> & { problems?: readonly string[] };
+  const isTold = name === "ConfigError" || name === "SettingsError";
+  const known = ["NetworkError", "StorageError", "MetadataStoreError"].includes(name ?? "");
+  const more =
+    name === "SettingsError" && problems !== undefined && problems.length > 1
+      ? ` (and ${problems.length - 1} more)`
+      : "";
+  const text = name === "SettingsError" ? `${problems?.[0] ?? message}${more}` : message;
+  host?.log.flush();
+  writeStderr(`millrace: ${oneLine(text ?? String(error))}\n`);
+  // Something nobody foresaw: the place in the code is what a report needs.
+  if (!isTold && !known && name !== "NotCapable" && error instanceof Error) {
+    writeStderr(`${error.stack ?? ""}\n`);
+  }
+  return isTold ? 2 : 1;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, " ");
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));
