@@ -101,11 +101,13 @@ export class KafkaConnection {
     while (this.#runningCount > 0) await this.#sleep();
   }
 
-  /** Takes no further requests; closes once those in progress are answered. Idempotent. */
+  /** Takes no further requests, ends parked calls, and closes once all are answered. Idempotent. */
   end(): void {
     this.#isEnding = true;
-    if (this.isBusy) this.#rouse();
-    else this.close("transport_stopped", "");
+    if (this.isBusy) {
+      this.#abort();
+      this.#rouse();
+    } else this.close("transport_stopped", "");
   }
 
   /** Closes at once and gives everything back. Idempotent. `event` "connection_ended" is not worth a warning. */
