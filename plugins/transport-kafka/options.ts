@@ -19,6 +19,7 @@ export interface KafkaListener {
   readonly tls?: TlsIdentity;
 }
 
+/** How transport-kafka listens, and its bounds. Only `listeners` has no default; bytes and milliseconds throughout. */
 export interface TransportKafkaOptions {
   readonly listeners: readonly KafkaListener[];
   /** Largest request (`socket.request.max.bytes`); 100 MiB. */
