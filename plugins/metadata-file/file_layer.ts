@@ -7,8 +7,8 @@ export interface FileLayer {
   /** Opens a file: an existing one to read, or to read and write ("update"), or a new one ("create"). */
   open(path: string, mode: "read" | "update" | "create"): number;
   close(fd: number): void;
-  /** Size of the file at `path`. */
-  sizeOf(path: string): number;
+  /** Size of the file at `path`; null when there is none. */
+  sizeOf(path: string): number | null;
   /** Reads at `position`; the count of bytes, 0 at the end. */
   read(fd: number, target: Uint8Array, position: number): number;
   /** Writes `parts` back to back at `position`; the count of bytes taken, which may be short. */

@@ -172,7 +172,7 @@ async function recover(
   const path = `${folder}/${nameOf(generation)}`;
   const fd = files.open(path, "update");
   try {
-    const bytes = readWhole(files, fd, files.sizeOf(path));
+    const bytes = readWhole(files, fd, files.sizeOf(path) ?? 0);
     checkVersion(bytes, path);
     const end = replay(bytes, generation, table, path);
     if (end < bytes.byteLength) files.truncate(fd, end);

@@ -228,8 +228,8 @@ export class FsSegments implements SegmentStore {
     try {
       return this.#files.sizeOf(this.#pathOf(name));
     } catch (error) {
-      const code = codeOf(error);
-      if (code === "ENOENT" || code === "ENOTDIR") return null;
+      // A part of the name is a file: nothing can be below it.
+      if (codeOf(error) === "ENOTDIR") return null;
       throw error;
     }
   }

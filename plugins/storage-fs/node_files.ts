@@ -18,7 +18,8 @@ export function nodeFiles(): FileLayer {
     open: (path, mode) =>
       fs.openSync(path, mode === "read" ? "r" : mode === "update" ? "r+" : "wx+"),
     close: (fd) => fs.closeSync(fd),
-    sizeOf: (path) => fs.statSync(path).size,
+    // Without a throw: to look for what is not there is the common case when segments are made.
+    sizeOf: (path) => fs.statSync(path, { throwIfNoEntry: false })?.size ?? null,
     read: (fd, target, position) => fs.readSync(fd, target, 0, target.byteLength, position),
     readLater: (fd, target, position) =>
       new Promise((resolve, reject) =>

@@ -19,7 +19,7 @@ import { LogApiImpl } from "./log_api.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
 
-const REQUEST_MEMORY_BYTES = 64 * 1024 * 1024;
+const REQUEST_MEMORY_BYTES = 32 * 1024 * 1024;
 
 export interface BrokerOptions {
   readonly broker: {

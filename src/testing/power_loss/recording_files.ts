@@ -33,7 +33,7 @@ export interface RecordingOptions {
 export interface RecordedFiles {
   open(path: string, mode: "read" | "update" | "create"): number;
   close(fd: number): void;
-  sizeOf(path: string): number;
+  sizeOf(path: string): number | null;
   read(fd: number, target: Uint8Array, position: number): number;
   readLater(fd: number, target: Uint8Array, position: number): Promise<number>;
   write(fd: number, parts: readonly Uint8Array[], position: number): number;
@@ -110,7 +110,8 @@ class Files {
       open: (path, mode) => this.#open(path, mode),
       close: (fd) => this.#close(fd),
       sizeOf: (path) => {
-        const node = this.#find(path);
+        const node = this.#findOrNull(path);
+        if (node === null) return null;
         return node.kind === "file" ? node.content.sizeBytes : 0;
       },
       read: (fd, target, position) => this.#read(fd, target, position),
@@ -265,13 +266,8 @@ class Files {
   }
 
   #list(path: string): { name: string; isDirectory: boolean }[] | null {
-    let node: Node;
-    try {
-      node = this.#find(path);
-    } catch (error) {
-      if ((error as { code?: string }).code === "ENOENT") return null;
-      throw error;
-    }
+    const node = this.#findOrNull(path);
+    if (node === null) return null;
     if (node.kind === "file") throw failure("ENOTDIR", path);
     return [...node.entries].map(([name, entry]) => ({
       name,
@@ -292,6 +288,15 @@ class Files {
       node = next;
     }
     return node;
+  }
+
+  #findOrNull(path: string): Node | null {
+    try {
+      return this.#find(path);
+    } catch (error) {
+      if ((error as { code?: string }).code === "ENOENT") return null;
+      throw error;
+    }
   }
 
   /** The folder a path's last part is, or would be, in. */
