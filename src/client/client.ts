@@ -1,0 +1,128 @@
+// The client: one port, one metadata cache, and the producers, consumers and admin over them.
+// Invariant: `close` ends everything that was made here; nothing of it runs on afterwards.
+
+import { Admin } from "./admin.ts";
+import { Consumer, type ConsumerOptions } from "./consumer.ts";
+import type { ClientContext } from "./context.ts";
+import { type ClusterInfo, ClusterMetadata } from "./metadata.ts";
+import type { ClientPort } from "./port.ts";
+import { Producer, type ProducerOptions } from "./producer.ts";
+import type { ClientRuntime } from "./waiting.ts";
+import { type BootstrapAddress, WirePort, type WirePortOptions } from "./wire_port.ts";
+
+/** How to reach a cluster and how patient to be. All but the way there may be left out. */
+export interface ClientOptions {
+  /** "host:port", several with commas, or addresses. Not used when `port` is given. */
+  readonly bootstrap?: string | readonly BootstrapAddress[];
+  /** Another way to the cluster than the Kafka wire, e.g. a broker in this process. */
+  readonly port?: ClientPort;
+  /** Shows in the brokers' logs and quotas. Default "millrace". */
+  readonly clientId?: string;
+  /** Default 10,000 ms. */
+  readonly connectTimeoutMs?: number;
+  /** Until one request is answered. Default 30,000 ms. */
+  readonly requestTimeoutMs?: number;
+  /** Until a call gives up, retries included. Default 60,000 ms. */
+  readonly timeoutMs?: number;
+  /** First wait between attempts; doubles. Default 50 ms. */
+  readonly backoffMs?: number;
+  /** Longest wait between attempts. Default 1,000 ms. */
+  readonly backoffMsMax?: number;
+  /** After so long a topic is asked for again. Default 300,000 ms. */
+  readonly metadataMaxAgeMs?: number;
+  /** Unanswered requests on a connection. Default 64. */
+  readonly inFlightMax?: number;
+  /** A longer response closes its connection. Default 256 MiB. */
+  readonly responseBytesMax?: number;
+  readonly tls?: WirePortOptions["tls"];
+}
+
+/** A client of one cluster. */
+export interface Client {
+  readonly admin: Admin;
+  /** One attempt to reach the cluster, so that a wrong address shows at once. @throws {ClientError} */
+  connect(): Promise<ClusterInfo>;
+  producer(options?: ProducerOptions): Producer;
+  consumer(options: ConsumerOptions): Consumer;
+  /** Sends what producers still hold, then ends everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_PORT = 9092;
+
+/** A client over the runtime given: the host's, or a simulation's. Nothing is sent before it is used. */
+export function createClient(runtime: ClientRuntime, options: ClientOptions): Client {
+  const backoff = {
+    backoffMs: options.backoffMs ?? 50,
+    backoffMsMax: options.backoffMsMax ?? 1_000,
+  };
+  const timeoutMs = options.timeoutMs ?? 60_000;
+  const requestTimeoutMs = options.requestTimeoutMs ?? 30_000;
+  const port =
+    options.port ??
+    new WirePort(runtime, {
+      ...backoff,
+      bootstrap: bootstrapAddresses(options.bootstrap ?? "127.0.0.1"),
+      clientId: options.clientId ?? "millrace",
+      connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+      requestTimeoutMs,
+      inFlightMax: options.inFlightMax ?? 64,
+      responseBytesMax: options.responseBytesMax ?? 256 * 1024 * 1024,
+      tls: options.tls,
+    });
+  const metadata = new ClusterMetadata(runtime, port, {
+    ...backoff,
+    timeoutMs,
+    maxAgeMs: options.metadataMaxAgeMs ?? 300_000,
+  });
+  const admin = new Admin(runtime, port, metadata, { ...backoff, timeoutMs });
+  const context: ClientContext = {
+    runtime,
+    port,
+    metadata,
+    admin,
+    backoff,
+    timeoutMs,
+    requestTimeoutMs,
+  };
+  const producers = new Set<Producer>();
+  const consumers = new Set<Consumer>();
+  let closing: Promise<void> | null = null;
+  return {
+    admin,
+    connect: () => metadata.connect(),
+    producer(own = {}) {
+      const producer = new Producer(context, own, () => producers.delete(producer));
+      producers.add(producer);
+      return producer;
+    },
+    consumer(own) {
+      const consumer = new Consumer(context, own, () => consumers.delete(consumer));
+      consumers.add(consumer);
+      return consumer;
+    },
+    close() {
+      closing ??= (async () => {
+        for (const consumer of [...consumers]) consumer.close();
+        await Promise.allSettled([...producers].map((producer) => producer.close()));
+        port.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** Reads "host:port,host:port"; the port is 9092 when left out, and IPv6 hosts stand in brackets. */
+export function bootstrapAddresses(
+  bootstrap: string | readonly BootstrapAddress[],
+): readonly BootstrapAddress[] {
+  if (typeof bootstrap !== "string") return bootstrap;
+  return bootstrap.split(",").map((part) => {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/]+))(?::(\d{1,5}))?$/.exec(part.trim());
+    const port = match?.[3] === undefined ? DEFAULT_PORT : Number(match[3]);
+    if (match === null || port < 1 || port > 65_535) {
+      throw new TypeError(`A bootstrap address must be HOST:PORT: found ${JSON.stringify(part)}`);
+    }
+    return { host: match[1] ?? match[2]!, port };
+  });
+}

@@ -1,0 +1,234 @@
+// Reads partitions that it was told, each in order, from a place on: for ever, to the end, or so many records.
+// Invariant: of one partition every record from the start on is given once, in order; what was fetched and
+// not yet taken stays within `bufferBytesMax` (and one answer).
+// Kafka: KafkaConsumer.assign, Fetcher.
+
+import { ClientError, unwrap } from "./client_error.ts";
+import type { ClientContext } from "./context.ts";
+import { BatchOpener, type ConsumedRecord, type FetchedBatch } from "./fetched.ts";
+import { type FetcherOptions, type FetchState, PartitionFetcher } from "./fetcher.ts";
+import type { OffsetSpec } from "./offsets.ts";
+
+/** Where to begin: an end of the partition, an offset, or the first record at or after a time. */
+export type StartAt =
+  | "beginning"
+  | "end"
+  | { readonly offset: number }
+  /** From the end back: the last so many offsets. */
+  | { readonly lastOffsets: number }
+  | { readonly timestampMs: number };
+
+/** One partition to read. */
+export interface Assignment {
+  readonly topic: string;
+  readonly partition: number;
+  /** The consumer's when left out. */
+  readonly from?: StartAt;
+}
+
+/** What to read, and how. */
+export interface ConsumerOptions {
+  /** Topics of which every partition is read. */
+  readonly topics?: readonly string[];
+  readonly partitions?: readonly Assignment[];
+  /** Default "beginning". */
+  readonly from?: StartAt;
+  /** Ends at what was the end of each partition when reading began. Default false. */
+  readonly untilEnd?: boolean;
+  /** Ends after so many records, over all partitions. */
+  readonly recordsMax?: number;
+  /** Default "read_uncommitted". */
+  readonly isolation?: "read_uncommitted" | "read_committed";
+  /**
+   * What to do when retention has removed the next offset, or it never was: stop with
+   * "offset_out_of_range" (default), or go on at an end.
+   */
+  readonly outOfRange?: "error" | "earliest" | "latest";
+  /** The broker holds an empty answer back so long, in ms. Default 500. */
+  readonly waitMsMax?: number;
+  /** The broker waits for so many bytes, at most `waitMsMax`. Default 1. */
+  readonly bytesMin?: number;
+  /** Of one answer. Default 16 MiB; a first batch that is larger comes all the same. */
+  readonly bytesMax?: number;
+  /** Of one partition in an answer. Default 4 MiB. */
+  readonly partitionBytesMax?: number;
+  /** What was fetched and not yet taken. Default 32 MiB. */
+  readonly bufferBytesMax?: number;
+  /** What one compressed batch may become. Default 256 MiB. */
+  readonly batchBytesMax?: number;
+  /** How long an unknown topic may take to appear, in ms. Default 0. */
+  readonly unknownWaitMs?: number;
+  /** Ends the iteration, without an error. */
+  readonly signal?: AbortSignal;
+}
+
+/** Iterate it once: over records, or over `batches()`. Leaving the loop closes it. */
+export class Consumer implements AsyncIterable<ConsumedRecord> {
+  readonly #context: ClientContext;
+  readonly #options: ConsumerOptions;
+  readonly #onClose: () => void;
+  readonly #closing = new AbortController();
+  readonly #onAbort = () => this.close();
+  #fetcher: PartitionFetcher | null = null;
+  #isIterated = false;
+
+  /** Made by `Client.consumer`. */
+  constructor(context: ClientContext, options: ConsumerOptions, onClose: () => void) {
+    this.#context = context;
+    this.#options = options;
+    this.#onClose = onClose;
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (options.signal?.aborted === true) this.close();
+  }
+
+  /** Records one by one. @throws {ClientError} what cannot be mended by trying again */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ConsumedRecord, void, undefined> {
+    let left = this.#options.recordsMax ?? Number.POSITIVE_INFINITY;
+    for await (const batch of this.batches()) {
+      const records = batch.records(left);
+      left -= records.length;
+      yield* records;
+      if (left <= 0) return;
+    }
+  }
+
+  /** Batches as they come: each has records of one partition. `recordsMax` is then the caller's affair. */
+  async *batches(): AsyncGenerator<FetchedBatch, void, undefined> {
+    if (this.#isIterated) throw new ClientError("closed", "A consumer is iterated once");
+    this.#isIterated = true;
+    try {
+      if (this.#closing.signal.aborted || this.#options.recordsMax === 0) return;
+      const states = await this.#begin();
+      const fetcher = new PartitionFetcher(this.#context, this.#fetchOptions(), states);
+      this.#fetcher = fetcher;
+      if (this.#closing.signal.aborted) return;
+      fetcher.start();
+      for (;;) {
+        const batch = await fetcher.next();
+        if (batch === null) return;
+        yield batch;
+      }
+    } catch (error) {
+      // Closing is how an endless iteration is ended.
+      if (!this.#closing.signal.aborted) throw error;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Where each partition will be read next: after what was given out or waits to be. */
+  positions(): readonly { topic: string; partition: number; offset: number }[] {
+    const states = this.#fetcher?.states ?? [];
+    return states.map(({ topic, partition, position }) => ({ topic, partition, offset: position }));
+  }
+
+  /** Ends the iteration. Idempotent. */
+  close(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#fetcher?.close();
+    this.#onClose();
+  }
+
+  #fetchOptions(): FetcherOptions {
+    const options = this.#options;
+    return {
+      isolation: options.isolation ?? "read_uncommitted",
+      outOfRange: options.outOfRange ?? "error",
+      waitMsMax: options.waitMsMax ?? 500,
+      bytesMin: options.bytesMin ?? 1,
+      bytesMax: options.bytesMax ?? 16 * 1024 * 1024,
+      partitionBytesMax: options.partitionBytesMax ?? 4 * 1024 * 1024,
+      bufferBytesMax: options.bufferBytesMax ?? 32 * 1024 * 1024,
+    };
+  }
+
+  /** Finds out what is to be read, where it begins, and where it ends. */
+  async #begin(): Promise<FetchState[]> {
+    const { metadata, runtime } = this.#context;
+    const { from = "beginning", untilEnd = false, isolation = "read_uncommitted" } = this.#options;
+    const lookup = {
+      unknownWaitMs: this.#options.unknownWaitMs ?? 0,
+      signal: this.#closing.signal,
+    };
+    const wanted = new Map<string, Assignment>();
+    for (const topic of this.#options.topics ?? []) {
+      for (const { partition } of (await metadata.topic(topic, lookup)).partitions) {
+        wanted.set(`${topic}-${partition}`, { topic, partition });
+      }
+    }
+    for (const each of this.#options.partitions ?? []) {
+      const info = await metadata.topic(each.topic, lookup);
+      if (info.partitions[each.partition] === undefined) {
+        const text = `Topic "${each.topic}" has the partitions 0 to ${info.partitions.length - 1}: found ${each.partition}`;
+        throw new ClientError("unknown_topic_or_partition", text, { retriable: false });
+      }
+      wanted.set(`${each.topic}-${each.partition}`, each);
+    }
+    const assignments = [...wanted.values()];
+    const starts = assignments.map((each) => each.from ?? from);
+    const ends = await this.#offsets(
+      assignments.map((each) => ({ ...each, at: "latest" as const })),
+      assignments.map((_, index) => untilEnd || needsEnd(starts[index]!)),
+    );
+    const found = await this.#offsets(
+      assignments.map((each, index) => ({ ...each, at: placeOf(starts[index]!) })),
+      starts.map((start) => start === "beginning" || needsLookUp(start)),
+    );
+    return assignments.map(({ topic, partition }, index) => {
+      const end = ends[index]!;
+      return {
+        topic,
+        partition,
+        position: startOf(starts[index]!, found[index]!, end),
+        end: untilEnd ? end : Number.POSITIVE_INFINITY,
+        opener: new BatchOpener({ topic, partition }, runtime, {
+          sizeBytesMax: this.#options.batchBytesMax ?? 256 * 1024 * 1024,
+          isCommittedOnly: isolation === "read_committed",
+        }),
+        bufferedBytes: 0,
+        failures: 0,
+        retryAtMs: 0,
+      };
+    });
+  }
+
+  /** Offsets of the queries whose flag is set; -1 for the others, and where there is none. */
+  async #offsets(
+    queries: readonly { topic: string; partition: number; at: OffsetSpec }[],
+    isAsked: readonly boolean[],
+  ): Promise<readonly number[]> {
+    const asked = queries.filter((_, index) => isAsked[index]);
+    const { isolation = "read_uncommitted" } = this.#options;
+    const outcomes = await this.#context.admin.offsets(asked, { isolation });
+    let next = 0;
+    return queries.map(({ topic, partition }, index) => {
+      if (!isAsked[index]) return -1;
+      return unwrap(outcomes[next++]!, `Cannot look up an offset of ${topic}-${partition}`).offset;
+    });
+  }
+}
+
+function needsLookUp(start: StartAt): start is { readonly timestampMs: number } {
+  return typeof start === "object" && "timestampMs" in start;
+}
+
+function needsEnd(start: StartAt): boolean {
+  return (
+    start === "end" || needsLookUp(start) || (typeof start === "object" && "lastOffsets" in start)
+  );
+}
+
+function placeOf(start: StartAt): OffsetSpec {
+  return needsLookUp(start) ? { timestampMs: start.timestampMs } : "earliest";
+}
+
+function startOf(start: StartAt, found: number, end: number): number {
+  if (start === "beginning") return found;
+  if (start === "end") return end;
+  if ("offset" in start) return start.offset;
+  if ("lastOffsets" in start) return Math.max(end - start.lastOffsets, 0);
+  // No record is that late: begin with those to come.
+  return found < 0 ? end : found;
+}

@@ -1,0 +1,367 @@
+// Fetches partitions from their leaders, each leader on a connection of its own, ahead of whoever takes the
+// batches.
+// Invariant: one fetch a broker is under way; a partition is fetched again only from where its last answer
+// ended; batches come out in the order in which they came in.
+// Kafka: Fetcher, AbstractFetch, FetchSessionHandler (sessions are not used: ids 0 and -1).
+
+import { ZERO_UUID } from "../base/uuid.ts";
+import type { Timer } from "../contracts/runtime.ts";
+import type { KafkaErrorName } from "../protocol/errors.ts";
+import { Fetch, type FetchResponse } from "../protocol/messages/01_fetch.ts";
+import {
+  ClientError,
+  isRetriable,
+  kafkaErrorOf,
+  refusal,
+  requireNone,
+  unwrap,
+} from "./client_error.ts";
+import type { ClientContext } from "./context.ts";
+import type { BatchOpener, FetchedBatch } from "./fetched.ts";
+import { backoffDelayMs } from "./waiting.ts";
+
+export interface FetcherOptions {
+  readonly isolation: "read_uncommitted" | "read_committed";
+  readonly outOfRange: "error" | "earliest" | "latest";
+  readonly waitMsMax: number;
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+  readonly partitionBytesMax: number;
+  readonly bufferBytesMax: number;
+}
+
+/** One partition's progress. */
+export interface FetchState {
+  readonly topic: string;
+  readonly partition: number;
+  /** Next offset to fetch. */
+  position: number;
+  /** Stops there, exclusive; Infinity to go on for ever. */
+  readonly end: number;
+  readonly opener: BatchOpener;
+  /** Fetched and not yet taken. */
+  bufferedBytes: number;
+  failures: number;
+  retryAtMs: number;
+}
+
+/** These mean that the leader is elsewhere, or not yet known to be here. */
+const MOVED: ReadonlySet<string> = new Set<KafkaErrorName>([
+  "not_leader_or_follower",
+  "fenced_leader_epoch",
+  "unknown_leader_epoch",
+  "unknown_topic_or_partition",
+  "unknown_topic_id",
+  "inconsistent_topic_id",
+  "leader_not_available",
+  "replica_not_available",
+  "kafka_storage_error",
+  "offset_not_available",
+]);
+/** Room for an answer on top of the time the broker may hold it back. */
+const ANSWER_MS = 30_000;
+
+interface Fetching {
+  readonly state: FetchState;
+  readonly leaderEpoch: number;
+}
+interface Buffered {
+  readonly batch: FetchedBatch;
+  readonly state: FetchState;
+  readonly sizeBytes: number;
+}
+
+let lanes = 0;
+
+export class PartitionFetcher {
+  readonly states: readonly FetchState[];
+  readonly #context: ClientContext;
+  readonly #options: FetcherOptions;
+  readonly #buffer: Buffered[] = [];
+  readonly #fetching = new Set<number>();
+  readonly #refreshing = new Set<string>();
+  readonly #resetting = new Set<FetchState>();
+  readonly #closing = new AbortController();
+  readonly #lane = `fetch-${++lanes}`;
+  #bufferedBytes = 0;
+  #bufferAt = 0;
+  #taken: Buffered | null = null;
+  #waiter: { resolve(batch: FetchedBatch | null): void; reject(error: unknown): void } | null =
+    null;
+  #failure: unknown = null;
+  #timer: Timer | null = null;
+
+  constructor(context: ClientContext, options: FetcherOptions, states: readonly FetchState[]) {
+    this.#context = context;
+    this.#options = options;
+    this.states = states;
+  }
+
+  start(): void {
+    this.#go();
+  }
+
+  /** The next batch; null when every partition has come to its end, or after `close`. One call at a time. */
+  next(): Promise<FetchedBatch | null> {
+    this.#giveBack();
+    const batch = this.#take();
+    if (batch !== null) {
+      this.#go();
+      return Promise.resolve(batch);
+    }
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#isOver()) return Promise.resolve(null);
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+  }
+
+  close(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#timer?.cancel();
+    this.#buffer.length = 0;
+    this.#bufferAt = 0;
+    this.#waiter?.resolve(null);
+    this.#waiter = null;
+  }
+
+  #isOver(): boolean {
+    return (
+      this.#closing.signal.aborted || this.states.every((state) => state.position >= state.end)
+    );
+  }
+
+  #take(): FetchedBatch | null {
+    const next = this.#buffer[this.#bufferAt];
+    if (next === undefined) return null;
+    this.#buffer[this.#bufferAt++] = undefined as never;
+    if (this.#bufferAt === this.#buffer.length) {
+      this.#buffer.length = 0;
+      this.#bufferAt = 0;
+    }
+    this.#taken = next;
+    return next.batch;
+  }
+
+  /** The batch given out last is done with: its bytes no longer count. */
+  #giveBack(): void {
+    if (this.#taken === null) return;
+    this.#bufferedBytes -= this.#taken.sizeBytes;
+    this.#taken.state.bufferedBytes -= this.#taken.sizeBytes;
+    this.#taken = null;
+  }
+
+  /** Starts a fetch to every leader that has none under way and something to be asked for. */
+  #go(): void {
+    if (this.#closing.signal.aborted || this.#failure !== null) return;
+    if (this.#bufferedBytes >= this.#options.bufferBytesMax) return;
+    const nowMs = this.#context.runtime.clock.monotonicMs();
+    const byLeader = new Map<number, Fetching[]>();
+    let retryAtMs = Number.POSITIVE_INFINITY;
+    for (const state of this.states) {
+      if (state.position >= state.end || this.#resetting.has(state)) continue;
+      if (state.retryAtMs > nowMs) {
+        retryAtMs = Math.min(retryAtMs, state.retryAtMs);
+        continue;
+      }
+      // One partition ahead of all others would starve them of the buffer.
+      const share = Math.max(
+        this.#options.bufferBytesMax / this.states.length,
+        this.#options.partitionBytesMax,
+      );
+      if (state.bufferedBytes >= share) continue;
+      const info = this.#context.metadata.known(state.topic);
+      if (info === null) {
+        void this.#refresh(state.topic);
+        continue;
+      }
+      const partition = info.partitions[state.partition];
+      if (partition === undefined || partition.leader < 0) {
+        this.#context.metadata.invalidate(state.topic);
+        this.#retryLater(state);
+        retryAtMs = Math.min(retryAtMs, state.retryAtMs);
+        continue;
+      }
+      if (this.#fetching.has(partition.leader)) continue;
+      const fetching = byLeader.get(partition.leader) ?? [];
+      byLeader.set(partition.leader, fetching);
+      fetching.push({ state, leaderEpoch: partition.leaderEpoch });
+    }
+    for (const [leader, fetching] of byLeader) void this.#fetch(leader, fetching);
+    if (retryAtMs < Number.POSITIVE_INFINITY) this.#goAt(retryAtMs);
+  }
+
+  #goAt(atMs: number): void {
+    const { clock, scheduler } = this.#context.runtime;
+    this.#timer?.cancel();
+    const delayMs = Math.max(atMs - clock.monotonicMs(), 0);
+    this.#timer = scheduler.after(delayMs, "consumer_retry", () => this.#go());
+  }
+
+  async #refresh(topic: string): Promise<void> {
+    if (this.#refreshing.has(topic)) return;
+    this.#refreshing.add(topic);
+    try {
+      const { metadata } = this.#context;
+      await metadata.topic(topic, { signal: this.#closing.signal, unknownWaitMs: 5_000 });
+    } catch (error) {
+      if (!isRetriable(error)) this.#fail(error);
+      else for (const state of this.states) if (state.topic === topic) this.#retryLater(state);
+    } finally {
+      this.#refreshing.delete(topic);
+    }
+    this.#go();
+  }
+
+  async #fetch(leader: number, fetching: readonly Fetching[]): Promise<void> {
+    this.#fetching.add(leader);
+    const { port, metadata } = this.#context;
+    const { waitMsMax, bytesMin, bytesMax, partitionBytesMax, isolation } = this.#options;
+    type Partition = {
+      partition: number;
+      currentLeaderEpoch: number;
+      fetchOffset: number;
+      partitionMaxBytes: number;
+    };
+    const topics = new Map<string, Partition[]>();
+    for (const { state, leaderEpoch } of fetching) {
+      const partitions = topics.get(state.topic) ?? [];
+      topics.set(state.topic, partitions);
+      partitions.push({
+        partition: state.partition,
+        currentLeaderEpoch: leaderEpoch,
+        fetchOffset: state.position,
+        partitionMaxBytes: partitionBytesMax,
+      });
+    }
+    const ids = new Map([...topics.keys()].map((name) => [name, metadata.known(name)?.topicId]));
+    const haveIds = [...ids.values()].every((id) => id !== null && id !== undefined);
+    try {
+      const response = await port.send(
+        Fetch,
+        {
+          maxWaitMs: waitMsMax,
+          minBytes: bytesMin,
+          maxBytes: bytesMax,
+          isolationLevel: isolation === "read_committed" ? 1 : 0,
+          topics: [...topics].map(([topic, partitions]) => {
+            return { topic, topicId: ids.get(topic) ?? ZERO_UUID, partitions };
+          }),
+        },
+        {
+          to: leader,
+          lane: this.#lane,
+          signal: this.#closing.signal,
+          timeoutMs: waitMsMax + ANSWER_MS,
+          ...(haveIds ? {} : { versionMax: 12 }),
+        },
+      );
+      if (this.#closing.signal.aborted) return;
+      requireNone(response.errorCode, "Cannot fetch");
+      for (const { state } of fetching) {
+        this.#answered(state, response, ids.get(state.topic) ?? ZERO_UUID);
+      }
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      if (!isRetriable(error)) this.#fail(error);
+      for (const { state } of fetching) {
+        metadata.invalidate(state.topic);
+        this.#retryLater(state);
+      }
+    } finally {
+      this.#fetching.delete(leader);
+    }
+    this.#hand();
+    this.#go();
+  }
+
+  #answered(state: FetchState, response: FetchResponse, topicId: string): void {
+    const answer = response.responses
+      .find((each) => (each.topic === "" ? each.topicId === topicId : each.topic === state.topic))
+      ?.partitions.find((each) => each.partitionIndex === state.partition);
+    // A full answer leaves partitions out; their turn comes.
+    if (answer === undefined) return;
+    const error = kafkaErrorOf(answer.errorCode);
+    if (error !== null) {
+      if (error.code === "offset_out_of_range") void this.#reset(state);
+      else if (error.retriable || MOVED.has(error.code)) {
+        this.#context.metadata.invalidate(state.topic);
+        this.#retryLater(state);
+      } else this.#fail(refusal(error, `Cannot fetch ${state.topic}-${state.partition}`));
+      return;
+    }
+    state.failures = 0;
+    const bytes = answer.records;
+    if (bytes === null || bytes.length === 0) return;
+    const bounds = { end: state.end, highWatermark: answer.highWatermark };
+    const aborted = answer.abortedTransactions ?? [];
+    const { batches, nextOffset } = state.opener.open(bytes, state.position, bounds, aborted);
+    if (nextOffset === state.position) {
+      const text = `Offset ${nextOffset} of ${state.topic}-${state.partition} lies in a batch of more than ${this.#options.partitionBytesMax} bytes: raise partitionBytesMax`;
+      this.#fail(new ClientError("record_list_too_large", text));
+      return;
+    }
+    state.position = nextOffset;
+    for (const batch of batches) {
+      const sizeBytes = batch.block.end - batch.block.start;
+      this.#buffer.push({ batch, state, sizeBytes });
+      this.#bufferedBytes += sizeBytes;
+      state.bufferedBytes += sizeBytes;
+    }
+  }
+
+  /** The offset is not there any more, or not yet. */
+  async #reset(state: FetchState): Promise<void> {
+    const { topic, partition, position } = state;
+    const { outOfRange, isolation } = this.#options;
+    this.#resetting.add(state);
+    try {
+      const queries = (["earliest", "latest"] as const).map((at) => ({ topic, partition, at }));
+      const outcomes = await this.#context.admin.offsets(queries, { isolation });
+      const doing = `Cannot look up an offset of ${topic}-${partition}`;
+      const [earliest, latest] = outcomes.map((outcome) => unwrap(outcome, doing).offset);
+      if (outOfRange === "error") {
+        const text = `Offset ${position} of ${topic}-${partition} is out of range: it holds ${earliest} to ${latest} (exclusive)`;
+        this.#fail(new ClientError("offset_out_of_range", text));
+      } else state.position = outOfRange === "earliest" ? earliest! : latest!;
+    } catch (error) {
+      if (!isRetriable(error)) this.#fail(error);
+      else this.#retryLater(state);
+    } finally {
+      this.#resetting.delete(state);
+    }
+    this.#hand();
+    this.#go();
+  }
+
+  #retryLater(state: FetchState): void {
+    const { runtime, backoff } = this.#context;
+    state.failures++;
+    state.retryAtMs =
+      runtime.clock.monotonicMs() + backoffDelayMs(runtime, backoff, state.failures);
+  }
+
+  /** Gives whoever waits what there is for them. */
+  #hand(): void {
+    const waiter = this.#waiter;
+    if (waiter === null) return;
+    const batch = this.#take();
+    if (batch !== null) {
+      this.#waiter = null;
+      waiter.resolve(batch);
+    } else if (this.#failure !== null) {
+      this.#waiter = null;
+      waiter.reject(this.#failure);
+    } else if (this.#isOver()) {
+      this.#waiter = null;
+      waiter.resolve(null);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closing.signal.aborted) return;
+    this.#failure ??= error;
+    this.#hand();
+  }
+}

@@ -1,0 +1,32 @@
+// millrace/client: producers, consumers by assignment, and admin, over Kafka's wire or any other port.
+
+export type {
+  Admin,
+  AdminOptions,
+  ClusterDescription,
+  ConfigChange,
+  ConfigEntry,
+  ConfigResource,
+  ConfigSource,
+  CreatedTopic,
+  NewTopic,
+  TopicDescription,
+} from "./admin.ts";
+export { bootstrapAddresses, type Client, type ClientOptions, createClient } from "./client.ts";
+export { ClientError, type ClientErrorCode } from "./client_error.ts";
+export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";
+export type { ConsumedRecord, FetchedBatch } from "./fetched.ts";
+export type { ClusterInfo, PartitionInfo, TopicInfo, TopicLookup } from "./metadata.ts";
+export type { OffsetFound, OffsetSpec } from "./offsets.ts";
+export type { Partitioner, PartitionerChoice, PartitionFunction } from "./partitioner.ts";
+export type { BrokerAddress, ClientPort, RequestSource, SendOptions } from "./port.ts";
+export type {
+  Payload,
+  Producer,
+  ProducerOptions,
+  ProducerRecord,
+  ProducerStats,
+} from "./producer.ts";
+export type { Delivery } from "./producer_batch.ts";
+export type { BackoffOptions, ClientRuntime } from "./waiting.ts";
+export type { BootstrapAddress } from "./wire_port.ts";

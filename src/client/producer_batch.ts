@@ -1,0 +1,209 @@
+// Records on their way to one partition: the batch being filled, those that wait, those under way.
+// Invariant: `pending` ascends by `order`, and a batch that failed goes back to its place, so that what is
+// sent first is always the oldest; sequences follow the same order.
+// Kafka: ProducerBatch, RecordAccumulator's deques, TransactionManager.TopicPartitionEntry.
+
+import { patchProducer, sequenceAfter } from "../record/batch_header.ts";
+import { type BatchOptions, RecordBatchBuilder } from "../record/record_builder.ts";
+import type { RecordHeader } from "../record/record_reader.ts";
+
+/** Where a record has come to lie. */
+export interface Delivery {
+  readonly topic: string;
+  readonly partition: number;
+  /** -1 when the broker does not say: with acks 0, or for a duplicate it no longer remembers. */
+  readonly offset: number;
+  /** The record's, or the broker's where the topic stamps on append; -1 for none. */
+  readonly timestampMs: number;
+}
+
+/** Who wants to know of one record. */
+export interface DeliveryWaiter {
+  resolve(delivery: Delivery): void;
+  reject(error: unknown): void;
+}
+interface PlacedWaiter {
+  readonly waiter: DeliveryWaiter;
+  readonly delta: number;
+  readonly timestampMs: number;
+}
+
+/** What an idempotent producer says of itself. */
+export interface ProducerIdentity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+type Sequenced = BatchOptions & {
+  producerId: number;
+  producerEpoch: number;
+  baseSequence: number;
+};
+
+/** Some records of one partition that live or die together. */
+export class ProducerBatch {
+  readonly order: number;
+  readonly createdMs: number;
+  readonly builder: RecordBatchBuilder;
+  /** Bytes that count against the producer's memory. */
+  chargedBytes = 0;
+  attempts = 0;
+  /** The broker may have it although it did not say so. */
+  mayBeAppended = false;
+  bytes: Uint8Array<ArrayBuffer> | null = null;
+  lastError: unknown = null;
+  readonly #options: Sequenced;
+  readonly #waiters: PlacedWaiter[] = [];
+  readonly #settled: (() => void)[] = [];
+  /** Some records have nobody who waits: their failure is told at the next flush. */
+  hasUnwaited = false;
+
+  constructor(order: number, createdMs: number, options: BatchOptions) {
+    this.order = order;
+    this.createdMs = createdMs;
+    this.#options = { ...options, producerId: -1, producerEpoch: -1, baseSequence: -1 };
+    this.builder = new RecordBatchBuilder(this.#options);
+  }
+
+  get count(): number {
+    return this.builder.count;
+  }
+
+  append(
+    timestampMs: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly RecordHeader[],
+    waiter: DeliveryWaiter | null,
+  ): void {
+    const delta = this.builder.append(timestampMs, key, value, headers);
+    if (waiter === null) this.hasUnwaited = true;
+    else this.#waiters.push({ waiter, delta, timestampMs });
+  }
+
+  /** The bytes for the wire, under the identity and sequence given; null for a producer without one. */
+  seal(identity: ProducerIdentity | null, baseSequence: number): void {
+    if (identity !== null) {
+      // The builder looks at these when it builds, which saves a second checksum.
+      this.#options.producerId = identity.producerId;
+      this.#options.producerEpoch = identity.producerEpoch;
+      this.#options.baseSequence = baseSequence;
+    }
+    if (this.bytes === null) this.bytes = this.builder.build();
+    else if (identity !== null) {
+      const { crc32c } = this.#options;
+      patchProducer(this.bytes, 0, this.bytes.length, { ...identity, baseSequence }, crc32c);
+    }
+  }
+
+  /** @param baseOffset -1 when the broker does not say */
+  succeed(topic: string, partition: number, baseOffset: number, logAppendTimeMs: number): void {
+    for (const { waiter, delta, timestampMs } of this.#waiters) {
+      waiter.resolve({
+        topic,
+        partition,
+        offset: baseOffset < 0 ? -1 : baseOffset + delta,
+        timestampMs: logAppendTimeMs < 0 ? timestampMs : logAppendTimeMs,
+      });
+    }
+    for (const tell of this.#settled) tell();
+  }
+
+  fail(error: unknown): void {
+    for (const { waiter } of this.#waiters) waiter.reject(error);
+    for (const tell of this.#settled) tell();
+  }
+
+  /** Resolves when the batch has succeeded or failed. */
+  whenSettled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#settled.push(resolve);
+    });
+  }
+}
+
+/** The batches of one partition. */
+export class PartitionQueue {
+  readonly topic: string;
+  readonly partition: number;
+  /** The batch that takes records, the last in order; null when there is none. */
+  open: ProducerBatch | null = null;
+  readonly pending: ProducerBatch[] = [];
+  readonly inFlight: ProducerBatch[] = [];
+  nextOrder = 0;
+  /** Attempts in a row that failed, and when the next may be made. */
+  failures = 0;
+  retryAtMs = 0;
+  identity: ProducerIdentity | null = null;
+  nextSequence = 0;
+  /** Sequences have a hole, or the broker has forgotten them: a new identity is needed. */
+  needsIdentity = true;
+  isGettingIdentity = false;
+  /** Bytes of the last full batch: what the next one reserves. */
+  sizeBytesHint = 0;
+
+  readonly #onClosed: () => void;
+
+  /** @param onClosed the open batch takes no more */
+  constructor(topic: string, partition: number, onClosed: () => void) {
+    this.topic = topic;
+    this.partition = partition;
+    this.#onClosed = onClosed;
+  }
+
+  get isIdle(): boolean {
+    return this.open === null && this.pending.length === 0 && this.inFlight.length === 0;
+  }
+
+  /** Ends the open batch: it waits to be sent. */
+  close(): void {
+    if (this.open === null) return;
+    this.sizeBytesHint = this.open.builder.sizeBytes;
+    this.pending.push(this.open);
+    this.open = null;
+    this.#onClosed();
+  }
+
+  /** The batch at the head goes under way, with its sequence when it has none yet. */
+  take(): ProducerBatch {
+    const batch = this.pending.shift()!;
+    if (batch.bytes === null) {
+      batch.seal(this.identity, this.nextSequence);
+      if (this.identity !== null) this.nextSequence = sequenceAfter(this.nextSequence, batch.count);
+    }
+    batch.attempts++;
+    this.inFlight.push(batch);
+    return batch;
+  }
+
+  /** No longer under way. */
+  landed(batch: ProducerBatch): void {
+    const at = this.inFlight.indexOf(batch);
+    if (at >= 0) this.inFlight.splice(at, 1);
+  }
+
+  /** Back to its place among those that wait. */
+  requeue(batch: ProducerBatch): void {
+    let at = 0;
+    while (at < this.pending.length && this.pending[at]!.order < batch.order) at++;
+    this.pending.splice(at, 0, batch);
+  }
+
+  /** Whether no older batch is unsettled. */
+  isOldest(batch: ProducerBatch): boolean {
+    const isOlder = (other: ProducerBatch) => other.order < batch.order;
+    return !this.inFlight.some(isOlder) && !this.pending.some(isOlder);
+  }
+
+  /** Begins the sequences anew: what waits and was sealed before gets its place in the new ones. */
+  renew(identity: ProducerIdentity): void {
+    this.identity = identity;
+    this.needsIdentity = false;
+    this.nextSequence = 0;
+    for (const batch of this.pending) {
+      if (batch.bytes === null) continue;
+      batch.seal(identity, this.nextSequence);
+      this.nextSequence = sequenceAfter(this.nextSequence, batch.count);
+    }
+  }
+}
