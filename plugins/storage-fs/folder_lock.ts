@@ -13,7 +13,7 @@ import { codeOf, type FileLayer } from "./file_layer.ts";
 const TICKET = "ticket~";
 const HELD = "lock~";
 /** Turns of the event loop that a new holder waits for a smaller ticket to go. */
-const TURNS_MAX = 200;
+const TURNS_MAX = 50;
 
 /** Releases the folder. */
 export type Unlock = () => Promise<void>;
