@@ -99,9 +99,11 @@ async function refusal(folder: string): Promise<StorageError> {
 function start(mode: "hold" | "race"): ChildProcess {
   const script = fileURLToPath(new URL("./hold_folder.ts", import.meta.url));
   const run = "Deno" in globalThis ? ["run", "-A", "--no-check", script] : [script];
-  return spawn(process.execPath, [...run, mode, directory], {
+  const child = spawn(process.execPath, [...run, mode, directory], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  exits.set(child, new Promise((resolve) => child.once("exit", () => resolve())));
+  return child;
 }
 
 function firstLine(child: ChildProcess): Promise<string> {
@@ -116,7 +118,9 @@ function firstLine(child: ChildProcess): Promise<string> {
   });
 }
 
+/** Deno sets `signalCode` when the signal is sent, so only the event says that a process has ended. */
+const exits = new WeakMap<ChildProcess, Promise<void>>();
+
 function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => child.once("exit", () => resolve()));
+  return exits.get(child)!;
 }
