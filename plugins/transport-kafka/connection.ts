@@ -6,13 +6,15 @@
 import { InvariantError } from "../../src/base/assert.ts";
 import { NetworkError } from "../../src/contracts/errors.ts";
 import type { Connection, Runtime } from "../../src/contracts/runtime.ts";
-import type { MemoryBudget } from "../../src/contracts/transport.ts";
 import { ConnectionRefusal, type Job, type Reply, type RequestDecoder } from "./exchange.ts";
 import { FrameError, type FrameReader } from "./framing.ts";
 
 /** Replies are gathered into one write up to about this size. */
 const WRITE_BYTES_AIM = 1024 * 1024;
 const WRITE_CHUNKS_AIM = 512;
+/** How fast a large frame has to arrive while others wait for the memory it holds; judged after the grace. */
+const PACE_BYTES_PER_S = 64 * 1024;
+const PACE_GRACE_MS = 4000;
 
 export interface ConnectionLimits {
   /** Requests begun and not yet answered. */
@@ -27,7 +29,6 @@ export interface ConnectionOptions {
   readonly connection: Connection;
   readonly runtime: Runtime;
   readonly reader: FrameReader;
-  readonly budget: MemoryBudget;
   readonly decoder: RequestDecoder;
   readonly limits: ConnectionLimits;
   /** Ends the calls that are parked for this client. Idempotent. */
@@ -46,7 +47,6 @@ export class KafkaConnection {
   readonly #connection: Connection;
   readonly #runtime: Runtime;
   readonly #reader: FrameReader;
-  readonly #budget: MemoryBudget;
   readonly #decoder: RequestDecoder;
   readonly #limits: ConnectionLimits;
   readonly #abort: () => void;
@@ -60,6 +60,10 @@ export class KafkaConnection {
   #isFlushDue = false;
   #isClosed = false;
   #isEnding = false;
+  #isWaitingForMemory = false;
+  #receivedBytes = 0;
+  /** Where the count of received bytes stood when a half-read frame was last seen to hold memory. */
+  #pace: { readonly bytes: number; readonly atMs: number } | null = null;
   #wake: (() => void) | null = null;
   #lastActiveMs: number;
 
@@ -67,7 +71,6 @@ export class KafkaConnection {
     this.#connection = options.connection;
     this.#runtime = options.runtime;
     this.#reader = options.reader;
-    this.#budget = options.budget;
     this.#decoder = options.decoder;
     this.#limits = options.limits;
     this.#abort = options.abort;
@@ -130,12 +133,27 @@ export class KafkaConnection {
     this.#rouse();
   }
 
-  /** Closes the connection when it has been quiet, or has stalled in the middle of something, for too long. */
-  reap(nowMs: number, idleMsMax: number, stallMsMax: number): void {
+  /**
+   * Closes the connection when it has been quiet, or has stalled in the middle of something, for too long.
+   *
+   * @param isContended others wait for the memory of arriving frames: then whoever holds some must keep a pace
+   */
+  reap(nowMs: number, idleMsMax: number, stallMsMax: number, isContended: boolean): void {
     const quietMs = nowMs - this.#lastActiveMs;
-    if (this.#reader.holdsBudget && quietMs > stallMsMax) {
-      this.close("frame_stalled", `No byte of a begun frame for ${Math.round(quietMs)} ms`);
-    } else if (quietMs > idleMsMax) {
+    if (this.#reader.holdsMemory && !this.#isWaitingForMemory) {
+      const pace = this.#pace ?? { bytes: this.#receivedBytes, atMs: nowMs };
+      const tookMs = nowMs - pace.atMs;
+      const isSlow = (this.#receivedBytes - pace.bytes) * 1000 < PACE_BYTES_PER_S * tookMs;
+      const isJudged = isContended && isSlow && tookMs >= PACE_GRACE_MS;
+      // What was slow while nobody waited does not count.
+      if (!isContended || !isSlow) this.#pace = { bytes: this.#receivedBytes, atMs: nowMs };
+      else this.#pace = pace;
+      if (quietMs > stallMsMax || isJudged) {
+        this.close("frame_stalled", `Quiet for ${Math.round(quietMs)} ms in the middle of a frame`);
+        return;
+      }
+    } else this.#pace = null;
+    if (quietMs > idleMsMax) {
       if (!this.isBusy) this.close("connection_idle", "");
       else if (this.#isWriting) this.close("peer_not_reading", `${this.#unsentBytes} bytes wait`);
     }
@@ -166,14 +184,15 @@ export class KafkaConnection {
           return;
         }
         this.#lastActiveMs = this.#runtime.clock.monotonicMs();
+        this.#receivedBytes += chunk.length;
         if (!this.#isClosed) reader.push(chunk);
       } else if (step === "need_memory") {
-        const sizeBytes = reader.memoryWanted;
-        await this.#budget.take(sizeBytes);
-        if (this.#isClosed) this.#budget.give(sizeBytes);
-        else reader.granted();
+        this.#isWaitingForMemory = true;
+        await reader.acquireMemory();
+        this.#isWaitingForMemory = false;
         // The wait was ours: the peer's time to send the rest starts now.
         this.#lastActiveMs = this.#runtime.clock.monotonicMs();
+        this.#pace = null;
       } else {
         let job: Job;
         try {

@@ -1,14 +1,17 @@
 // Cuts a socket's chunks into frames: int32 length, then that many bytes.
 // Invariant: the length is judged before anything is allocated for it, and a frame's memory grows with
-// what has really arrived, so a hostile length costs nothing; whoever holds budget never waits for more.
+// what has really arrived, so a hostile length costs nothing. Only whole frames hold budget, so it comes back.
 // Kafka: NetworkReceive, SimpleMemoryPool (socket.request.max.bytes, queued.max.request.bytes).
 
 import { assert } from "../../src/base/assert.ts";
 import type { BufferPool } from "../../src/base/buffer_pool.ts";
 import type { MemoryBudget } from "../../src/contracts/transport.ts";
+import type { ArrivalMemory } from "./arrival_memory.ts";
 
-/** Bytes of a frame that must have arrived before its whole length is taken from the budget. */
+/** Bytes of a frame that must have arrived before memory is taken for it; kept for everybody without asking. */
 export const PROOF_BYTES = 16 * 1024;
+/** From then on memory is taken in steps of this size, as bytes arrive. */
+const STEP_BYTES = 1024 * 1024;
 
 /** A longer frame gets memory for its whole length only when so much of it is there. */
 const FIRST_BYTES_MAX = 4 * 1024 * 1024;
@@ -54,6 +57,7 @@ export type FrameStep = Frame | "need_bytes" | "need_memory";
 export class FrameReader {
   readonly #pool: BufferPool;
   readonly #budget: MemoryBudget;
+  readonly #arrivals: ArrivalMemory;
   readonly #frameBytesMax: number;
 
   #chunk: Uint8Array | null = null;
@@ -66,17 +70,24 @@ export class FrameReader {
   /** Where the frame's bytes are put together when they span chunks. */
   #buffer: Uint8Array<ArrayBuffer> | null = null;
   #filled = 0;
-  /** Bytes taken from the budget for the frame being read: 0 or its length. */
-  #taken = 0;
+  /** Bytes of arrival memory held for the frame being read, and how many of its bytes that allows. */
+  #reserved = 0;
+  /** Whether the frame being read, whole by now, has its length of the budget. */
+  #isBudgeted = false;
   #inFlightBytes = 0;
+  #isClosed = false;
 
   constructor(options: {
     readonly pool: BufferPool;
+    /** For whole frames, until they are released. */
     readonly budget: MemoryBudget;
+    /** For frames that span chunks, until they are whole. */
+    readonly arrivals: ArrivalMemory;
     readonly frameBytesMax: number;
   }) {
     this.#pool = options.pool;
     this.#budget = options.budget;
+    this.#arrivals = options.arrivals;
     this.#frameBytesMax = options.frameBytesMax;
   }
 
@@ -85,19 +96,14 @@ export class FrameReader {
     return this.#length === -1 && this.#lengthBytesRead === 0;
   }
 
-  /** True while a half-read frame holds budget: whoever stalls now is in everybody's way. */
-  get holdsBudget(): boolean {
-    return this.#taken > 0;
+  /** True while a half-read frame holds memory: whoever stalls now is in the way of others. */
+  get holdsMemory(): boolean {
+    return this.#reserved > 0;
   }
 
   /** Bytes of frames handed out and not yet released. */
   get inFlightBytes(): number {
     return this.#inFlightBytes;
-  }
-
-  /** After "need_memory": what to take from the budget before `granted`. */
-  get memoryWanted(): number {
-    return this.#length;
   }
 
   /** Hands over the next chunk, owned from here on. The one before must be used up. */
@@ -107,10 +113,19 @@ export class FrameReader {
     this.#at = 0;
   }
 
-  /** `memoryWanted` bytes have been taken from the budget on behalf of the frame being read. */
-  granted(): void {
-    assert(this.#taken === 0 && this.#length >= 0, "no frame waits for memory");
-    this.#taken = this.#length;
+  /** After "need_memory": resolves when `next` may be called again. What comes after `close` is given back. */
+  async acquireMemory(): Promise<void> {
+    const length = this.#length;
+    if (this.#buffer === null || this.#filled === length) {
+      await this.#budget.take(length);
+      if (this.#isClosed) this.#budget.give(length);
+      else this.#isBudgeted = true;
+      return;
+    }
+    const sizeBytes = this.#stepBytes();
+    await this.#arrivals.take(sizeBytes, this);
+    if (this.#isClosed) this.#arrivals.give(sizeBytes, this);
+    else this.#reserved += sizeBytes;
   }
 
   /** The next frame, or what is missing. @throws {FrameError} when the length cannot be served */
@@ -123,32 +138,31 @@ export class FrameReader {
 
     if (this.#buffer === null) {
       if (available >= length) {
-        if (!this.#take(length)) return "need_memory";
+        if (!this.#takeBudget(length)) return "need_memory";
         const start = chunk.byteOffset + this.#at;
         const bytes = new Uint8Array(chunk.buffer, start, length);
         this.#advance(length);
         return this.#hand(bytes, null);
       }
-      if (available < PROOF_BYTES && length > PROOF_BYTES) {
-        this.#buffer = this.#pool.acquire(PROOF_BYTES);
-      } else if (length <= PROOF_BYTES) {
-        // Small enough to be kept for everybody without asking; the budget is asked once it is whole.
-        this.#buffer = this.#pool.acquire(length);
-      } else {
-        if (!this.#take(length)) return "need_memory";
-        this.#buffer = this.#pool.acquire(firstSizeOf(length));
-      }
+      const isProven = available >= PROOF_BYTES && this.#tryStep();
+      this.#buffer = this.#pool.acquire(
+        isProven ? firstSizeOf(length) : Math.min(length, PROOF_BYTES),
+      );
     }
     return this.#fill(chunk);
   }
 
-  /** Ends the reader: a half-read frame is dropped, its memory and budget are given back. */
+  /** Ends the reader: a half-read frame is dropped, its memory is given back. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     if (this.#buffer !== null) this.#pool.release(this.#buffer);
-    if (this.#taken > 0) this.#budget.give(this.#taken);
+    if (this.#reserved > 0) this.#arrivals.give(this.#reserved, this);
+    if (this.#isBudgeted) this.#budget.give(this.#length);
     this.#buffer = null;
     this.#chunk = null;
-    this.#taken = 0;
+    this.#reserved = 0;
+    this.#isBudgeted = false;
     this.#length = -1;
   }
 
@@ -159,32 +173,46 @@ export class FrameReader {
     if (buffer !== null) this.#pool.release(buffer);
   }
 
-  /** Puts together a frame that spans chunks. Each byte is copied once, apart from the first PROOF_BYTES. */
+  /** Puts together a frame that spans chunks. Each byte is copied once, apart from the first of large ones. */
   #fill(chunk: Uint8Array): FrameStep {
     const length = this.#length;
     for (;;) {
       const buffer = this.#buffer!;
-      const room = Math.min(buffer.length, length) - this.#filled;
-      const count = Math.min(room, chunk.length - this.#at);
+      const allowed = Math.min(length, buffer.length, Math.max(this.#reserved, PROOF_BYTES));
+      const count = Math.min(allowed - this.#filled, chunk.length - this.#at);
       if (count > 0) {
         buffer.set(chunk.subarray(this.#at, this.#at + count), this.#filled);
         this.#filled += count;
         this.#at += count;
       }
       if (this.#filled === length) {
-        if (!this.#take(length)) return "need_memory";
+        if (!this.#takeBudget(length)) return "need_memory";
         const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, length);
         this.#buffer = null;
         this.#advance(0);
         return this.#hand(bytes, buffer);
       }
-      if (this.#at === chunk.length && this.#filled < buffer.length) {
+      if (this.#at === chunk.length) {
         this.#chunk = null;
         return "need_bytes";
       }
-      if (!this.#take(length)) return "need_memory";
-      this.#grow(buffer.length < FIRST_BYTES_MAX ? firstSizeOf(length) : length);
+      if (this.#filled >= this.#reserved && !this.#tryStep()) return "need_memory";
+      if (this.#filled === buffer.length || buffer.length < firstSizeOf(length)) {
+        this.#grow(buffer.length < firstSizeOf(length) ? firstSizeOf(length) : length);
+      }
     }
+  }
+
+  /** Takes memory for what comes next of the frame being read. */
+  #tryStep(): boolean {
+    const sizeBytes = this.#stepBytes();
+    if (!this.#arrivals.tryTake(sizeBytes, this)) return false;
+    this.#reserved += sizeBytes;
+    return true;
+  }
+
+  #stepBytes(): number {
+    return Math.min(STEP_BYTES, this.#length - this.#reserved);
   }
 
   #grow(sizeBytes: number): void {
@@ -211,11 +239,10 @@ export class FrameReader {
     return true;
   }
 
-  #take(sizeBytes: number): boolean {
-    if (this.#taken > 0 || sizeBytes === 0) return true;
-    if (!this.#budget.tryTake(sizeBytes)) return false;
-    this.#taken = sizeBytes;
-    return true;
+  #takeBudget(sizeBytes: number): boolean {
+    if (this.#isBudgeted || sizeBytes === 0) return true;
+    this.#isBudgeted = this.#budget.tryTake(sizeBytes);
+    return this.#isBudgeted;
   }
 
   #advance(count: number): void {
@@ -228,8 +255,12 @@ export class FrameReader {
     this.#lengthBits = 0;
     this.#lengthBytesRead = 0;
     this.#filled = 0;
-    this.#taken = 0;
+    this.#isBudgeted = false;
     this.#inFlightBytes += bytes.length;
+    if (this.#reserved > 0) {
+      this.#arrivals.give(this.#reserved, this);
+      this.#reserved = 0;
+    }
     return new Frame(bytes, this, buffer);
   }
 }

@@ -11,6 +11,7 @@ import type {
   TransportContext,
   TransportPlugin,
 } from "../../src/contracts/transport.ts";
+import { ArrivalMemory } from "./arrival_memory.ts";
 import { type ConnectionLimits, KafkaConnection } from "./connection.ts";
 import { Session, servedApis } from "./dispatch.ts";
 import { FetchSessions } from "./fetch_sessions.ts";
@@ -60,6 +61,7 @@ class KafkaServer implements RunningTransport {
   readonly #context: TransportContext;
   readonly #handlerContext: HandlerContext;
   readonly #pool: BufferPool;
+  readonly #arrivals: ArrivalMemory;
   readonly #limits: ConnectionLimits;
   readonly #listeners: Listener[] = [];
   readonly #endpoints: Endpoint[] = [];
@@ -74,6 +76,7 @@ class KafkaServer implements RunningTransport {
     this.#options = options;
     this.#context = context;
     this.#pool = new BufferPool({ idleBytesMax: options.receivePoolBytesMax });
+    this.#arrivals = new ArrivalMemory(options.arrivalBytesMax);
     this.#limits = {
       inFlightMax: options.inFlightMax,
       requestBytesMax: options.requestBytesMax,
@@ -177,9 +180,9 @@ class KafkaServer implements RunningTransport {
       reader: new FrameReader({
         pool: this.#pool,
         budget,
+        arrivals: this.#arrivals,
         frameBytesMax: this.#options.frameBytesMax,
       }),
-      budget,
       decoder: new Session(this.#handlerContext, caller),
       limits: this.#limits,
       abort: () => gone.abort(),
@@ -200,8 +203,9 @@ class KafkaServer implements RunningTransport {
       const nowMs = clock.monotonicMs();
       // Warm buffers are worth their memory under load; a quiet broker gives them back.
       if (this.#pool.lentBytes === 0) this.#pool.trim(IDLE_POOL_BYTES);
+      const { isContended } = this.#arrivals;
       for (const connection of this.#connections) {
-        connection.reap(nowMs, connectionIdleMsMax, frameStallMsMax);
+        connection.reap(nowMs, connectionIdleMsMax, frameStallMsMax, isContended);
       }
       if (!this.#isStopped) this.#scheduleSweep();
     });

@@ -42,6 +42,8 @@ export interface TransportKafkaOptions {
   readonly sessionCacheSlots?: number;
   /** Partitions remembered over all fetch sessions; 200,000. */
   readonly sessionPartitionsMax?: number;
+  /** Bytes of requests that are still arriving, over all connections, and one request beyond; 16 MiB. */
+  readonly arrivalBytesMax?: number;
   /** Receive buffers kept for reuse while requests come; 96 MiB. */
   readonly receivePoolBytesMax?: number;
 }
@@ -58,6 +60,7 @@ const NUMBERS = {
   fetchBytesMax: [1024, 0x7fffffff, 8 * MIB],
   sessionCacheSlots: [0, 1_000_000, 1000],
   sessionPartitionsMax: [0, 100_000_000, 200_000],
+  arrivalBytesMax: [0, Number.MAX_SAFE_INTEGER, 16 * MIB],
   receivePoolBytesMax: [0, Number.MAX_SAFE_INTEGER, 96 * MIB],
 } as const;
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ArrivalMemory } from "../../../plugins/transport-kafka/arrival_memory.ts";
 import { KafkaConnection } from "../../../plugins/transport-kafka/connection.ts";
 import {
   ConnectionRefusal,
@@ -31,6 +32,7 @@ function setUp(
     budgetBytes?: number;
     pool?: BufferPool;
     budget?: TestBudget;
+    arrivals?: ArrivalMemory;
     hand?: HandRuntime;
   } = {},
 ) {
@@ -40,12 +42,12 @@ function setUp(
   const peer = new TestPeer();
   const calls: Call[] = [];
   const state = { aborted: false };
-  const reader = new FrameReader({ pool, budget, frameBytesMax: 1 << 24 });
+  const arrivals = options.arrivals ?? new ArrivalMemory(1 << 24);
+  const reader = new FrameReader({ pool, budget, arrivals, frameBytesMax: 1 << 24 });
   const connection = new KafkaConnection({
     connection: peer.connection,
     runtime: hand.runtime,
     reader,
-    budget,
     decoder: { decode: (frame) => decode(frame, calls) },
     limits: {
       inFlightMax: options.inFlightMax ?? 100,
@@ -57,7 +59,7 @@ function setUp(
     },
   });
   const ended = connection.run();
-  return { hand, budget, pool, peer, calls, connection, ended, state };
+  return { hand, budget, arrivals, pool, peer, calls, connection, ended, state };
 }
 
 function decode(frame: Frame, calls: Call[]): Job {
@@ -361,30 +363,65 @@ describe("KafkaConnection", () => {
     expect(hand.lines.every((line) => line.level === "debug")).toBe(true);
   });
 
-  test("memory: two connections over the budget take turns and both finish", async () => {
+  test("memory: whole requests over the budget take turns", async () => {
     const budget = new TestBudget(100_000);
     const a = setUp({ budget });
     const b = setUp({ budget });
     const big = (number: number) => request("p", number, 0, 80_000);
     a.peer.send(big(1).slice(0, 40_000));
+    b.peer.send(big(2));
     await settle();
-    b.peer.send(big(2).slice(0, 40_000));
-    await settle();
-    expect(budget.waiting).toBe(1);
-    expect(b.peer.isBeingRead).toBe(false);
-    b.peer.send(big(2).slice(40_000));
+    // What has only begun to arrive holds up nobody.
+    expect(numbers(b.calls)).toEqual([2]);
     a.peer.send(big(1).slice(40_000));
     await settle();
-    expect(numbers(a.calls)).toEqual([1]);
-    expect(numbers(b.calls)).toEqual([]);
-    a.calls[0]!.answer();
-    await settle();
-    expect(numbers(b.calls)).toEqual([2]);
+    expect(budget.waiting).toBe(1);
+    expect(numbers(a.calls)).toEqual([]);
+    expect(a.peer.isBeingRead).toBe(false);
     b.calls[0]!.answer();
     await settle();
-    expect(answers(b.peer)).toEqual([2]);
+    expect(numbers(a.calls)).toEqual([1]);
+    a.calls[0]!.answer();
+    await settle();
+    expect(answers(a.peer)).toEqual([1]);
     expect(budget.heldBytes).toBe(0);
     expect(budget.peakBytes).toBeLessThanOrEqual(100_000);
+  });
+
+  test("memory: peers that stall in the middle of large requests keep nobody else's from being served", async () => {
+    const shared = { budget: new TestBudget(100_000), arrivals: new ArrivalMemory(200_000) };
+    const stalled = Array.from({ length: 8 }, () => setUp(shared));
+    for (const { peer } of stalled) peer.send(request("p", 1, 0, 90_000).slice(0, 40_000));
+    await settle();
+    expect(shared.arrivals.isContended).toBe(true);
+    const good = setUp(shared);
+    good.peer.send(request("p", 2, 0, 10_000));
+    await settle();
+    good.calls[0]!.answer();
+    await settle();
+    expect(answers(good.peer)).toEqual([2]);
+  });
+
+  test("reap() closes a peer that is slow with a large request while others wait for its memory", async () => {
+    const { peer, connection, hand, arrivals } = setUp();
+    const bytes = request("p", 1, 0, 1_000_000);
+    peer.send(bytes.slice(0, 30_000));
+    await settle();
+    const step = async (count: number, isContended: boolean) => {
+      hand.nowMs += 5000;
+      peer.send(bytes.slice(30_000, 30_000 + count));
+      await settle();
+      connection.reap(hand.nowMs, 600_000, 30_000, isContended);
+    };
+    connection.reap(hand.nowMs, 600_000, 30_000, true);
+    await step(10, false);
+    expect(peer.closeReason).toBe(null);
+    await step(400_000, true);
+    await step(400_000, true);
+    expect(peer.closeReason).toBe(null);
+    await step(10, true);
+    expect(peer.closeReason).toBe("frame_stalled");
+    expect(arrivals.heldBytes).toBe(0);
   });
 
   test("memory: half-read small frames hold none of it, so they cannot block each other", async () => {
@@ -420,29 +457,29 @@ describe("KafkaConnection", () => {
     const { peer, calls, connection, hand } = setUp();
     await settle();
     hand.nowMs += 1000;
-    connection.reap(hand.nowMs, 1000, 100);
+    connection.reap(hand.nowMs, 1000, 100, false);
     expect(peer.closeReason).toBe(null);
     peer.send(request("p", 1));
     await settle();
     hand.nowMs += 5000;
-    connection.reap(hand.nowMs, 1000, 100);
+    connection.reap(hand.nowMs, 1000, 100, false);
     expect(peer.closeReason).toBe(null);
     calls[0]!.answer();
     await settle();
     hand.nowMs += 1001;
-    connection.reap(hand.nowMs, 1000, 100);
+    connection.reap(hand.nowMs, 1000, 100, false);
     expect(peer.closeReason).toBe("connection_idle");
   });
 
-  test("reap() closes a peer that stalls within a frame that holds budget", async () => {
-    const { peer, connection, hand, budget } = setUp();
+  test("reap() closes a peer that stalls within a frame that holds memory", async () => {
+    const { peer, connection, hand, arrivals } = setUp();
     peer.send(request("p", 1, 0, 100_000).slice(0, 30_000));
     await settle();
-    expect(budget.heldBytes).toBeGreaterThan(100_000);
+    expect(arrivals.heldBytes).toBeGreaterThan(100_000);
     hand.nowMs += 101;
-    connection.reap(hand.nowMs, 600_000, 100);
+    connection.reap(hand.nowMs, 600_000, 100, false);
     expect(peer.closeReason).toBe("frame_stalled");
-    expect(budget.heldBytes).toBe(0);
+    expect(arrivals.heldBytes).toBe(0);
   });
 
   test("reap() closes a peer that does not read its answers", async () => {
@@ -453,7 +490,7 @@ describe("KafkaConnection", () => {
     calls[0]!.answer();
     await settle();
     hand.nowMs += 1001;
-    connection.reap(hand.nowMs, 1000, 100);
+    connection.reap(hand.nowMs, 1000, 100, false);
     expect(peer.closeReason).toBe("peer_not_reading");
     await ended;
     expect(calls[0]!.isReleased).toBe(true);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ArrivalMemory } from "../../../plugins/transport-kafka/arrival_memory.ts";
 import {
   Frame,
   FrameError,
@@ -18,15 +19,21 @@ function patterned(sizeBytes: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-function setUp(options: { budgetBytes?: number; frameBytesMax?: number } = {}) {
+const MIB = 1024 * 1024;
+
+function setUp(
+  options: { budgetBytes?: number; frameBytesMax?: number; arrivals?: ArrivalMemory } = {},
+) {
   const pool = new BufferPool({ idleBytesMax: 64 * 1024 * 1024 });
   const budget = new TestBudget(options.budgetBytes ?? 1 << 30);
+  const arrivals = options.arrivals ?? new ArrivalMemory(16 * MIB);
   const reader = new FrameReader({
     pool,
     budget,
+    arrivals,
     frameBytesMax: options.frameBytesMax ?? 100 * 1024 * 1024,
   });
-  return { pool, budget, reader };
+  return { pool, budget, arrivals, reader };
 }
 
 /** Feeds `bytes` in chunks of `chunkBytes` and collects the frames. */
@@ -134,45 +141,93 @@ describe("FrameReader", () => {
   });
 
   test("a hostile length with few bytes behind it costs a small buffer and no budget", () => {
-    const { reader, pool, budget } = setUp();
+    const { reader, pool, budget, arrivals } = setUp();
     const chunk = new Uint8Array(4 + PROOF_BYTES - 1);
     new DataView(chunk.buffer).setInt32(0, 100 * 1024 * 1024);
     reader.push(chunk);
     expect(reader.next()).toBe("need_bytes");
     expect(pool.lentBytes).toBeLessThanOrEqual(PROOF_BYTES);
     expect(budget.heldBytes).toBe(0);
-    expect(reader.holdsBudget).toBe(false);
-    // Then its memory grows in steps with what arrives.
+    expect(reader.holdsMemory).toBe(false);
+    // Then its memory grows in steps with what arrives, and none of it is of the budget.
     reader.push(new Uint8Array(1));
     expect(reader.next()).toBe("need_bytes");
-    expect(pool.lentBytes).toBe(4 * 1024 * 1024);
-    expect(reader.holdsBudget).toBe(true);
+    reader.push(new Uint8Array(1));
+    expect(reader.next()).toBe("need_bytes");
+    expect(pool.lentBytes).toBe(4 * MIB);
+    expect(reader.holdsMemory).toBe(true);
+    expect(arrivals.heldBytes).toBe(MIB);
+    reader.push(new Uint8Array(MIB));
+    expect(reader.next()).toBe("need_bytes");
+    expect(arrivals.heldBytes).toBe(2 * MIB);
+    expect(budget.heldBytes).toBe(0);
     reader.close();
     expect(pool.lentBytes).toBe(0);
-    expect(budget.heldBytes).toBe(0);
+    expect(arrivals.heldBytes).toBe(0);
   });
 
-  test("waits for memory without losing a byte, and never asks twice for one frame", async () => {
-    const { reader, budget } = setUp({ budgetBytes: 100_000 });
+  test("a frame put together waits for the budget when it is whole, without losing a byte", async () => {
+    const { reader, budget, arrivals } = setUp({ budgetBytes: 100_000 });
     expect(budget.tryTake(60_000)).toBe(true);
     const body = patterned(50_000);
     const bytes = framed(body);
     reader.push(bytes.slice(0, 30_000));
-    expect(reader.next()).toBe("need_memory");
-    expect(reader.next()).toBe("need_memory");
-    expect(reader.memoryWanted).toBe(50_000);
-    const taken = budget.take(reader.memoryWanted);
-    budget.give(60_000);
-    await taken;
-    reader.granted();
     expect(reader.next()).toBe("need_bytes");
+    expect(arrivals.heldBytes).toBe(50_000);
     reader.push(bytes.slice(30_000));
+    expect(reader.next()).toBe("need_memory");
+    expect(reader.next()).toBe("need_memory");
+    const acquired = reader.acquireMemory();
+    budget.give(60_000);
+    await acquired;
     const frame = stepFrame(reader);
     expect(Buffer.compare(frame.bytes, body)).toBe(0);
     expect(budget.heldBytes).toBe(50_000);
+    expect(arrivals.heldBytes).toBe(0);
     frame.release();
     frame.release();
     expect(budget.heldBytes).toBe(0);
+  });
+
+  test("half-read frames wait for one another's memory, and one of them always goes on", async () => {
+    const arrivals = new ArrivalMemory(100_000);
+    const bytes = framed(patterned(80_000));
+    const [a, b, c] = [setUp({ arrivals }), setUp({ arrivals }), setUp({ arrivals })];
+    for (const { reader } of [a, b]) {
+      reader.push(bytes.slice(0, 40_000));
+      expect(reader.next()).toBe("need_bytes");
+    }
+    // The second went beyond the limit; a third may not.
+    expect(arrivals.heldBytes).toBe(160_000);
+    expect(arrivals.isContended).toBe(false);
+    c.reader.push(bytes.slice(0, 40_000));
+    expect(c.reader.next()).toBe("need_memory");
+    const acquired = c.reader.acquireMemory();
+    expect(arrivals.isContended).toBe(true);
+    b.reader.push(bytes.slice(40_000));
+    stepFrame(b.reader);
+    await acquired;
+    expect(arrivals.isContended).toBe(false);
+    expect(c.reader.next()).toBe("need_bytes");
+    c.reader.push(bytes.slice(40_000));
+    expect(Buffer.compare(stepFrame(c.reader).bytes, patterned(80_000))).toBe(0);
+    a.reader.close();
+    expect(arrivals.heldBytes).toBe(0);
+  });
+
+  test("memory that comes after close() is given back", async () => {
+    const arrivals = new ArrivalMemory(0);
+    const [holder, late] = [setUp({ arrivals }), setUp({ arrivals, budgetBytes: 10 })];
+    const bytes = framed(patterned(80_000));
+    for (const { reader } of [holder, late]) reader.push(bytes.slice(0, 40_000));
+    expect(holder.reader.next()).toBe("need_bytes");
+    expect(late.reader.next()).toBe("need_memory");
+    const acquired = late.reader.acquireMemory();
+    late.reader.close();
+    holder.reader.close();
+    await acquired;
+    expect(arrivals.heldBytes).toBe(0);
+    expect(arrivals.tryTake(5, {})).toBe(true);
   });
 
   test("a whole frame in the chunk waits for memory too", async () => {
@@ -180,10 +235,9 @@ describe("FrameReader", () => {
     budget.tryTake(100);
     reader.push(framed(patterned(60)));
     expect(reader.next()).toBe("need_memory");
-    const taken = budget.take(reader.memoryWanted);
+    const acquired = reader.acquireMemory();
     budget.give(100);
-    await taken;
-    reader.granted();
+    await acquired;
     expect(stepFrame(reader).bytes).toEqual(patterned(60));
     expect(reader.next()).toBe("need_bytes");
   });
@@ -195,13 +249,15 @@ describe("FrameReader", () => {
   });
 
   test("close() in the middle of a frame gives back what it held, and later releases still count", () => {
-    const { reader, pool, budget } = setUp();
+    const { reader, pool, budget, arrivals } = setUp();
     const bytes = join([framed(patterned(100)), framed(patterned(300_000))]);
     reader.push(bytes.slice(0, 200_000));
     const frame = stepFrame(reader);
     expect(reader.next()).toBe("need_bytes");
     expect(reader.isAtBoundary).toBe(false);
+    expect(arrivals.heldBytes).toBe(300_000);
     reader.close();
+    expect(arrivals.heldBytes).toBe(0);
     expect(pool.lentBytes).toBe(0);
     expect(budget.heldBytes).toBe(100);
     frame.release();
