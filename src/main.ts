@@ -139,7 +139,10 @@ async function planFrom(
 function permissionText(plan: StartPlan, argv: readonly string[]): string | null {
   const addresses = plan.transports.flatMap(kafkaListenersOf).map(addressText);
   const isInMemory = "use" in plan.storage && plan.storage.use === "memory";
-  const flags = missingPermissions(addresses, isInMemory ? null : plan.data);
+  // The folder above is read, too: its entries are synced.
+  const above = process.getBuiltinModule("node:path").dirname(plan.data);
+  const folder = isInMemory ? null : { read: above, write: plan.data };
+  const flags = missingPermissions(addresses, folder);
   if (flags.length === 0) return null;
   const words = ["deno run -A mod.ts", ...argv].join(" ");
   return `Deno was not allowed to listen and to keep data, and there is no terminal to ask on: run ${words} (or, instead of -A, ${flags.join(" ")})`;

@@ -115,27 +115,43 @@ async function load(
   const { use } = given;
   const options = dereferenced(path, given.options ?? {}, lookUp) as Options;
   const builtIn = BUILT_IN[slot][use];
+  const make = builtIn ?? (await importMaker(slot, path, use, plan.moduleFolder));
   try {
-    if (builtIn !== undefined) return await builtIn(options, plan);
-    if (!/[/.:]/.test(use)) {
-      const known = Object.keys(BUILT_IN[slot]);
-      throw new ConfigError(`${path} names no built-in ${slot} "${use}"${hint(use, known)}`);
-    }
-    const module = (await import(specifier(use, plan.moduleFolder))) as { default?: unknown };
-    const made =
-      typeof module.default === "function" ? await module.default(options) : module.default;
+    const made = await make(options, plan);
     if (typeof made === "object" && made !== null) return made;
-    throw new ConfigError(
-      `${path}: the default export of "${use}" must be a plugin, or a function from options to one`,
-    );
   } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    const text = error instanceof Error ? error.message : String(error);
-    // A TypeError of a maker is about its options; anything else is about loading the module.
-    const what =
-      error instanceof TypeError ? `Options of ${path} "${use}"` : `Cannot load ${path} "${use}"`;
-    throw new ConfigError(`${what}: ${text}`, { cause: error });
+    throw new ConfigError(`Cannot make ${path} "${use}" of its options: ${textOf(error)}`, {
+      cause: error,
+    });
   }
+  throw new ConfigError(
+    `${path}: the default export of "${use}" must be a plugin, or a function from options to one`,
+  );
+}
+
+/** The default export of a module as a function from options; a plugin object takes none. */
+async function importMaker(
+  slot: SlotName,
+  path: string,
+  use: string,
+  folder: string,
+): Promise<(options: Options, plan: StartPlan) => unknown> {
+  if (!/[/.:]/.test(use)) {
+    const known = Object.keys(BUILT_IN[slot]);
+    throw new ConfigError(`${path} names no built-in ${slot} "${use}"${hint(use, known)}`);
+  }
+  let module: { default?: unknown };
+  try {
+    module = await import(specifier(use, folder));
+  } catch (error) {
+    throw new ConfigError(`Cannot load ${path} "${use}": ${textOf(error)}`, { cause: error });
+  }
+  const { default: maker } = module;
+  return typeof maker === "function" ? (options) => maker(options) : () => maker;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function dereferenced(

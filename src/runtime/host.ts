@@ -67,7 +67,10 @@ export function mayRead(path: string): boolean {
  * The Deno flags that a broker with these addresses and this folder lacks, where nobody is there to
  * be asked, or said no; empty elsewhere.
  */
-export function missingPermissions(addresses: readonly string[], folder: string | null): string[] {
+export function missingPermissions(
+  addresses: readonly string[],
+  folder: { readonly read: string; readonly write: string } | null,
+): string[] {
   const deno = globals.Deno;
   if (deno === undefined) return [];
   const isAsked = deno.stdin.isTerminal() && deno.stderr.isTerminal();
@@ -79,8 +82,8 @@ export function missingPermissions(addresses: readonly string[], folder: string 
   if (addresses.some((host) => lacks({ name: "net", host }))) {
     flags.push(`--allow-net=${addresses.join(",")}`);
   }
-  for (const name of folder === null ? [] : (["read", "write"] as const)) {
-    if (lacks({ name, path: folder! })) flags.push(`--allow-${name}=${folder}`);
+  for (const [name, path] of Object.entries(folder ?? {})) {
+    if (lacks({ name, path })) flags.push(`--allow-${name}=${path}`);
   }
   return flags;
 }
