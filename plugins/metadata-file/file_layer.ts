@@ -30,6 +30,7 @@ export interface FileLayer {
   isRunning(process: string): boolean;
 }
 
+/** A file or folder in a folder. */
 export interface FolderEntry {
   readonly name: string;
   readonly isDirectory: boolean;

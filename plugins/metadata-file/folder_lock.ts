@@ -3,8 +3,7 @@
 // Every contender makes a ticket file of its own (`wx`), holders one more, and all say in their name
 // whose they are: so a stale one can be removed by anybody, and no live one ever is. A contender gives way
 // to any holder, a new holder to any smaller ticket. Tickets stay as long as the lock, so that no
-// listing misses a contender in the middle of a change of name. (The same as in storage-fs: plugins do
-// not import one another.)
+// listing misses one. (The same as in storage-fs: plugins do not import one another.)
 
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
 import type { Scheduler } from "../../src/contracts/runtime.ts";

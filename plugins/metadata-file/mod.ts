@@ -15,6 +15,7 @@ import { nodeFiles } from "./node_files.ts";
 
 export type { FileLayer, FolderEntry } from "./file_layer.ts";
 
+/** What metadataFile takes. */
 export interface FileMetadataOptions {
   /** The data folder, made when missing. The log lies in `metadata` below it. */
   readonly directory: string;

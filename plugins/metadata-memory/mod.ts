@@ -18,6 +18,7 @@ import {
   type Transaction,
 } from "../../src/contracts/metadata_store.ts";
 
+/** What metadataMemory takes. */
 export interface MemoryMetadataOptions {
   /** Revisions kept for watches that lag; older ones answer "reset". Default 10,000. */
   readonly historyRevisionsMax?: number;

@@ -15,6 +15,7 @@ import { nodeFiles } from "./node_files.ts";
 
 export type { FileLayer, FolderEntry } from "./file_layer.ts";
 
+/** What storageFs takes. */
 export interface FsStorageOptions {
   /** The data folder, made when missing. A broker's files lie in `broker-N` below it. */
   readonly directory: string;
