@@ -5,6 +5,7 @@
 
 import { addressText, isLoopback } from "./config/addresses.ts";
 import { ConfigError } from "./config/config_error.ts";
+import type { MillraceConfig } from "./config/define_config.ts";
 import { kafkaListenersOf } from "./config/kafka_listeners.ts";
 import { type Layer, readEnvironment, readFlags } from "./config/layers.ts";
 import { loadConfig } from "./config/load_config.ts";
@@ -20,6 +21,7 @@ import {
   writeStderr,
 } from "./runtime/host.ts";
 import type { HostRuntime } from "./runtime/host_runtime.ts";
+import type { LogOptions } from "./runtime/logger.ts";
 
 /** Calls in flight get so long to end after the first signal. */
 const GRACE_MS = 10_000;
@@ -91,25 +93,10 @@ async function start(argv: readonly string[]): Promise<number> {
     writeStderr(`millrace: ${refusal}\n`);
     return 1;
   }
-  const [{ hostRuntime }, { createBroker }, plugins] = await Promise.all([
-    import("./runtime/host_runtime.ts"),
-    import("./core/mod.ts"),
-    import("./config/resolve_plugins.ts").then(({ resolvePlugins }) =>
-      resolvePlugins(plan, lookUp),
-    ),
-  ]);
-  const host = hostRuntime({ log: plan.log });
-  const { log } = host.runtime;
-  for (const warning of plan.warnings) log.warn("config_warning", { warning });
-  const isOpen = plan.insecure || plugins.auth.length > 0;
+  const host = await hostFor({ level: plan.log.level, format: plan.log.format });
   let broker: RunningBroker | null = null;
   try {
-    broker = await createBroker({
-      broker: plan.broker,
-      runtime: { ...host.runtime, network: guarded(host.runtime.network, isOpen) },
-      ...plugins,
-      settings: plan.settings,
-    });
+    broker = await brokerOf(plan, host, lookUp);
     const signals = watchSignals();
     await broker.start();
     announce(plan, broker, host);
@@ -121,6 +108,67 @@ async function start(argv: readonly string[]): Promise<number> {
     host.log.flush();
     return code;
   }
+}
+
+/** A broker that serves, with the host that it runs on: what `Millrace` of mod.ts wraps. */
+export interface Embedded {
+  readonly broker: RunningBroker;
+  readonly host: HostRuntime;
+}
+
+/**
+ * Starts a broker in this process, from a configuration given as a value; no file, no variable and
+ * no flag is looked at, but for variables that the configuration refers to.
+ *
+ * @throws {ConfigError} @throws {SettingsError} @throws {NetworkError} @throws {StorageError}
+ */
+export async function embed(config: MillraceConfig): Promise<Embedded> {
+  const folder = process.cwd();
+  const lookUp = (name: string): string | undefined => environment()[name];
+  const none = { settings: {}, given: new Map<string, string>() };
+  const { problemsOf } = await import("./config/check_config.ts");
+  const problems = problemsOf(config, lookUp);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const plan = planStart({ path: "", folder, config }, none, none, folder);
+  // A program that uses LogTape configures it itself, unless it says here how it wants the lines.
+  const host = await hostFor({ ...plan.log, configure: config.log !== undefined });
+  let broker: RunningBroker | null = null;
+  try {
+    broker = await brokerOf(plan, host, lookUp);
+    await broker.start();
+    return { broker, host };
+  } catch (error) {
+    await broker?.stop(FAILED_GRACE_MS).catch(() => {}); // The first error is the one to tell.
+    await host.stop(FAILED_GRACE_MS);
+    throw error;
+  }
+}
+
+async function hostFor(log: LogOptions): Promise<HostRuntime> {
+  const { hostRuntime } = await import("./runtime/host_runtime.ts");
+  return hostRuntime({ log });
+}
+
+/** The broker of a plan, opened and not yet started. */
+async function brokerOf(
+  plan: StartPlan,
+  host: HostRuntime,
+  lookUp: (name: string) => string | undefined,
+): Promise<RunningBroker> {
+  const [{ createBroker }, { resolvePlugins }] = await Promise.all([
+    import("./core/mod.ts"),
+    import("./config/resolve_plugins.ts"),
+  ]);
+  const plugins = await resolvePlugins(plan, lookUp);
+  const { runtime } = host;
+  for (const warning of plan.warnings) runtime.log.warn("config_warning", { warning });
+  const isOpen = plan.insecure || plugins.auth.length > 0;
+  return await createBroker({
+    broker: plan.broker,
+    runtime: { ...runtime, network: guarded(runtime.network, isOpen) },
+    ...plugins,
+    settings: plan.settings,
+  });
 }
 
 async function planFrom(

@@ -26,6 +26,7 @@ export type Slot<Plugin> = string | PluginUse | Plugin;
 
 export type SettingValue = string | number | boolean;
 
+/** What millrace.config.ts and .json hold. Every key may be left out: then the default stands. */
 export interface MillraceConfig {
   /** Where an editor finds the schema of a JSON file. */
   readonly $schema?: string;
