@@ -4,6 +4,7 @@
 
 import type { PluginContext } from "./plugin.ts";
 
+/** What knows who callers are, or what they may do, or both. Opened once a broker, before any transport starts. */
 export interface AuthPlugin {
   readonly kind: "auth";
   readonly name: string;
@@ -11,10 +12,13 @@ export interface AuthPlugin {
   open(context: AuthContext): Promise<Auth>;
 }
 
+/** What an auth plugin is opened with: the host, and the users that the cluster knows. */
 export interface AuthContext extends PluginContext {
   /** What the cluster image holds about users. Synchronous: the image is already in memory. */
   readonly credentials: { scram(mechanism: string, user: string): ScramCredential | null };
 }
+
+/** What is stored of a SCRAM user (RFC 5802): never the password. Keys are as long as the mechanism's hash, 32 or 64 bytes. */
 export interface ScramCredential {
   readonly salt: Uint8Array;
   readonly storedKey: Uint8Array;
@@ -22,12 +26,14 @@ export interface ScramCredential {
   readonly iterations: number;
 }
 
+/** An opened auth plugin. Without `authenticator` it proves nobody's name; without `authorizer` it forbids nothing. */
 export interface Auth {
   readonly authenticator?: Authenticator;
   readonly authorizer?: Authorizer;
   close(): Promise<void>;
 }
 
+/** Turns what a client sends into who it is, one conversation a connection. */
 export interface Authenticator {
   /** Names offered in SaslHandshake and in WWW-Authenticate, e.g. ["SCRAM-SHA-512"]. */
   readonly mechanisms: readonly string[];
@@ -39,6 +45,10 @@ export interface AuthSession {
   respond(message: Uint8Array): Promise<AuthStep>;
 }
 
+/**
+ * What follows a client's message: bytes to send back, or the end. `expiresAtMs` is wall time (null: never), after which
+ * the client must authenticate again (KIP-368). `reason` is for the log, not for the client.
+ */
 export type AuthStep =
   | { readonly kind: "challenge"; readonly message: Uint8Array }
   | {
@@ -49,15 +59,19 @@ export type AuthStep =
     }
   | { readonly kind: "denied"; readonly reason: string };
 
+/** Decides what callers may do; asked by the core's admission, never by a transport. */
 export interface Authorizer {
   /** Answers for all `questions` in order. Synchronous: the ACL image is already in memory. */
   authorize(principal: Principal, peer: Peer, questions: readonly Question[]): readonly boolean[];
 }
 
+/** May this operation be done to this resource? */
 export interface Question {
   readonly operation: Operation;
   readonly resource: Resource;
 }
+
+/** Kafka's ACL operations (AclOperation), less "all" and "any", which only patterns use. */
 export type Operation =
   | "read"
   | "write"
@@ -69,14 +83,19 @@ export type Operation =
   | "describe_configs"
   | "alter_configs"
   | "idempotent_write";
+/** What an operation is done to. The cluster's name is "kafka-cluster", as in Kafka. */
 export interface Resource {
   readonly type: "topic" | "group" | "cluster" | "transactional_id";
   readonly name: string;
 }
+
+/** Who calls, in Kafka's form `type:name`, e.g. User:alice; User:ANONYMOUS where nothing asks. */
 export interface Principal {
   readonly type: string;
   readonly name: string;
 }
+
+/** Where a call came from: remote address, the listener's name, and the client's certificate (DER) where TLS asked for one. */
 export interface Peer {
   readonly host: string;
   readonly listener: string;

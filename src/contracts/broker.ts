@@ -57,6 +57,7 @@ import type { Peer, Principal } from "./auth.ts";
 
 export type { KafkaError, Outcome };
 
+/** A broker as its transports and an embedding program see it. Every call is answered by this broker alone. */
 export interface Broker {
   readonly brokerId: number;
   readonly clusterId: string;
@@ -69,6 +70,7 @@ export interface Broker {
   setting(name: string): string | null;
 }
 
+/** A feature and the levels of it, inclusive, that are supported here; `finalizedVersion` is the one in force (KIP-584). */
 export interface Feature {
   readonly name: string;
   readonly minVersion: number;
@@ -87,11 +89,13 @@ export interface Caller {
   readonly signal: AbortSignal;
 }
 
+/** A partition by the name of its topic and its number, from 0. */
 export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
 }
 
+/** The data plane: appends, fetches and offsets. Failures a client may cause are outcomes; only defects throw. */
 export interface LogApi {
   /**
    * One outcome per partition, in request order. A partition's failure is an outcome; only defects throw.
@@ -115,6 +119,7 @@ export interface LogApi {
   topicIdOf(name: string): string | null;
 }
 
+/** Batches for any number of partitions, as one Produce. Refused as a whole only by admission. */
 export interface AppendRequest {
   /** 0: do not wait. 1: the leader has it synced. -1: every in-sync replica has it synced. */
   readonly acks: 0 | 1 | -1;
@@ -122,6 +127,8 @@ export interface AppendRequest {
   readonly transactionalId: string | null;
   readonly partitions: readonly AppendPartition[];
 }
+
+/** What one partition is to take: appended whole or refused whole. */
 export interface AppendPartition {
   readonly topic: string;
   readonly partition: number;
@@ -132,6 +139,8 @@ export interface AppendPartition {
   /** True where the wire allows exactly one batch with base offset 0 (Kafka's Produce). Default false. */
   readonly singleBatch?: boolean;
 }
+
+/** Where the batches stand: the offset of their first record, inclusive. A repeated idempotent batch gets its first offset again. */
 export interface AppendResult {
   readonly baseOffset: number;
   /** -1 unless the topic stamps on append. */
@@ -144,6 +153,10 @@ export interface RecordError {
   readonly message: string | null;
 }
 
+/**
+ * One fetch of any number of partitions: answered once `bytesMin` bytes are there, an outcome is a failure, or `waitMsMax`
+ * has passed. At most `bytesMax` bytes in all, except that the first batch of the first partition with data comes whole.
+ */
 export interface FetchRequest {
   readonly isolation: "read_uncommitted" | "read_committed";
   readonly waitMsMax: number;
@@ -151,6 +164,8 @@ export interface FetchRequest {
   readonly bytesMax: number;
   readonly partitions: readonly FetchPartition[];
 }
+
+/** From where (inclusive) and how much of one partition, in bytes of whole batches. */
 export interface FetchPartition {
   readonly topic: string;
   readonly partition: number;
@@ -159,11 +174,15 @@ export interface FetchPartition {
   /** -1 when unknown. */
   readonly leaderEpoch: number;
 }
+
+/** Outcomes in request order. The batches are borrowed: they stay valid until `release`. */
 export interface FetchResponse {
   readonly partitions: readonly Outcome<FetchResult>[];
   /** Gives read buffers back. Idempotent. The batches must not be looked at afterwards. */
   release(): void;
 }
+
+/** What one partition had, and where its log stands. Offsets that end a range are exclusive. */
 export interface FetchResult {
   /** First offset not yet committed by the ISR (exclusive end of what consumers may read). */
   readonly highWatermark: number;
@@ -178,6 +197,7 @@ export interface FetchResult {
   readonly sizeBytes: number;
 }
 
+/** Asks for the offset at an end, of the greatest timestamp, or of the first record at or after a timestamp (KIP-79, KIP-734). */
 export interface OffsetQuery extends TopicPartition {
   readonly at: "earliest" | "latest" | "max_timestamp" | { readonly timestampMs: number };
   readonly isolation: "read_uncommitted" | "read_committed";
@@ -190,6 +210,8 @@ export interface OffsetResult {
   readonly timestampMs: number;
   readonly leaderEpoch: number;
 }
+
+/** Asks where an epoch ended: how a client that saw it tells whether its log was cut since. */
 export interface EpochQuery extends TopicPartition {
   readonly leaderEpoch: number;
   /** -1 when unknown. */
@@ -231,6 +253,7 @@ export interface TopicApi {
   ): Promise<DescribeTopicPartitionsResponse>;
 }
 
+/** Settings, cluster, log directories, producers. `version` is the API version in use: a few answers depend on it. */
 export interface AdminApi {
   describeConfigs(
     caller: Caller,

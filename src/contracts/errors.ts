@@ -1,6 +1,10 @@
 // The three ways an edge can fail, each with a closed set of codes. No error is recognised by its
 // text: rooms look at `code`, people read `message`.
 
+/**
+ * How storage fails: "range" a position beyond the end; "full" and "io" the disk; "locked" another process has the folder;
+ * "version" a newer format; "corrupt" the plugin's own files; "closed" a use after close.
+ */
 export type StorageErrorCode =
   | "not_found"
   | "exists"
@@ -23,6 +27,7 @@ export class StorageError extends Error {
   }
 }
 
+/** How the network fails: "in_use" a port taken; "denied" a port not allowed; "reset" the peer broke off; "closed" a use after close. */
 export type NetworkErrorCode =
   | "refused"
   | "unreachable"
@@ -43,6 +48,7 @@ export class NetworkError extends Error {
   }
 }
 
+/** How a metadata store fails: "unavailable" may pass and be tried again; "too_large" a commit over its bounds; the rest as in storage. */
 export type MetadataStoreErrorCode =
   | "unavailable"
   | "too_large"

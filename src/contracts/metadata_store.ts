@@ -9,6 +9,10 @@ export const COMMIT_WRITES_MAX = 100;
 /** And at most this many bytes of keys and values. */
 export const COMMIT_BYTES_MAX = 512 * 1024;
 
+/**
+ * Where the cluster's small memory lies: a file, another process, a service.
+ * `open` throws MetadataStoreError "locked", "version" or "corrupt".
+ */
 export interface MetadataStorePlugin {
   readonly kind: "metadata_store";
   readonly name: string;
@@ -16,6 +20,7 @@ export interface MetadataStorePlugin {
   open(context: PluginContext): Promise<MetadataStore>;
 }
 
+/** A linearizable map of keys to bytes with revisions, conditions, watches and leases. Every failure is a MetadataStoreError. */
 export interface MetadataStore {
   /** A consistent snapshot of every entry under `prefix`, in ascending key order, with the revision it was read at. */
   read(prefix: string): Promise<{ readonly revision: number; readonly entries: readonly Entry[] }>;
@@ -35,6 +40,7 @@ export interface MetadataStore {
   close(): Promise<void>;
 }
 
+/** One key as it stands. Whoever is handed the value must not change its bytes. */
 export interface Entry {
   readonly key: string;
   readonly value: Uint8Array;
@@ -42,6 +48,7 @@ export interface Entry {
   readonly revision: number;
 }
 
+/** Conditions and writes that take effect together; at most COMMIT_WRITES_MAX writes of COMMIT_BYTES_MAX bytes. */
 export interface Transaction {
   /** `revision: 0` demands that the key be absent. */
   readonly conditions: readonly { readonly key: string; readonly revision: number }[];
@@ -53,6 +60,7 @@ export interface Transaction {
   }[];
 }
 
+/** The revision that the writes got, or the conditions that did not hold; then nothing was written. */
 export type CommitResult =
   | { readonly ok: true; readonly revision: number }
   | {
@@ -68,6 +76,7 @@ export interface RevisionChanges {
   readonly deletes: readonly string[];
 }
 
+/** A lease that the store renews by itself until `end`, which drops its entries at once. */
 export interface Session {
   readonly id: string;
   /** Fires once, no later than the store may have dropped our entries: the broker must fence itself. */

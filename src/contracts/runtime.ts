@@ -20,6 +20,7 @@ export interface Runtime {
 /** CRC-32C (Castagnoli) of `bytes`, continuing from `seed` (0 to begin). Result in [0, 2^32). */
 export type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
+/** Time of the host, in its two kinds. In the simulator both stand still while code runs. */
 export interface Clock {
   /** Milliseconds since the Unix epoch, integer. May jump either way: only for timestamps that leave the broker. */
   wallMs(): number;
@@ -27,6 +28,7 @@ export interface Clock {
   monotonicMs(): number;
 }
 
+/** Whatever happens later: timers, background tasks, and giving way. The core starts nothing else. */
 export interface Scheduler {
   /** Calls `task` once, no earlier than `delayMs` from now. `label` names it in traces and leak reports. */
   after(delayMs: number, label: string, task: () => void): Timer;
@@ -36,11 +38,13 @@ export interface Scheduler {
   yieldNow(): Promise<void>;
 }
 
+/** A timer that has been started. */
 export interface Timer {
   /** Idempotent. After it returns, the task will not be called. */
   cancel(): void;
 }
 
+/** Randomness of the host; in the simulator, of the seed. */
 export interface Random {
   /** Uniform integer in [0, 2^32). */
   uint32(): number;
@@ -50,6 +54,7 @@ export interface Random {
   fork(label: string): Random;
 }
 
+/** Byte streams to and from other processes. Every failure is a NetworkError. */
 export interface Network {
   listen(at: ListenAddress, accept: (connection: Connection) => void): Promise<Listener>;
   /** @throws {NetworkError} code "refused" | "unreachable" | "timeout" | "tls" */
@@ -58,6 +63,7 @@ export interface Network {
   serveHttp?(at: ListenAddress, handle: FetchHandler): Promise<Listener>;
 }
 
+/** One byte stream to a peer, accepted or opened. */
 export interface Connection {
   readonly remote: { readonly host: string; readonly port: number };
   readonly tls: { readonly peerCertificate: Uint8Array | null } | null;
@@ -77,6 +83,7 @@ export interface Connection {
   close(reason?: string): void;
 }
 
+/** An open port. */
 export interface Listener {
   readonly host: string;
   /** The bound port: the real one when 0 was asked for. */
@@ -85,27 +92,36 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Where to listen; port 0 takes a free one. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
   readonly tls?: TlsIdentity;
 }
+
+/** Where to connect to, and how long that may take, name look-up and TLS included. */
 export interface ConnectAddress {
   readonly host: string;
   readonly port: number;
   readonly tls?: TlsTrust;
   readonly timeoutMs: number;
 }
+
+/** A certificate chain with its key, in PEM; with `clientCaPem`, peers must show a certificate that it signed. */
 export interface TlsIdentity {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
   readonly clientCaPem?: string;
 }
+
+/** Which server is expected and who may vouch for it (the host's authorities when left out), and our own identity if it asks. */
 export interface TlsTrust {
   readonly serverName: string;
   readonly caPem?: string;
   readonly identity?: TlsIdentity;
 }
+
+/** A request answered, in the shapes of the Fetch standard. */
 export type FetchHandler = (request: Request) => Promise<Response>;
 
 /** Synchronous on purpose: host-async crypto settles after a varying number of turns, which no seed can replay. */
@@ -121,6 +137,7 @@ export interface Cryptography {
   timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean;
 }
 
+/** Log lines as events with fields. Never throws, never waits. */
 export interface Logger {
   /** `event` is a stable snake_case name, e.g. "isr_shrunk"; `fields` carry the values, never the message. */
   debug(event: string, fields?: LogFields): void;
@@ -129,6 +146,8 @@ export interface Logger {
   error(event: string, fields?: LogFields): void;
   child(fields: LogFields): Logger;
 }
+
+/** Values of an event; a field of value undefined is left out. */
 export type LogFields = Readonly<
   Record<string, string | number | bigint | boolean | null | undefined>
 >;

@@ -4,6 +4,7 @@
 
 import type { PluginContext } from "./plugin.ts";
 
+/** A place for bytes: a folder, memory, a bucket. */
 export interface StoragePlugin {
   readonly kind: "storage";
   readonly name: string;
@@ -60,16 +61,19 @@ export interface SegmentStore {
   recycle(from: string, to: string): Promise<SegmentFile>;
 }
 
+/** A file as a listing shows it; the size counts bytes appended, synced or not. */
 export interface StoredFile {
   readonly name: string;
   readonly sizeBytes: number;
 }
 
+/** What one commit appends to one file: the chunks back to back, which may be reused once it resolves. */
 export interface FileAppend {
   readonly file: SegmentFile;
   readonly chunks: readonly Uint8Array[];
 }
 
+/** An open file that only grows at its end. Every failure is a StorageError; after `close` its code is "closed". */
 export interface SegmentFile {
   readonly name: string;
   /** Bytes appended so far, synced or not. After opening: the size found. */
@@ -92,6 +96,7 @@ export interface SegmentFile {
   close(): Promise<void>;
 }
 
+/** Whole objects by key, written once: a bucket. Every failure is a StorageError. Keys are bounded as file names are. */
 export interface ObjectStore {
   /** Durable when it resolves. @throws {StorageError} code "exists" when `ifAbsent` and the key is taken */
   put(

@@ -6,6 +6,7 @@ import type { Broker } from "./broker.ts";
 import type { PluginContext } from "./plugin.ts";
 import type { FetchHandler } from "./runtime.ts";
 
+/** A door to the broker. `start` throws NetworkError "in_use" or "denied" when a port cannot be had. */
 export interface TransportPlugin {
   readonly kind: "transport";
   readonly name: string;
@@ -13,6 +14,7 @@ export interface TransportPlugin {
   start(context: TransportContext): Promise<RunningTransport>;
 }
 
+/** What a transport is started with; beside it, it uses nothing of the broker. */
 export interface TransportContext extends PluginContext {
   readonly broker: Broker;
   /** Null: everyone is anonymous. */
@@ -30,6 +32,7 @@ export interface MemoryBudget {
   give(sizeBytes: number): void;
 }
 
+/** A started transport, in the hands of the broker. */
 export interface RunningTransport {
   /** What to advertise, with the port really bound, e.g. { protocol: "kafka", listener: "kafka", host: "127.0.0.1", port: 9092 }. */
   readonly endpoints: readonly Endpoint[];
@@ -39,6 +42,7 @@ export interface RunningTransport {
   stop(graceMs: number): Promise<void>;
 }
 
+/** One listening address of a transport, by the name of its listener. */
 export interface Endpoint {
   readonly protocol: string;
   readonly listener: string;

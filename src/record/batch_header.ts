@@ -28,10 +28,14 @@ const PRODUCER_EPOCH_AT = 51;
 const BASE_SEQUENCE_AT = 53;
 const RECORD_COUNT_AT = 57;
 
-/** Attribute bits beyond the codec (bits 0-2). */
+// Attribute bits beyond the codec (bits 0-2).
+/** Attribute bit 3: the broker stamped the records, all with the batch's max timestamp. */
 export const LOG_APPEND_TIME_BIT = 0x08;
+/** Attribute bit 4: part of a transaction, visible to read_committed once that is committed. */
 export const TRANSACTIONAL_BIT = 0x10;
+/** Attribute bit 5: holds a control record, which no consumer is shown. */
 export const CONTROL_BIT = 0x20;
+/** Attribute bit 6: the base timestamp is when tombstones in it may go (KIP-534). */
 export const DELETE_HORIZON_BIT = 0x40;
 
 /** The length field: bytes of the batch after itself. */
@@ -89,6 +93,7 @@ export function producerIdAt(bytes: Uint8Array, at: number): number {
   return readInt64(bytes, at + PRODUCER_ID_AT);
 }
 
+/** Producer epoch, signed 16 bits; -1 when the batch is not idempotent. */
 export function producerEpochAt(bytes: Uint8Array, at: number): number {
   return ((bytes[at + PRODUCER_EPOCH_AT]! << 24) >> 16) | bytes[at + PRODUCER_EPOCH_AT + 1]!;
 }

@@ -5,13 +5,20 @@
 import type { Crc32c } from "../base/crc32c.ts";
 import { RecordBatchBuilder } from "./record_builder.ts";
 
-/** Types of control records by number. */
+// Types of control records by number.
+/** Type 0: the producer's transaction was aborted. */
 export const CONTROL_ABORT = 0;
+/** Type 1: the producer's transaction was committed. */
 export const CONTROL_COMMIT = 1;
+/** Type 2: a new leader of a replicated log (KIP-595). */
 export const CONTROL_LEADER_CHANGE = 2;
+/** Type 3: the first record of a snapshot (KIP-630). */
 export const CONTROL_SNAPSHOT_HEADER = 3;
+/** Type 4: the last record of a snapshot. */
 export const CONTROL_SNAPSHOT_FOOTER = 4;
+/** Type 5: the version of the log's own protocol (KIP-853). */
 export const CONTROL_KRAFT_VERSION = 5;
+/** Type 6: who votes in the log's elections (KIP-853). */
 export const CONTROL_KRAFT_VOTERS = 6;
 
 /** What a control record says. */

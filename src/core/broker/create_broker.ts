@@ -21,6 +21,7 @@ import { createTopicApi } from "./topic_api.ts";
 
 const REQUEST_MEMORY_BYTES = 32 * 1024 * 1024;
 
+/** What a broker is made of: plugins as objects, the host as capabilities, settings by name. */
 export interface BrokerOptions {
   readonly broker: {
     /** 0 to 2^31−1. */
