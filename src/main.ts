@@ -193,7 +193,7 @@ function permissionText(plan: StartPlan, argv: readonly string[]): string | null
   const flags = missingPermissions(addresses, folder);
   if (flags.length === 0) return null;
   const words = ["deno run -A mod.ts", ...argv].join(" ");
-  return `Deno was not allowed to listen and to keep data, and there is no terminal to ask on: run ${words} (or, instead of -A, ${flags.join(" ")})`;
+  return `Deno was not given what a broker needs, and asks for it on a terminal alone. Type: ${words} (or, instead of -A, ${flags.join(" ")})`;
 }
 
 /** The second lock of decision 12: whichever transport listens, it passes here. */

@@ -10,8 +10,15 @@ export interface DenoHost {
   readonly env: { toObject(): Record<string, string> };
   readonly version: { readonly deno: string };
   readonly permissions: {
-    querySync(wanted: { name: string; host?: string; path?: string }): { readonly state: string };
+    querySync(wanted: DenoPermission): { readonly state: string };
+    requestSync(wanted: DenoPermission): { readonly state: string };
   };
+}
+
+export interface DenoPermission {
+  readonly name: string;
+  readonly host?: string;
+  readonly path?: string;
 }
 
 export interface DenoListener {

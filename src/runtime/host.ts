@@ -1,7 +1,7 @@
 // Which host this is, when the process began, and a last word to its standard error.
 // Invariant: nothing here loads a module.
 
-import type { DenoHost } from "./deno_host.ts";
+import type { DenoHost, DenoPermission } from "./deno_host.ts";
 
 export type HostName = "bun" | "deno" | "other";
 
@@ -64,8 +64,10 @@ export function mayRead(path: string): boolean {
 }
 
 /**
- * The Deno flags that a broker with these addresses and this folder lacks, where nobody is there to
- * be asked, or said no; empty elsewhere.
+ * Asks, on a terminal, for the permissions that a broker with these addresses and this folder needs
+ * of Deno: three questions instead of one for every file.
+ *
+ * @returns The flags for those it still lacks: refused, or nobody there to be asked. Empty elsewhere.
  */
 export function missingPermissions(
   addresses: readonly string[],
@@ -74,17 +76,26 @@ export function missingPermissions(
   const deno = globals.Deno;
   if (deno === undefined) return [];
   const isAsked = deno.stdin.isTerminal() && deno.stderr.isTerminal();
-  const lacks = (wanted: { name: string; host?: string; path?: string }): boolean => {
-    const { state } = deno.permissions.querySync(wanted);
-    return state === "denied" || (state === "prompt" && !isAsked);
+  let isTold = false;
+  const lacks = (needed: DenoPermission, question: DenoPermission): boolean => {
+    const { state } = deno.permissions.querySync(needed);
+    if (state !== "prompt" || !isAsked) return state !== "granted";
+    if (!isTold) writeStderr("A broker listens and keeps its data in files. Deno asks for that:\n");
+    isTold = true;
+    return deno.permissions.requestSync(question).state !== "granted";
   };
   const flags: string[] = [];
-  if (addresses.some((host) => lacks({ name: "net", host }))) {
-    flags.push(`--allow-net=${addresses.join(",")}`);
+  for (const host of addresses) {
+    if (lacks({ name: "net", host }, { name: "net", host })) flags.push(host);
   }
-  for (const [name, path] of Object.entries(folder ?? {})) {
-    if (lacks({ name, path })) flags.push(`--allow-${name}=${path}`);
+  if (flags.length > 0) flags.splice(0, flags.length, `--allow-net=${flags.join(",")}`);
+  if (folder === null) return flags;
+  // To read anything is asked for: who holds the folder is looked up in /proc.
+  if (lacks({ name: "read", path: folder.read }, { name: "read" })) {
+    flags.push(`--allow-read=${folder.read}`);
   }
+  const write = { name: "write", path: folder.write };
+  if (lacks(write, write)) flags.push(`--allow-write=${folder.write}`);
   return flags;
 }
 
