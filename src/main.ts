@@ -62,6 +62,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const isStart = command === undefined || command === "start" || isStartFlag(command);
   try {
     if (isStart) return await start(command === "start" ? argv.slice(1) : argv);
+    if (command === "help" && argv[1] === "start") return await start(["--help"]);
     const { runCli } = await import("./cli/main.ts");
     return await runCli([...argv]);
   } catch (error) {

@@ -102,6 +102,7 @@ export interface ClusterDescription {
   readonly brokers: readonly (BrokerAddress & { readonly isFenced: boolean })[];
 }
 
+/** How patient admin calls are. */
 export interface AdminOptions extends BackoffOptions {
   /** How long a call may take, retries included, in ms. */
   readonly timeoutMs: number;
@@ -159,8 +160,11 @@ export class Admin {
   }
 
   /** Makes one topic. @throws {ClientError} "topic_already_exists", "invalid_topic_exception", "invalid_config", … */
-  async createTopic(topic: NewTopic): Promise<CreatedTopic> {
-    const [outcome] = await this.createTopics([topic]);
+  async createTopic(
+    topic: NewTopic,
+    options: { readonly validateOnly?: boolean } = {},
+  ): Promise<CreatedTopic> {
+    const [outcome] = await this.createTopics([topic], options);
     return unwrap(outcome!, `Cannot create topic "${topic.name}"`);
   }
 

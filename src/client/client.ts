@@ -6,7 +6,8 @@ import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import type { ClientContext } from "./context.ts";
 import { type ClusterInfo, ClusterMetadata } from "./metadata.ts";
 import type { ClientPort } from "./port.ts";
-import { Producer, type ProducerOptions } from "./producer.ts";
+import { Producer } from "./producer.ts";
+import type { ProducerOptions } from "./producer_record.ts";
 import type { ClientRuntime } from "./waiting.ts";
 import { type BootstrapAddress, WirePort, type WirePortOptions } from "./wire_port.ts";
 

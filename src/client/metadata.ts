@@ -47,6 +47,7 @@ export interface MetadataOptions extends BackoffOptions {
   readonly timeoutMs: number;
 }
 
+/** How a topic is looked up. */
 export interface TopicLookup {
   /** Whether the broker may create the topic if its settings allow that. Default false. */
   readonly mayCreate?: boolean;

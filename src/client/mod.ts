@@ -20,13 +20,13 @@ export type { ClusterInfo, PartitionInfo, TopicInfo, TopicLookup } from "./metad
 export type { OffsetFound, OffsetSpec } from "./offsets.ts";
 export type { Partitioner, PartitionerChoice, PartitionFunction } from "./partitioner.ts";
 export type { BrokerAddress, ClientPort, RequestSource, SendOptions } from "./port.ts";
+export type { Producer } from "./producer.ts";
+export type { Delivery } from "./producer_batch.ts";
 export type {
   Payload,
-  Producer,
   ProducerOptions,
   ProducerRecord,
   ProducerStats,
-} from "./producer.ts";
-export type { Delivery } from "./producer_batch.ts";
+} from "./producer_record.ts";
 export type { BackoffOptions, ClientRuntime } from "./waiting.ts";
 export type { BootstrapAddress } from "./wire_port.ts";

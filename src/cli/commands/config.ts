@@ -1,0 +1,120 @@
+// `millrace config check`, `config print` and `config schema`.
+
+import { ConfigError } from "../../config/config_error.ts";
+import { readEnvironment, readFlags } from "../../config/layers.ts";
+import { loadConfig } from "../../config/load_config.ts";
+import { planStart } from "../../config/start_plan.ts";
+import { CommandError } from "../cli_error.ts";
+import type { Command } from "../command.ts";
+import { JSON_FLAG } from "../flags.ts";
+import type { CliHost } from "../host.ts";
+import { table } from "../table.ts";
+
+const FILE = {
+  name: "file",
+  summary: "the config file (millrace.config.ts or millrace.config.json)",
+  isOptional: true,
+} as const;
+
+export const check: Command = {
+  name: "config check",
+  summary: "check a config file without starting anything",
+  about:
+    "Prints every problem with the path of its key, and the nearest known key for a misspelt one.",
+  positionals: [FILE],
+  flags: [JSON_FLAG],
+  examples: [
+    { command: "millrace config check", says: "the file of this folder" },
+    { command: "millrace config check deploy/millrace.config.json --json", says: "in a pipeline" },
+  ],
+  async run(args, host) {
+    try {
+      const { path, plan } = await planned(args.text("file") ?? null, host);
+      if (path === null) {
+        throw new CommandError(
+          "no_config",
+          "There is no millrace.config.ts or millrace.config.json in this folder, and none is needed: name a file to check one",
+        );
+      }
+      if (args.has("json")) {
+        await host.print(`${JSON.stringify({ file: path, ok: true, warnings: plan.warnings })}\n`);
+      } else {
+        for (const warning of plan.warnings) host.tell(`warning: ${warning}\n`);
+        await host.print(`${path} is fine\n`);
+      }
+      return 0;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      if (args.has("json")) {
+        await host.print(`${JSON.stringify({ ok: false, problems: error.problems })}\n`);
+      } else for (const problem of error.problems) host.tell(`millrace: ${problem}\n`);
+      return 1;
+    }
+  },
+};
+
+export const print: Command = {
+  name: "config print",
+  summary: "show what a start would use, and where each value comes from",
+  about:
+    "The config file and MILLRACE_* variables over the defaults; flags of `millrace start` stand above.",
+  positionals: [FILE],
+  flags: [JSON_FLAG],
+  examples: [{ command: "millrace config print", says: "as `millrace start` in this folder" }],
+  async run(args, host) {
+    const { plan } = await planned(args.text("file") ?? null, host);
+    const rows = [...plan.provenance].map(([path, { source, detail }]) => {
+      return { path, value: valueAt(plan, path), source, detail };
+    });
+    if (args.has("json")) await host.print(`${JSON.stringify(rows)}\n`);
+    else {
+      const lines = rows.map(({ path, value, source, detail }) => {
+        return [
+          path,
+          typeof value === "string" ? value : (JSON.stringify(value) ?? ""),
+          detail || source,
+        ];
+      });
+      await host.print(table(["KEY", "VALUE", "FROM"], lines));
+    }
+    return 0;
+  },
+};
+
+export const schema: Command = {
+  name: "config schema",
+  summary: "print the JSON Schema of the config file, for editors",
+  flags: [],
+  examples: [
+    {
+      command: "millrace config schema > millrace.schema.json",
+      says: 'then "$schema": "./millrace.schema.json"',
+    },
+  ],
+  async run(_args, host) {
+    const { configJsonSchema } = await import("../../config/config_schema.ts");
+    await host.print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    return 0;
+  },
+};
+
+async function planned(named: string | null, host: CliHost) {
+  const { environment } = host;
+  const variables = readEnvironment(environment);
+  const folder = process.cwd();
+  const file = await loadConfig(
+    named ?? variables.config ?? null,
+    folder,
+    (name) => environment[name],
+  );
+  return { path: file?.path ?? null, plan: planStart(file, variables, readFlags([]), folder) };
+}
+
+/** The value at `data`, `broker.id` or `settings["num.partitions"]`. */
+function valueAt(plan: object, path: string): unknown {
+  let at: unknown = plan;
+  for (const match of path.matchAll(/\["([^"]*)"\]|\[(\d+)\]|([^.[\]]+)/g)) {
+    at = (at as Record<string, unknown> | undefined)?.[match[1] ?? match[2] ?? match[3]!];
+  }
+  return at;
+}

@@ -1,0 +1,110 @@
+// A client for the length of one command, and errors as people need them: what failed, and what to do.
+// Invariant: the first contact is tried once, so that a wrong address shows at once instead of after retries.
+
+import { type Client, ClientError, type ClientOptions, createClient } from "../client/mod.ts";
+import { nearestKey } from "../config/nearest_key.ts";
+import type { Arguments } from "./arguments.ts";
+import { CommandError, UsageError } from "./cli_error.ts";
+import type { CliHost } from "./host.ts";
+
+const DEFAULT_BOOTSTRAP = "127.0.0.1:9092";
+const TIMEOUT_S = 30;
+
+/** The brokers a command talks to. */
+export function bootstrapOf(args: Arguments, host: CliHost): string {
+  return args.text("bootstrap") ?? host.environment["MILLRACE_BOOTSTRAP"] ?? DEFAULT_BOOTSTRAP;
+}
+
+/** Runs `work` with a client that has reached the cluster, and closes it whatever happens. */
+export async function withClient<T>(
+  args: Arguments,
+  host: CliHost,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const bootstrap = bootstrapOf(args, host);
+  const timeoutMs = 1000 * (args.whole("timeout", 1, 86_400) ?? TIMEOUT_S);
+  const { hostRuntime } = await import("../runtime/host_runtime.ts");
+  const runtime = hostRuntime({ log: { level: "error" } });
+  let client: Client;
+  try {
+    const options: ClientOptions = {
+      bootstrap,
+      clientId: "millrace-cli",
+      timeoutMs,
+      connectTimeoutMs: Math.min(timeoutMs, 10_000),
+    };
+    client = createClient(runtime.runtime, options);
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+  try {
+    await client.connect();
+    return await work(client);
+  } catch (error) {
+    throw await explained(error, bootstrap, client, args.text("topic"));
+  } finally {
+    await client.close();
+    await runtime.stop(1_000);
+  }
+}
+
+/** The same failure with the way out of it. */
+async function explained(
+  error: unknown,
+  bootstrap: string,
+  client: Client,
+  topic: string | undefined,
+): Promise<unknown> {
+  if (!(error instanceof ClientError)) return error;
+  const fix = await fixOf(error, bootstrap, client, topic);
+  const message = fix === "" ? error.message : `${error.message.replace(/\.$/, "")}: ${fix}`;
+  return new CommandError(error.code, message, { cause: error });
+}
+
+async function fixOf(
+  error: ClientError,
+  bootstrap: string,
+  client: Client,
+  topic: string | undefined,
+): Promise<string> {
+  switch (error.code) {
+    case "network_exception": {
+      const { code } = (error.cause ?? {}) as { code?: unknown };
+      if (code === "refused") {
+        return "is the broker running? Start one with `millrace start`, or name another with --bootstrap HOST:PORT";
+      }
+      if (code === "unreachable" || code === "timeout") {
+        return `check the address ${bootstrap} (--bootstrap HOST:PORT), and what stands between here and there`;
+      }
+      return "";
+    }
+    case "unknown_topic_or_partition":
+      return topic === undefined ? "" : await topicFix(topic, client);
+    case "invalid_topic_exception":
+      return "a name has at most 249 characters of a-z, A-Z, 0-9, dot, dash and underscore";
+    case "message_too_large":
+      return "raise the topic's limit, e.g. `millrace topic alter TOPIC --config max.message.bytes=10485760`";
+    case "request_timed_out":
+      return "is the broker overloaded, or a replica missing? --timeout SECONDS gives it longer";
+    case "offset_out_of_range":
+      return "--from beginning starts at the first record that is there";
+    case "unsupported_version":
+      return "this broker is too old, or too new, for the command";
+    default:
+      return "";
+  }
+}
+
+async function topicFix(topic: string, client: Client): Promise<string> {
+  try {
+    const names = (await client.admin.listTopics()).map(({ name }) => name);
+    // The topic is there: it is the partition that is not.
+    if (names.includes(topic)) return `see \`millrace topic describe ${topic}\``;
+    const nearest = nearestKey(topic, names);
+    if (nearest !== null) return `did you mean "${nearest}"? \`millrace topic list\` shows all`;
+  } catch {
+    // The fix is only advice: the failure itself is reported all the same.
+  }
+  return `create it with \`millrace topic create ${topic}\``;
+}

@@ -1,0 +1,89 @@
+// Records and options as callers give them, and records as the wire has them.
+// Kafka: org.apache.kafka.clients.producer.ProducerRecord, ProducerConfig.
+
+import type { CompressionCodec } from "../record/compression.ts";
+import type { RecordHeader } from "../record/record_reader.ts";
+import type { PartitionerChoice } from "./partitioner.ts";
+
+/** Bytes, or text that becomes UTF-8. */
+export type Payload = Uint8Array | string | null;
+
+/** A record to be sent. Bytes must not change until it is delivered. */
+export interface ProducerRecord {
+  readonly topic: string;
+  /** Chosen by the partitioner when left out. */
+  readonly partition?: number | undefined;
+  readonly key?: Payload | undefined;
+  /** Null is a tombstone on a compacted topic. */
+  readonly value?: Payload | undefined;
+  readonly headers?:
+    | readonly { readonly key: string; readonly value: Payload }[]
+    | Readonly<Record<string, Payload>>
+    | undefined;
+  /** Now when left out, in ms since the epoch. */
+  readonly timestampMs?: number | undefined;
+}
+
+/** How a producer works. All may be left out. */
+export interface ProducerOptions {
+  /** Whose word counts as delivered: all in-sync replicas (default), the leader's, or nobody's. */
+  readonly acks?: "all" | 1 | 0;
+  /** Retries never double or reorder (KIP-98). Default true with acks "all", else false. */
+  readonly idempotent?: boolean;
+  /** Default "none". */
+  readonly compression?: CompressionCodec | "none";
+  readonly compressionLevel?: number;
+  /** Default "topic". */
+  readonly partitioner?: PartitionerChoice;
+  /** A batch waits so long for more records; 0 (default) only as long as the caller's turn lasts. */
+  readonly lingerMs?: number;
+  /** Records of a batch before compression. Default 1,000,000; less where the topic allows less. */
+  readonly batchBytesMax?: number;
+  /** Batches of one request. Default 8 MiB. */
+  readonly requestBytesMax?: number;
+  /** What may wait and be under way. Default 64 MiB. */
+  readonly bufferBytesMax?: number;
+  /** Until a record is given up, in ms. Default 120,000. */
+  readonly deliveryTimeoutMs?: number;
+  /** Requests under way to one broker; with idempotence at most 5. Default 5. */
+  readonly inFlightMax?: number;
+  /** Whether the broker may create topics that are not there. Default true, if its settings allow it. */
+  readonly mayCreateTopics?: boolean;
+}
+
+/** What a producer has done so far. */
+export interface ProducerStats {
+  readonly records: number;
+  readonly delivered: number;
+  readonly failed: number;
+  /** Keys, values and headers taken so far. */
+  readonly bytes: number;
+}
+
+/** Room for lengths, deltas and header counts of a record, generously. */
+export const RECORD_OVERHEAD_BYTES = 32;
+const NO_HEADERS: readonly RecordHeader[] = [];
+const encoder = new TextEncoder();
+
+/** A payload as bytes; undefined is null. */
+export function bytesOf(payload: Payload | undefined): Uint8Array | null {
+  if (payload === undefined || payload === null) return null;
+  return typeof payload === "string" ? encoder.encode(payload) : payload;
+}
+
+/** Headers as the wire has them. */
+export function headersOf(headers: ProducerRecord["headers"]): readonly RecordHeader[] {
+  if (headers === undefined) return NO_HEADERS;
+  if (Array.isArray(headers)) {
+    const list = headers as readonly { readonly key: string; readonly value: Payload }[];
+    return list.map(({ key, value }) => ({ key, value: bytesOf(value) }));
+  }
+  return Object.entries(headers as Record<string, Payload>).map(([key, value]) => {
+    return { key, value: bytesOf(value) };
+  });
+}
+
+/** About what a record takes; text is counted by its characters. */
+export function sizeOf(record: ProducerRecord): number {
+  return (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+}
