@@ -1,8 +1,18 @@
 // deno.json and package.json say the same: `bun run scripts/check_exports.ts`. Exit code 1 when they do not.
-// Equal exports whose targets exist, every face and plugin exported, exact versions, both lockfiles up to date.
+// Equal exports whose targets exist, every face and plugin exported, exact versions, both lockfiles up to date,
+// and no dependency that nothing shipped imports.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readTree } from "./check_imports.ts";
+import { importsOf } from "./source_scan.ts";
+
+/** Not imported yet, and kept, by why. */
+const keptDependencies: Readonly<Record<string, string>> = {
+  "cbor-x":
+    "the TCP protocol's encoding (issue 4); pinned now, as its native half aborts Bun and Deno",
+  hono: "routes of the HTTP transport and of the console (issue 4)",
+};
 
 type Table = Readonly<Record<string, string>>;
 
@@ -26,11 +36,13 @@ export interface Manifests {
   };
   /** Faces in the tree: every mod.ts of a room or a plugin, as "./src/core/mod.ts". */
   readonly faces: readonly string[];
+  /** What shipped files import from outside, e.g. "zod" or "@scope/name/part". */
+  readonly imported: ReadonlySet<string>;
   readonly exists: (path: string) => boolean;
 }
 
 export function checkExports(given: Manifests): readonly string[] {
-  const { packageJson, denoJson, denoLock, packageLock, faces, exists } = given;
+  const { packageJson, denoJson, denoLock, packageLock, faces, imported, exists } = given;
   const violations: string[] = [];
   const refuse = (where: string, why: string): void => void violations.push(`${where}: ${why}`);
 
@@ -68,6 +80,16 @@ export function checkExports(given: Manifests): readonly string[] {
       refuse("deno.lock", `lacks ${name}@${version}: run scripts/lock_deno.ts`);
     }
   }
+  const shipped = { ...packageJson.dependencies, ...packageJson.optionalDependencies };
+  for (const name of Object.keys(shipped)) {
+    const isUsed = [...imported].some((each) => each === name || each.startsWith(`${name}/`));
+    if (isUsed === name in keptDependencies) {
+      const what = isUsed
+        ? "is used: take it off keptDependencies"
+        : "is imported by nothing shipped";
+      refuse("package.json", `${name} ${what}`);
+    }
+  }
   for (const [name, target] of Object.entries(denoJson.imports)) {
     if (target.startsWith("npm:") && target !== `npm:${name}@${all[name]}`) {
       refuse("deno.json", `imports "${name}" is ${target}, wanted npm:${name}@${all[name]}`);
@@ -89,6 +111,15 @@ function facesIn(root: string): readonly string[] {
   return [...inFolder("src"), ...inFolder("plugins")];
 }
 
+function importedBy(root: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const [path, source] of readTree(root)) {
+    if (!/^(src|plugins)\/|^mod\.ts$/.test(path)) continue;
+    for (const { specifier } of importsOf(source)) if (specifier !== null) found.add(specifier);
+  }
+  return found;
+}
+
 if (import.meta.main) {
   const root = join(import.meta.dirname!, "..");
   const read = (name: string) => JSON.parse(readFileSync(join(root, name), "utf8"));
@@ -98,6 +129,7 @@ if (import.meta.main) {
     denoLock: read("deno.lock"),
     packageLock: read("package-lock.json"),
     faces: facesIn(root),
+    imported: importedBy(root),
     exists: (path) => existsSync(join(root, path)),
   });
   for (const violation of violations) console.error(violation);

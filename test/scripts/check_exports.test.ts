@@ -9,7 +9,7 @@ const good: Manifests = {
       "./core": "./src/core/mod.ts",
       "./plugins/x": "./plugins/x/mod.ts",
     },
-    dependencies: { hono: "4.0.0" },
+    dependencies: { zod: "4.0.0" },
     optionalDependencies: { "@a/b": "1.2.3" },
     devDependencies: { chai: "6.0.0" },
     overrides: { "cbor-extract": "2.2.2" },
@@ -28,16 +28,17 @@ const good: Manifests = {
     },
   },
   denoLock: {
-    specifiers: { "npm:hono@4.0.0": "4.0.0", "npm:@a/b@1.2.3": "1.2.3", "npm:chai@6.0.0": "6.0.0" },
+    specifiers: { "npm:zod@4.0.0": "4.0.0", "npm:@a/b@1.2.3": "1.2.3", "npm:chai@6.0.0": "6.0.0" },
   },
   packageLock: {
     packages: {
-      "node_modules/hono": { version: "4.0.0" },
+      "node_modules/zod": { version: "4.0.0" },
       "node_modules/@a/b": { version: "1.2.3" },
       "node_modules/chai": { version: "6.0.0" },
     },
   },
   faces: ["./src/core/mod.ts", "./plugins/x/mod.ts"],
+  imported: new Set(["zod", "@a/b/part"]),
   exists: () => true,
 };
 
@@ -72,11 +73,24 @@ test.each<[string, Partial<Manifests>, string]>([
   ["two versions", { denoJson: { ...denoJson, version: "1.0.1" } }, "version"],
   [
     "a range",
-    { packageJson: { ...packageJson, dependencies: { hono: "^4.0.0" } } },
+    { packageJson: { ...packageJson, dependencies: { zod: "^4.0.0" } } },
     "must be pinned",
   ],
   ["a stale package-lock.json", { packageLock: { packages: {} } }, "package-lock.json"],
   ["a stale deno.lock", { denoLock: { specifiers: {} } }, "deno.lock"],
+  [
+    "a dependency that nothing imports",
+    { imported: new Set(["zod"]) },
+    "@a/b is imported by nothing",
+  ],
+  [
+    "a kept dependency that is used by now",
+    {
+      packageJson: { ...packageJson, dependencies: { hono: "4.0.0" } },
+      imported: new Set(["hono"]),
+    },
+    "take it off",
+  ],
   ["a lost override", { packageJson: { ...packageJson, overrides: {} } }, "cbor-extract"],
 ])("%s is refused", (_name, change, wanted) => {
   expect(checkExports({ ...good, ...change }).join("\n")).toContain(wanted);
