@@ -1,6 +1,6 @@
 // Network over Deno's own sockets: two to three times its node:net. Reading is a pull by itself.
 // Invariant: each read lands in a part of a slab that no other read uses, so chunks may be kept.
-// A kept chunk keeps its slab: large reads get slabs of their own size, small ones share.
+// A kept chunk keeps its slab, whose size follows what the connection sends: 4 to 256 KiB.
 
 import type {
   ConnectAddress,
@@ -98,9 +98,9 @@ class DenoConnection implements Connection {
 
   /** Reads once into the slab and settles the pending read. */
   #pull(): void {
-    if (this.#slab.byteLength - this.#slabUsed < this.#readBytes) {
-      // Four small reads share a slab; a large one gets its own.
-      this.#slab = new Uint8Array(Math.max(this.#readBytes, 4 * READ_BYTES_MIN));
+    // What is left of a slab serves further reads while it is a fair part of one.
+    if (this.#slab.byteLength - this.#slabUsed < this.#readBytes >> 2) {
+      this.#slab = new Uint8Array(this.#readBytes);
       this.#slabUsed = 0;
     }
     const target = this.#slab.subarray(this.#slabUsed, this.#slabUsed + this.#readBytes);
@@ -135,7 +135,7 @@ class DenoConnection implements Connection {
       return;
     }
     this.#slabUsed += sizeBytes;
-    if (sizeBytes === target.byteLength) {
+    if (sizeBytes === target.byteLength && sizeBytes >= this.#readBytes >> 1) {
       this.#readBytes = Math.min(READ_BYTES_MAX, this.#readBytes * 4);
     } else if (sizeBytes < this.#readBytes >> 2) {
       this.#readBytes = Math.max(READ_BYTES_MIN, this.#readBytes >> 1);
