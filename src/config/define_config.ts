@@ -24,6 +24,7 @@ export interface PluginUse {
 /** A bare name, a name with options, or a plugin made in the file. */
 export type Slot<Plugin> = string | PluginUse | Plugin;
 
+/** A setting as the file may have it; it is kept as text. */
 export type SettingValue = string | number | boolean;
 
 /** What millrace.config.ts and .json hold. Every key may be left out: then the default stands. */

@@ -11,8 +11,8 @@ function plan(
   argv: readonly string[] = [],
   environment: Record<string, string> = {},
 ) {
-  const file = config === null ? null : { path: "m.json", folder: "/home/me/conf", config };
-  return planStart(file, readEnvironment(environment), readFlags(argv), "/home/me");
+  const file = config === null ? null : { path: "m.json", folder: "/srv/me/conf", config };
+  return planStart(file, readEnvironment(environment), readFlags(argv), "/srv/me");
 }
 const listeners = (...given: Parameters<typeof plan>) =>
   plan(...given).transports.flatMap(kafkaListenersOf);
