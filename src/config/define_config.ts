@@ -25,6 +25,7 @@ export interface PluginUse {
 export type Slot<Plugin> = string | PluginUse | Plugin;
 
 /** A setting as the file may have it; it is kept as text. */
+/** The value of a setting; numbers and booleans stand for their text. */
 export type SettingValue = string | number | boolean;
 
 /** What millrace.config.ts and .json hold. Every key may be left out: then the default stands. */
