@@ -47,7 +47,7 @@ export class TestRuntime {
         },
         yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
       },
-      random: new SeededRandom(1),
+      random: SeededRandom.of(1),
       network: {
         listen: () => Promise.reject(new Error("no network in this test")),
         connect: () => Promise.reject(new Error("no network in this test")),

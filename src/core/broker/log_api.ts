@@ -32,7 +32,6 @@ import {
   refuse,
 } from "../../protocol/errors.ts";
 import type { CommitGroup } from "../log/journal.ts";
-import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 import type { LogRead } from "../log/log_reader.ts";
 import { findOffset } from "../log/offset_lookup.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";
@@ -43,6 +42,7 @@ import {
   type ValidBatch,
   validateBatch,
 } from "../log/validate_batches.ts";
+import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 
 /** A partition's refusal may name the records that caused it (Produce v8+). */
 export interface AppendError extends KafkaError {
@@ -213,6 +213,7 @@ export class LogApiImpl implements LogApi {
       sizeBytesMax: this.#options.decompressedBytesMax(),
     });
     if (hit === "corrupt") return refuse("corrupt_message");
+    if (hit === "io") return refuse("kafka_storage_error");
     if (hit === null) return ok({ offset: -1, timestampMs: -1, leaderEpoch: -1 });
     return ok({ ...hit, leaderEpoch: log.epochs.epochAt(hit.offset) });
   }
@@ -287,7 +288,7 @@ class ParkedFetch implements LogWaiter {
     for (;;) {
       this.#hasNews = false;
       const read = this.#readAll();
-      const outcome = read instanceof Promise ? await read : read;
+      const outcome = read instanceof Promise ? await this.#listening(read) : read;
       const leftMs = deadlineMs - this.#runtime.clock.monotonicMs();
       const isEnough =
         outcome.sizeBytes >= bytesMin ||
@@ -307,6 +308,31 @@ class ParkedFetch implements LogWaiter {
     wake?.();
   }
 
+  /** What comes in while a read is waited for is news as well. */
+  async #listening(read: Promise<ReadAll>): Promise<ReadAll> {
+    const logs = this.#parkedLogs();
+    this.#listenTo(logs);
+    try {
+      return await read;
+    } finally {
+      this.#leave(logs);
+    }
+  }
+
+  #listenTo(logs: readonly PartitionLog[]): void {
+    for (const log of logs) {
+      log.waiters ??= new Set();
+      log.waiters.add(this);
+    }
+  }
+
+  #leave(logs: readonly PartitionLog[]): void {
+    for (const log of logs) {
+      log.waiters?.delete(this);
+      if (log.waiters?.size === 0) log.waiters = null;
+    }
+  }
+
   /** Until the high watermark of one of the partitions moves, the time is up, or the client is gone. */
   async #wait(leftMs: number): Promise<void> {
     const logs = this.#parkedLogs();
@@ -316,10 +342,7 @@ class ParkedFetch implements LogWaiter {
     try {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        for (const log of logs) {
-          log.waiters ??= new Set();
-          log.waiters.add(this);
-        }
+        this.#listenTo(logs);
         timer = this.#runtime.scheduler.after(leftMs, "fetch_wait", resolve);
         signal.addEventListener("abort", onAbort, { once: true });
       });
@@ -327,10 +350,7 @@ class ParkedFetch implements LogWaiter {
       this.#wake = null;
       (timer as Timer | null)?.cancel();
       signal.removeEventListener("abort", onAbort);
-      for (const log of logs) {
-        log.waiters?.delete(this);
-        if (log.waiters?.size === 0) log.waiters = null;
-      }
+      this.#leave(logs);
     }
   }
 
@@ -377,6 +397,7 @@ class ParkedFetch implements LogWaiter {
     const topic: TopicLogs | undefined = this.#logs.topicNamed(request.topic);
     const log = topic === undefined ? null : this.#logs.logIn(topic, request.partition);
     if (log === null) return refuse("unknown_topic_or_partition");
+    if (!this.#logs.isOnline) return refuse("kafka_storage_error");
     const epochRefusal = checkEpoch(log, request.leaderEpoch);
     if (epochRefusal !== null) return refuse(epochRefusal);
     const { fetchOffset } = request;
@@ -386,8 +407,6 @@ class ParkedFetch implements LogWaiter {
         `Offset ${fetchOffset} is outside ${log.logStartOffset} to ${log.logEndOffset}`,
       );
     }
-    if (!this.#logs.isOnline && fetchOffset < log.highWatermark)
-      return refuse("kafka_storage_error");
     const leftBytes = this.#request.bytesMax - state.sizeBytes;
     const isFirst = state.sizeBytes === 0;
     if (leftBytes <= 0 && !isFirst) return fetchResult(log, null);

@@ -6,8 +6,11 @@ const STRIDE = 4;
 const AT_FILE = 1;
 const AT_SIZE = 2;
 const AT_TIME = 3;
-const FILE_SHIFT = 0x1_0000_0000;
+/** Positions and sizes have 32 bits; above each stands a part of the file number: 21 bits keep a cell exact. */
+const WORD = 0x1_0000_0000;
+const FILE_LOW = 0x20_0000;
 const ENTRIES_FIRST = 4;
+const ENTRIES_KEPT = 64;
 
 export class ExtentIndex {
   #cells = new Float64Array(ENTRIES_FIRST * STRIDE);
@@ -23,14 +26,16 @@ export class ExtentIndex {
     return this.#cells[(this.#head + i) * STRIDE]!;
   }
   fileNumber(i: number): number {
-    return Math.floor(this.#cells[(this.#head + i) * STRIDE + AT_FILE]! / FILE_SHIFT);
+    const at = (this.#head + i) * STRIDE;
+    const high = Math.floor(this.#cells[at + AT_SIZE]! / WORD);
+    return high * FILE_LOW + Math.floor(this.#cells[at + AT_FILE]! / WORD);
   }
   /** Position of the batch itself, past its entry header. */
   position(i: number): number {
-    return this.#cells[(this.#head + i) * STRIDE + AT_FILE]! % FILE_SHIFT;
+    return this.#cells[(this.#head + i) * STRIDE + AT_FILE]! % WORD;
   }
   sizeBytes(i: number): number {
-    return this.#cells[(this.#head + i) * STRIDE + AT_SIZE]!;
+    return this.#cells[(this.#head + i) * STRIDE + AT_SIZE]! % WORD;
   }
   maxTimestampMs(i: number): number {
     return this.#cells[(this.#head + i) * STRIDE + AT_TIME]!;
@@ -81,12 +86,28 @@ export class ExtentIndex {
     return low - 1 - this.#head;
   }
 
+  /** Entries [first, last) as an index of their own. */
+  copy(first: number, last: number): ExtentIndex {
+    const copied = new ExtentIndex();
+    copied.#cells = this.#cells.slice((this.#head + first) * STRIDE, (this.#head + last) * STRIDE);
+    copied.#tail = last - first;
+    return copied;
+  }
+
   dropFirst(count: number): void {
     this.#head += count;
-    if (this.#head === this.#tail) {
+    const used = this.#tail - this.#head;
+    const capacity = this.#cells.length / STRIDE;
+    // A partition that was busy gives its memory back; the bound keeps the copying rare.
+    if (capacity > ENTRIES_KEPT && used <= capacity / 4) {
+      const cells = new Float64Array(Math.max(used * 2, ENTRIES_FIRST) * STRIDE);
+      cells.set(this.#cells.subarray(this.#head * STRIDE, this.#tail * STRIDE));
+      this.#cells = cells;
+      this.#head = 0;
+      this.#tail = used;
+    } else if (used === 0) {
       this.#head = 0;
       this.#tail = 0;
-      if (this.#cells.length > 64 * STRIDE) this.#cells = new Float64Array(ENTRIES_FIRST * STRIDE);
     }
   }
 
@@ -105,8 +126,8 @@ export class ExtentIndex {
   ): void {
     const at = slot * STRIDE;
     this.#cells[at] = baseOffset;
-    this.#cells[at + AT_FILE] = fileNumber * FILE_SHIFT + position;
-    this.#cells[at + AT_SIZE] = sizeBytes;
+    this.#cells[at + AT_FILE] = (fileNumber % FILE_LOW) * WORD + position;
+    this.#cells[at + AT_SIZE] = Math.floor(fileNumber / FILE_LOW) * WORD + sizeBytes;
     this.#cells[at + AT_TIME] = maxTimestampMs;
   }
 

@@ -5,7 +5,7 @@
 // or sync nothing commits any more (decision 14).
 
 import { assert } from "../../base/assert.ts";
-import type { Clock, Logger, Scheduler } from "../../contracts/runtime.ts";
+import type { Clock, Logger, Random, Scheduler } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
 import { type JournalClient, JournalFile } from "./journal_file.ts";
 import {
@@ -22,6 +22,7 @@ export interface JournalOptions {
   readonly store: SegmentStore;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   /** A file is followed by the next one when it would grow past this many bytes. */
   readonly fileBytesMax: number;
@@ -112,6 +113,7 @@ export class Journal {
   #intervalTimer: { cancel(): void } | null = null;
   #voucherTimer: { cancel(): void } | null = null;
   #failure: unknown = null;
+  #isClosing = false;
 
   /** @param active The file to go on with; its `file` may be null, then the first write creates it. */
   constructor(options: JournalOptions, files: readonly JournalFile[], active: JournalFile) {
@@ -119,6 +121,7 @@ export class Journal {
     for (const file of files) this.files.set(file.number, file);
     this.files.set(active.number, active);
     this.#active = active;
+    active.salt ??= options.random.uint32();
   }
 
   get isFailed(): boolean {
@@ -155,6 +158,7 @@ export class Journal {
     mode: CommitMode,
   ): CommitGroup {
     const sizeBytes = ENTRY_HEADER_BYTES + payload.length;
+    if (this.#isClosing && client !== NOBODY) return this.#refused();
     const group = this.#groupFor(sizeBytes);
     const file = group.file;
     const position = file.endPosition;
@@ -164,6 +168,7 @@ export class Journal {
       this.#headersView,
       header.byteOffset,
       file.number,
+      file.salt!,
       kind,
       flags,
       client.topicIdBytes,
@@ -242,8 +247,9 @@ export class Journal {
     if (this.#active.endPosition > FILE_HEADER_BYTES) this.#beginNextFile();
   }
 
-  /** Commits what is pending and closes every file. */
+  /** Commits what is pending and closes every file. What is appended from now on fails. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#voucherTimer?.cancel();
     if (await this.flush()) {
       this.#vouch();
@@ -254,11 +260,29 @@ export class Journal {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
     this.#intervalTimer?.cancel();
-    for (const file of this.files.values()) {
-      if (file.file === null) continue;
-      if (this.#failure === null && file.endPosition > file.syncedBytes) await file.file.sync();
-      await file.file.close();
+    let failure: { readonly error: unknown } | null = null;
+    for (const { file, endPosition, syncedBytes } of this.files.values()) {
+      if (file === null) continue;
+      try {
+        if (this.#failure === null && endPosition > syncedBytes) await file.sync();
+      } catch (error) {
+        this.#fail(error);
+      }
+      try {
+        await file.close();
+      } catch (error) {
+        failure ??= { error };
+      }
     }
+    if (failure !== null) throw failure.error;
+  }
+
+  #refused(): CommitGroup {
+    const group = new CommitGroup(this.#active);
+    group.settle("failed");
+    this.lastFile = this.#active;
+    this.lastPosition = FILE_HEADER_BYTES;
+    return group;
   }
 
   #groupFor(sizeBytes: number): CommitGroup {
@@ -281,6 +305,7 @@ export class Journal {
     this.#active.isSealed = true;
     const next = new JournalFile(this.#active.number + 1, null, FILE_HEADER_BYTES);
     next.syncedBytes = 0;
+    next.salt = this.#options.random.uint32();
     this.files.set(next.number, next);
     this.#active = next;
   }
@@ -374,7 +399,7 @@ export class Journal {
     }
     const file = await this.#options.store.open(journalFileName(next.number), { create: true });
     if (file.sizeBytes > 0) await file.truncate(0);
-    await file.append([writeFileHeader(next.number, this.#options.clock.wallMs())]);
+    await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
     next.file = file;
   }
 

@@ -13,6 +13,8 @@ export interface JournalClient {
 
 export class JournalFile {
   readonly number: number;
+  /** What every entry repeats; null where it is not known, and then nothing is written. */
+  salt: number | null = null;
   /** Null until the writer has created it. */
   file: SegmentFile | null;
   /** Position of the next entry; what is beyond `syncedBytes` may be on its way. */
@@ -21,8 +23,9 @@ export class JournalFile {
   isSealed = false;
   /** Bytes of batches that some partition still reads from here. */
   liveBytes = 0;
-  /** Partitions whose newest state or start entry is here. */
+  /** Newest state and start entries of partitions that are here. */
   liveStates = 0;
+  liveStateBytes = 0;
   /** It holds truncate entries: older files must go first, or replay would bring cut batches back. */
   hasBarrier = false;
   /** Every log that has entries here. */
@@ -33,8 +36,10 @@ export class JournalFile {
   isGone = false;
   /** Positions at or past this one were written by this process, so their checksums were seen. */
   writtenFrom: number;
-  /** Live bytes at which giving the file up was last found not worth it. */
-  keptAtLiveBytes = Number.POSITIVE_INFINITY;
+  /** A part of it could not be read at the start. */
+  isDamaged = false;
+  /** Needed bytes at which giving the file up was last found not worth it. */
+  keptAtBytes = Number.POSITIVE_INFINITY;
 
   constructor(number: number, file: SegmentFile | null, endPosition: number) {
     this.number = number;
@@ -42,5 +47,10 @@ export class JournalFile {
     this.endPosition = endPosition;
     this.syncedBytes = endPosition;
     this.writtenFrom = endPosition;
+  }
+
+  /** What giving the file up would write again. */
+  get neededBytes(): number {
+    return this.liveBytes + this.liveStateBytes;
   }
 }

@@ -1,7 +1,7 @@
 // Bytes of a journal file: a file header, then entries back to back. An entry is a header of 48
 // bytes and a payload; a batch entry's payload is one whole Kafka record batch, as it is served.
-// Invariant: an entry is believed only when its header checksum (salted with the file's number, so
-// that bytes of a recycled file never pass) and its payload's own checksum are right.
+// Invariant: an entry is believed only when its header checksum and its payload's own are right, and it
+// carries the file's number and salt: bytes of another file never pass, nor bytes that a client made up.
 
 import { crc32c } from "../../base/crc32c.ts";
 
@@ -48,12 +48,14 @@ export interface EntryHeader {
   syncedBefore: number;
 }
 
-export function writeFileHeader(fileNumber: number, createdMs: number): Uint8Array {
+/** @param salt Drawn anew for each file; every entry of the file repeats it. */
+export function writeFileHeader(fileNumber: number, salt: number, createdMs: number): Uint8Array {
   const bytes = new Uint8Array(FILE_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, FILE_MAGIC_HIGH);
   view.setUint32(4, FORMAT_VERSION);
   view.setUint32(8, fileNumber);
+  view.setUint32(12, salt);
   view.setFloat64(16, createdMs);
   view.setUint32(60, crc32c(bytes, 0, 60));
   return bytes;
@@ -72,6 +74,11 @@ export function checkFileHeader(bytes: Uint8Array, fileNumber: number): FileHead
   return view.getUint32(8) === fileNumber ? null : "wrong_number";
 }
 
+/** The salt in a sound file header. */
+export function saltOf(header: Uint8Array): number {
+  return new DataView(header.buffer, header.byteOffset, header.byteLength).getUint32(12);
+}
+
 /**
  * Writes an entry header at `at`. For batch kinds the first BATCH_PREFIX_BYTES of `payload` are
  * covered by the header checksum, for the others the whole payload is.
@@ -81,6 +88,7 @@ export function writeEntryHeader(
   view: DataView,
   at: number,
   fileNumber: number,
+  salt: number,
   kind: EntryKind,
   flags: number,
   topicId: Uint8Array,
@@ -96,7 +104,7 @@ export function writeEntryHeader(
   view.setUint32(at + 20, partition);
   target.set(topicId, at + 24);
   view.setUint32(at + 40, syncedBefore);
-  view.setUint32(at + 44, 0);
+  view.setUint32(at + 44, salt);
   view.setUint32(at + 4, headerChecksum(target, at, kind, payload, 0));
 }
 
@@ -121,9 +129,22 @@ export function coveredPayloadBytes(kind: number, payloadBytes: number): number 
   return isBatchKind(kind) ? Math.min(BATCH_PREFIX_BYTES, payloadBytes) : payloadBytes;
 }
 
-/** Whether the bytes at `at` look like an entry of that file (magic and number only). */
-export function isEntryMagic(view: DataView, at: number, fileNumber: number): boolean {
-  return view.getUint32(at) === ENTRY_MAGIC && view.getUint32(at + 8) === fileNumber;
+/**
+ * Whether the bytes at `at` look like an entry of that file (magic, number and salt only).
+ *
+ * @param salt Null when the file's header is damaged: then any will do.
+ */
+export function isEntryMagic(
+  view: DataView,
+  at: number,
+  fileNumber: number,
+  salt: number | null,
+): boolean {
+  return (
+    view.getUint32(at) === ENTRY_MAGIC &&
+    view.getUint32(at + 8) === fileNumber &&
+    (salt === null || view.getUint32(at + 44) === salt)
+  );
 }
 
 export function readEntryHeader(view: DataView, at: number, into: EntryHeader): void {

@@ -42,11 +42,19 @@ export interface ScanResult {
 export interface ScanOptions {
   readonly file: SegmentFile;
   readonly fileNumber: number;
-  /** A later file has entries: this one was synced to its end before they were written. */
+  /** Null when the file's header is damaged. */
+  readonly salt: number | null;
+  /** A later file was begun: this one was synced to its end before. */
   readonly isVouchedFor: boolean;
   readonly crc32c: Crc32c | undefined;
   readonly log: Logger;
   readonly visit: EntryVisitor;
+}
+
+/** Whether some entry of the file says that what lies before it was synced. */
+export async function hasVoucher(file: SegmentFile, fileNumber: number): Promise<boolean> {
+  const scanner = new Scanner({ file, fileNumber, salt: null });
+  return (await scanner.findSyncedBytes()) > FILE_HEADER_BYTES;
 }
 
 export async function scanJournalFile(options: ScanOptions): Promise<ScanResult> {
@@ -54,11 +62,11 @@ export async function scanJournalFile(options: ScanOptions): Promise<ScanResult>
   const syncedBytes = options.isVouchedFor
     ? options.file.sizeBytes
     : await scanner.findSyncedBytes();
-  return await scanner.scan(syncedBytes);
+  return await scanner.scan(syncedBytes, options);
 }
 
 class Scanner {
-  readonly #options: ScanOptions;
+  readonly #options: Pick<ScanOptions, "file" | "fileNumber" | "salt">;
   #window = new Uint8Array(WINDOW_BYTES);
   #view = new DataView(this.#window.buffer);
   /** The window holds file bytes [windowAt, windowAt + windowBytes). */
@@ -72,7 +80,7 @@ class Scanner {
     syncedBefore: 0,
   };
 
-  constructor(options: ScanOptions) {
+  constructor(options: Pick<ScanOptions, "file" | "fileNumber" | "salt">) {
     this.#options = options;
   }
 
@@ -94,8 +102,8 @@ class Scanner {
     return syncedBytes;
   }
 
-  async scan(syncedBytes: number): Promise<ScanResult> {
-    const { file, fileNumber, log, visit } = this.#options;
+  async scan(syncedBytes: number, options: ScanOptions): Promise<ScanResult> {
+    const { file, fileNumber, log, visit, crc32c } = options;
     const end = file.sizeBytes;
     let position = FILE_HEADER_BYTES;
     let damagedRanges = 0;
@@ -105,7 +113,7 @@ class Scanner {
       const header = this.#header;
       const entryEnd = position + ENTRY_HEADER_BYTES + header.payloadBytes;
       const isTrusted = position < syncedBytes;
-      if (isSound && (isTrusted || (await this.#isPayloadSound(position)))) {
+      if (isSound && (isTrusted || (await this.#isPayloadSound(position, crc32c)))) {
         const at = position - this.#windowAt;
         visit(header, this.#window, at, at + ENTRY_HEADER_BYTES, position + ENTRY_HEADER_BYTES);
         entryCount++;
@@ -136,7 +144,7 @@ class Scanner {
     if (position + ENTRY_HEADER_BYTES > end) return false;
     await this.#hold(position, ENTRY_HEADER_BYTES + BATCH_HEADER_BYTES);
     let at = position - this.#windowAt;
-    if (!isEntryMagic(this.#view, at, this.#options.fileNumber)) return false;
+    if (!isEntryMagic(this.#view, at, this.#options.fileNumber, this.#options.salt)) return false;
     const header = this.#header;
     readEntryHeader(this.#view, at, header);
     if (position + ENTRY_HEADER_BYTES + header.payloadBytes > end) return false;
@@ -148,14 +156,14 @@ class Scanner {
   }
 
   /** The checksum of a batch whose sync nothing vouches for. */
-  async #isPayloadSound(position: number): Promise<boolean> {
+  async #isPayloadSound(position: number, crc32c: Crc32c | undefined): Promise<boolean> {
     const { kind, payloadBytes } = this.#header;
     if (!isBatchKind(kind)) return true;
     await this.#hold(position, ENTRY_HEADER_BYTES + payloadBytes);
     const at = position - this.#windowAt + ENTRY_HEADER_BYTES;
     return (
       batchSizeAt(this.#window, at, at + payloadBytes) === payloadBytes &&
-      isCrcValid(this.#window, at, payloadBytes, this.#options.crc32c)
+      isCrcValid(this.#window, at, payloadBytes, crc32c)
     );
   }
 
@@ -177,7 +185,10 @@ class Scanner {
   }
 
   #isMagicAt(at: number): boolean {
-    return this.#window[at] === 0x4d && isEntryMagic(this.#view, at, this.#options.fileNumber);
+    return (
+      this.#window[at] === 0x4d &&
+      isEntryMagic(this.#view, at, this.#options.fileNumber, this.#options.salt)
+    );
   }
 
   /** Makes the window hold `sizeBytes` from `position` on, as far as the file has them. */

@@ -6,14 +6,17 @@
 import type { BufferPool } from "../../base/buffer_pool.ts";
 import { StorageError } from "../../contracts/errors.ts";
 import type { Logger } from "../../contracts/runtime.ts";
-import { baseOffsetAt, isCrcValid, lastOffsetAt } from "../../record/batch_header.ts";
+import type { SegmentFile } from "../../contracts/storage.ts";
+import { baseOffsetAt, isCrcValid } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
 import type { ExtentIndex } from "./extent_index.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalFile } from "./journal_file.ts";
 import { ENTRY_HEADER_BYTES } from "./journal_format.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import type { SegmentInfo } from "./partition_state.ts";
 import type { SegmentFiles } from "./segment_files.ts";
+import { SegmentWalk, type Wanted } from "./segment_walk.ts";
 
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
@@ -64,14 +67,20 @@ export class LogReader {
     atLeastOne: boolean,
   ): LogRead | Promise<LogRead> {
     if (offset >= endOffset) return EMPTY_READ;
-    if (log.holes?.some((hole) => offset >= hole.start && offset < hole.end)) return CORRUPT_READ;
-    if (offset < log.settledEnd)
-      return this.#readSegment(log, offset, endOffset, bytesMax, atLeastOne);
+    let end = endOffset;
+    // What lies past a hole is not returned with what lies before: its reader would not notice.
+    for (const hole of log.holes ?? []) {
+      if (offset >= hole.start && offset < hole.end) return CORRUPT_READ;
+      if (hole.start > offset) end = Math.min(end, hole.start);
+    }
+    if (offset < log.settledEnd) {
+      return this.#readSegment(log, { offset, endOffset: end, bytesMax, atLeastOne });
+    }
     const { extents } = log;
     if (extents === null) return EMPTY_READ;
     const first = extents.indexOf(offset);
     if (first < 0) return EMPTY_READ;
-    return this.#readExtents(log, extents, first, endOffset, bytesMax, atLeastOne);
+    return this.#readExtents(log, extents, first, end, bytesMax, atLeastOne);
   }
 
   /** Gives the buffer of a read back. */
@@ -108,174 +117,139 @@ export class LogReader {
     }
     if (last === first) return EMPTY_READ;
     const buffer = this.#options.pool.acquire(spanBytes);
-    return this.#fill(log, extents, first, last, buffer, first, 0, takenBytes);
+    return this.#fill(log, extents, first, last, buffer);
   }
 
-  /**
-   * Reads span after span into `buffer` from `at`, then packs. Extents are copied out of the index
-   * only when a read has to be waited for, since the index may change meanwhile.
-   */
+  /** Reads span after span into `buffer` and packs each; goes on in #fillSlowly once a read has to be waited for. */
   #fill(
     log: PartitionLog,
     extents: ExtentIndex,
     first: number,
     last: number,
     buffer: Uint8Array<ArrayBuffer>,
-    next: number,
-    at: number,
-    takenBytes: number,
   ): LogRead | Promise<LogRead> {
     let packed = 0;
+    let next = first;
     while (next < last) {
-      const fileNumber = extents.fileNumber(next);
+      const spanLast = endOfSpan(extents, next, last);
       const start = extents.position(next);
-      let end = start + extents.sizeBytes(next);
-      let spanLast = next + 1;
-      while (spanLast < last && extents.fileNumber(spanLast) === fileNumber) {
-        const gap = extents.position(spanLast) - end;
-        if (gap < 0 || gap > GAP_BYTES_MAX) break;
-        end = extents.position(spanLast) + extents.sizeBytes(spanLast);
-        spanLast++;
-      }
-      const file = this.#options.journal.files.get(fileNumber);
+      const length = extents.position(spanLast - 1) + extents.sizeBytes(spanLast - 1) - start;
+      const file = this.#options.journal.files.get(extents.fileNumber(next));
       if (file === undefined || file.file === null) return this.#faulty(buffer, MOVED_READ);
-      const length = end - start;
-      const target = buffer.subarray(packed, packed + length);
       let count: number | Promise<number>;
       try {
-        count = file.file.readInto(target, start);
+        count = file.file.readInto(buffer.subarray(packed, packed + length), start);
       } catch (error) {
         this.#reportIo(log, error);
         return this.#faulty(buffer, IO_READ);
       }
       if (typeof count !== "number") {
-        return this.#fillSlowly(log, pick(extents, first, last), buffer, takenBytes);
+        // The index may change while that is waited for: what is left of it is copied.
+        return this.#fillSlowly(log, extents.copy(next, last), count, buffer, packed);
       }
       if (count !== length) return this.#faulty(buffer, IO_READ);
-      for (let i = next; i < spanLast; i++) {
-        const sizeBytes = extents.sizeBytes(i);
-        const from = packed + (extents.position(i) - start);
-        const verdict = this.#place(
-          log,
-          buffer,
-          from,
-          at,
-          sizeBytes,
-          extents.baseOffset(i),
-          file,
-          extents.position(i),
-        );
-        if (!verdict) return this.#cutOrFault(buffer, at);
-        at += sizeBytes;
-      }
-      packed = at;
+      const end = this.#packSpan(log, extents, next, spanLast, file, buffer, packed);
+      if (end < 0) return this.#cutOrFault(buffer, -end - 1);
+      packed = end;
       next = spanLast;
     }
-    return { batches: buffer.subarray(0, at), buffer, fault: null };
+    return { batches: buffer.subarray(0, packed), buffer, fault: null };
   }
 
-  /** Checks the batch at `from` and moves it to `to`. */
-  #place(
-    log: PartitionLog,
-    buffer: Uint8Array<ArrayBuffer>,
-    from: number,
-    to: number,
-    sizeBytes: number,
-    baseOffset: number,
-    file: JournalFile,
-    position: number,
-  ): boolean {
-    const mustCheck =
-      this.#options.crc32c !== undefined || position - ENTRY_HEADER_BYTES < file.writtenFrom;
-    if (
-      baseOffsetAt(buffer, from) !== baseOffset ||
-      batchSizeAt(buffer, from, from + sizeBytes) !== sizeBytes ||
-      (mustCheck && !isCrcValid(buffer, from, sizeBytes, this.#options.crc32c))
-    ) {
-      this.#reportCorrupt(log, baseOffset, `journal file ${file.number}`, position);
-      return false;
-    }
-    if (from !== to) buffer.copyWithin(to, from, from + sizeBytes);
-    return true;
-  }
-
+  /** @param pending The read of the first span, under way into `buffer` from `packed`. */
   async #fillSlowly(
     log: PartitionLog,
-    extents: readonly Extent[],
+    extents: ExtentIndex,
+    pending: Promise<number>,
     buffer: Uint8Array<ArrayBuffer>,
-    takenBytes: number,
+    packedBefore: number,
   ): Promise<LogRead> {
-    let at = 0;
-    for (const extent of extents) {
-      const file = this.#options.journal.files.get(extent.fileNumber);
-      if (file === undefined || file.file === null) return this.#faulty(buffer, MOVED_READ);
+    const { files } = this.#options.journal;
+    const held: JournalFile[] = [];
+    for (let i = 0; i < extents.count; i++) {
+      const file = files.get(extents.fileNumber(i));
+      if (file === undefined || file === held.at(-1)) continue;
       file.readers++;
-      try {
-        const target = buffer.subarray(at, at + extent.sizeBytes);
-        const count = await file.file.readInto(target, extent.position);
-        if (count !== extent.sizeBytes) return this.#faulty(buffer, IO_READ);
-      } catch (error) {
-        this.#reportIo(log, error);
-        return this.#faulty(buffer, IO_READ);
-      } finally {
-        file.readers--;
-      }
-      const isGood = this.#place(
-        log,
-        buffer,
-        at,
-        at,
-        extent.sizeBytes,
-        extent.baseOffset,
-        file,
-        extent.position,
-      );
-      if (!isGood) return this.#cutOrFault(buffer, at);
-      at += extent.sizeBytes;
+      held.push(file);
     }
-    return { batches: buffer.subarray(0, takenBytes), buffer, fault: null };
+    let packed = packedBefore;
+    try {
+      let reading: number | Promise<number> | null = pending;
+      for (let next = 0; next < extents.count; ) {
+        const spanLast = endOfSpan(extents, next, extents.count);
+        const start = extents.position(next);
+        const length = extents.position(spanLast - 1) + extents.sizeBytes(spanLast - 1) - start;
+        const file = files.get(extents.fileNumber(next));
+        if (file === undefined || file.file === null) return this.#faulty(buffer, MOVED_READ);
+        reading ??= file.file.readInto(buffer.subarray(packed, packed + length), start);
+        const count: number = await reading;
+        reading = null;
+        if (count !== length) return this.#faulty(buffer, IO_READ);
+        const end = this.#packSpan(log, extents, next, spanLast, file, buffer, packed);
+        if (end < 0) return this.#cutOrFault(buffer, -end - 1);
+        packed = end;
+        next = spanLast;
+      }
+      return { batches: buffer.subarray(0, packed), buffer, fault: null };
+    } catch (error) {
+      this.#reportIo(log, error);
+      return this.#faulty(buffer, IO_READ);
+    } finally {
+      for (const file of held) file.readers--;
+    }
   }
 
-  async #readSegment(
+  /**
+   * Checks the batches of a span that was read to `at`, and pushes them together there.
+   * @returns The end of the last one; −1 − the end of the last good one when one is damaged.
+   */
+  #packSpan(
     log: PartitionLog,
-    offset: number,
-    endOffset: number,
-    bytesMax: number,
-    atLeastOne: boolean,
-  ): Promise<LogRead> {
-    const segment = log.segments[log.segmentIndexOf(offset)];
-    if (segment === undefined) return EMPTY_READ;
-    try {
-      const index = await this.#options.segmentFiles.index(log, segment);
-      const file = await this.#options.segmentFiles.open(log, segment, false);
-      let position = index.positionFor(offset);
-      let wanted = Math.max(bytesMax, 0) + SEGMENT_READ_BYTES_MIN;
-      for (;;) {
-        const lengthMax = Math.min(wanted, segment.settledBytes - position);
-        if (lengthMax <= 0) return EMPTY_READ;
-        const buffer = this.#options.pool.acquire(lengthMax);
-        const count = await file.readInto(buffer.subarray(0, lengthMax), position);
-        const found = this.#walk(
-          log,
-          buffer,
-          count,
-          offset,
-          endOffset,
-          bytesMax,
-          atLeastOne,
-          position,
-        );
-        if (found.kind === "read") return found.read;
-        this.#options.pool.release(buffer);
-        if (found.kind === "fault") return CORRUPT_READ;
-        if (count < lengthMax) return IO_READ;
-        // Not there yet, or one batch larger than the window.
-        position += found.skippedBytes;
-        wanted = Math.max(found.neededBytes, SEGMENT_READ_BYTES_MIN);
-        if (found.skippedBytes === 0 && found.neededBytes <= lengthMax) return EMPTY_READ;
+    extents: ExtentIndex,
+    first: number,
+    last: number,
+    file: JournalFile,
+    buffer: Uint8Array<ArrayBuffer>,
+    at: number,
+  ): number {
+    const start = extents.position(first);
+    let to = at;
+    for (let i = first; i < last; i++) {
+      const position = extents.position(i);
+      const from = at + (position - start);
+      const sizeBytes = extents.sizeBytes(i);
+      const mustCheck =
+        this.#options.crc32c !== undefined || position - ENTRY_HEADER_BYTES < file.writtenFrom;
+      if (
+        baseOffsetAt(buffer, from) !== extents.baseOffset(i) ||
+        batchSizeAt(buffer, from, from + sizeBytes) !== sizeBytes ||
+        (mustCheck && !isCrcValid(buffer, from, sizeBytes, this.#options.crc32c))
+      ) {
+        const where = `journal file ${file.number}`;
+        this.#reportCorrupt(log, extents.baseOffset(i), where, position);
+        return -1 - to;
       }
+      if (from !== to) buffer.copyWithin(to, from, from + sizeBytes);
+      to += sizeBytes;
+    }
+    return to;
+  }
+
+  async #readSegment(log: PartitionLog, wanted: Wanted): Promise<LogRead> {
+    const segment = log.segments[log.segmentIndexOf(wanted.offset)];
+    if (segment === undefined) {
+      if (wanted.offset >= log.logStartOffset) {
+        this.#reportCorrupt(log, wanted.offset, "no segment", 0);
+        return CORRUPT_READ;
+      }
+      return EMPTY_READ;
+    }
+    try {
+      return await this.#options.segmentFiles.use(log, segment, false, (file) =>
+        this.#readSegmentFile(log, segment, file, wanted),
+      );
     } catch (error) {
-      // The handle was closed to make room for others, or the segment went: look again.
+      // The segment went (retention, deletion), or the store is closing: look again.
       if (
         error instanceof StorageError &&
         (error.code === "closed" || error.code === "not_found")
@@ -287,59 +261,47 @@ export class LogReader {
     }
   }
 
-  #walk(
+  async #readSegmentFile(
     log: PartitionLog,
-    buffer: Uint8Array<ArrayBuffer>,
-    count: number,
-    offset: number,
-    endOffset: number,
-    bytesMax: number,
-    atLeastOne: boolean,
-    position: number,
-  ):
-    | { readonly kind: "read"; readonly read: LogRead }
-    | { readonly kind: "more"; readonly skippedBytes: number; readonly neededBytes: number }
-    | { readonly kind: "fault" } {
-    let at = 0;
-    let start = -1;
-    while (count - at >= 61) {
-      const sizeBytes = batchSizeAt(buffer, at, Number.MAX_SAFE_INTEGER);
-      if (sizeBytes < 0) {
-        this.#reportCorrupt(log, offset, "segment file", position + at);
-        if (start < 0) return { kind: "fault" };
-        break;
-      }
-      const isBefore = lastOffsetAt(buffer, at) < offset;
-      if (at + sizeBytes > count) {
-        if (start < 0) return { kind: "more", skippedBytes: at, neededBytes: sizeBytes };
-        break;
-      }
-      if (!isBefore) {
-        if (baseOffsetAt(buffer, at) >= endOffset) break;
-        const taken = start < 0 ? 0 : at - start;
-        if (taken + sizeBytes > bytesMax && !(start < 0 && atLeastOne)) break;
-        if (!isCrcValid(buffer, at, sizeBytes, this.#options.crc32c)) {
-          this.#reportCorrupt(log, baseOffsetAt(buffer, at), "segment file", position + at);
-          if (start < 0) return { kind: "fault" };
-          break;
+    segment: SegmentInfo,
+    file: SegmentFile,
+    wanted: Wanted,
+  ): Promise<LogRead> {
+    const { segmentFiles, pool, crc32c } = this.#options;
+    const index = await segmentFiles.indexIn(log, segment, file);
+    const entry = index.entryFor(wanted.offset);
+    let position = index.positionOf(entry);
+    const walk = new SegmentWalk(log, segment, index.offsetOf(entry), crc32c);
+    walk.onDamage = (offset, at) => this.#reportCorrupt(log, offset, "segment file", at);
+    let bytesWanted = Math.max(wanted.bytesMax, 0) + SEGMENT_READ_BYTES_MIN;
+    for (;;) {
+      const lengthMax = Math.min(bytesWanted, segment.settledBytes - position);
+      if (lengthMax <= 0) break;
+      const buffer = pool.acquire(lengthMax);
+      let keeps = false;
+      try {
+        const count = await file.readInto(buffer.subarray(0, lengthMax), position);
+        const step = walk.take(buffer, count, position, wanted);
+        if (step.kind === "found") {
+          keeps = true;
+          return { batches: buffer.subarray(step.start, step.end), buffer, fault: null };
         }
-        if (start < 0) start = at;
+        if (step.kind === "nothing") return EMPTY_READ;
+        if (step.kind === "damaged") return CORRUPT_READ;
+        if (count < lengthMax) break;
+        // Not there yet, or one batch larger than the window; if it is larger than the file, it is damaged.
+        if (step.skippedBytes === 0 && step.neededBytes <= lengthMax) break;
+        position += step.skippedBytes;
+        if (step.neededBytes > segment.settledBytes - position) break;
+        bytesWanted = Math.max(step.neededBytes, SEGMENT_READ_BYTES_MIN);
+      } finally {
+        if (!keeps) pool.release(buffer);
       }
-      at += sizeBytes;
-      if (isBefore) start = -1;
     }
-    if (start < 0) {
-      const isAtEnd = count - at >= 61;
-      return isAtEnd
-        ? { kind: "read", read: this.#emptyOf(buffer) }
-        : { kind: "more", skippedBytes: at, neededBytes: 0 };
-    }
-    return { kind: "read", read: { batches: buffer.subarray(start, at), buffer, fault: null } };
-  }
-
-  #emptyOf(buffer: Uint8Array<ArrayBuffer>): LogRead {
-    this.#options.pool.release(buffer);
-    return EMPTY_READ;
+    // The segment went meanwhile, or its file ends before what it was said to hold.
+    if (log.topic.isDeleted || wanted.offset < log.logStartOffset) return MOVED_READ;
+    this.#reportCorrupt(log, wanted.offset, "segment file", position);
+    return CORRUPT_READ;
   }
 
   /** Batches before the damaged one are good; without any, the damage is the answer. */
@@ -372,22 +334,16 @@ export class LogReader {
   }
 }
 
-interface Extent {
-  readonly fileNumber: number;
-  readonly position: number;
-  readonly sizeBytes: number;
-  readonly baseOffset: number;
-}
-
-function pick(extents: ExtentIndex, first: number, last: number): readonly Extent[] {
-  const out: Extent[] = [];
-  for (let i = first; i < last; i++) {
-    out.push({
-      fileNumber: extents.fileNumber(i),
-      position: extents.position(i),
-      sizeBytes: extents.sizeBytes(i),
-      baseOffset: extents.baseOffset(i),
-    });
+/** Exclusive end of the run of close extents of one file that begins at `first`. */
+function endOfSpan(extents: ExtentIndex, first: number, last: number): number {
+  const fileNumber = extents.fileNumber(first);
+  let end = extents.position(first) + extents.sizeBytes(first);
+  let spanLast = first + 1;
+  while (spanLast < last && extents.fileNumber(spanLast) === fileNumber) {
+    const gap = extents.position(spanLast) - end;
+    if (gap < 0 || gap > GAP_BYTES_MAX) break;
+    end = extents.position(spanLast) + extents.sizeBytes(spanLast);
+    spanLast++;
   }
-  return out;
+  return spanLast;
 }

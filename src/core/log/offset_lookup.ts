@@ -10,6 +10,7 @@ import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentFiles } from "./segment_files.ts";
 
 const READ_BYTES = 256 * 1024;
+const TRIES = 5;
 
 export interface FoundOffset {
   readonly offset: number;
@@ -23,7 +24,7 @@ export async function findOffset(
   reader: LogReader,
   segmentFiles: SegmentFiles,
   open: OpenOptions,
-): Promise<FoundOffset | null | "corrupt"> {
+): Promise<FoundOffset | null | "corrupt" | "io"> {
   let timestampMs: number;
   let from = log.logStartOffset;
   if (at === "max") {
@@ -79,12 +80,17 @@ async function scan(
   timestampMs: number,
   reader: LogReader,
   open: OpenOptions,
-): Promise<FoundOffset | null | "corrupt"> {
+): Promise<FoundOffset | null | "corrupt" | "io"> {
   let offset = from;
-  while (offset < log.highWatermark) {
+  for (let tries = 0; offset < log.highWatermark; ) {
     const read = await reader.read(log, offset, log.highWatermark, READ_BYTES, true);
-    if (read.fault !== null) return "corrupt";
-    if (read.buffer === null) return null;
+    if (read.fault === "moved" || (read.fault === null && read.buffer === null)) {
+      // The log's start has moved past it, or its bytes lie elsewhere now.
+      if (log.topic.isDeleted || ++tries > TRIES) return "io";
+      offset = Math.max(offset, log.logStartOffset);
+      continue;
+    }
+    if (read.fault !== null) return read.fault;
     try {
       const hit = scanBatches(log, read, timestampMs, open);
       if (hit === "corrupt" || typeof hit === "object") return hit;

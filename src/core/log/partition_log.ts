@@ -10,13 +10,14 @@ import type { TopicSettings } from "../settings/topic_settings.ts";
 import { ExtentIndex } from "./extent_index.ts";
 import type { CommitGroup, Journal } from "./journal.ts";
 import type { JournalClient, JournalFile } from "./journal_file.ts";
-import { EntryKind, FLAG_SEGMENT_START } from "./journal_format.ts";
+import { ENTRY_HEADER_BYTES, EntryKind, FLAG_SEGMENT_START } from "./journal_format.ts";
 import { LeaderEpochs } from "./leader_epochs.ts";
 import { encodeState, type PartitionState, type SegmentInfo } from "./partition_state.ts";
 import { ProducerState } from "./producer_state.ts";
 import type { ValidBatch } from "./validate_batches.ts";
 
 const OFFSET_DELTA_MAX = 0x7fff_ffff;
+const START_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8;
 const NO_SEGMENTS: readonly SegmentInfo[] = [];
 
 /** What the logs of one topic share. Settings are replaced as a whole when they change. */
@@ -69,6 +70,7 @@ export class PartitionLog implements JournalClient {
   /** Journal files that hold the newest state and start entry; 0 for none. */
   stateFile = 0;
   startFile = 0;
+  #stateBytes = 0;
   waiters: Set<LogWaiter> | null = null;
   readonly #journal: Journal;
 
@@ -80,6 +82,11 @@ export class PartitionLog implements JournalClient {
 
   get topicIdBytes(): Uint8Array {
     return this.topic.idBytes;
+  }
+
+  /** Whether batches that should be there are missing. */
+  get hasHole(): boolean {
+    return this.holes?.some((hole) => hole.end > this.logStartOffset) ?? false;
   }
 
   /** Bytes of all batches that are kept. */
@@ -253,7 +260,7 @@ export class PartitionLog implements JournalClient {
     const payload = new Uint8Array(8);
     new DataView(payload.buffer).setFloat64(0, offset);
     const group = this.#journal.append(this, EntryKind.start, 0, payload, -1, "sync");
-    this.#moveLive("startFile", this.#journal.lastFile.number);
+    this.#moveStart(this.#journal.lastFile.number);
     return { dropped, group };
   }
 
@@ -285,8 +292,8 @@ export class PartitionLog implements JournalClient {
   writeState(): CommitGroup {
     const payload = encodeState(this.state());
     const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync");
-    this.#moveLive("stateFile", this.#journal.lastFile.number);
-    this.#moveLive("startFile", 0);
+    this.#moveState(this.#journal.lastFile.number, payload.length);
+    this.#moveStart(0);
     return group;
   }
 
@@ -302,21 +309,21 @@ export class PartitionLog implements JournalClient {
   }
 
   /** A state found at recovery replaces what was known; extents stay. */
-  restoreState(state: PartitionState, fileNumber: number): void {
+  restoreState(state: PartitionState, fileNumber: number, sizeBytes: number): void {
     this.logStartOffset = state.logStartOffset;
     this.logEndOffset = Math.max(this.logEndOffset, state.logEndOffset);
     this.settledEnd = state.settledEnd;
     this.segments = [...state.segments];
     this.epochs.restore(state.epochs);
     this.producers = state.producers;
-    this.#moveLive("stateFile", fileNumber);
-    this.#moveLive("startFile", 0);
+    this.#moveState(fileNumber, sizeBytes);
+    this.#moveStart(0);
   }
 
   restoreStart(offset: number, fileNumber: number): void {
     this.logStartOffset = Math.max(this.logStartOffset, offset);
     this.logEndOffset = Math.max(this.logEndOffset, offset);
-    this.#moveLive("startFile", fileNumber);
+    this.#moveStart(fileNumber);
   }
 
   /** A batch was copied to another place of the journal: it is read from there from now on. */
@@ -363,18 +370,30 @@ export class PartitionLog implements JournalClient {
       this.#journal.release(extents.fileNumber(i), extents.sizeBytes(i));
     }
     this.extents = null;
-    this.#moveLive("stateFile", 0);
-    this.#moveLive("startFile", 0);
+    this.#moveState(0, 0);
+    this.#moveStart(0);
     this.#notify();
   }
 
-  /** Counts the entry in the file it moved to, and no longer in the one before. */
-  #moveLive(which: "stateFile" | "startFile", fileNumber: number): void {
-    const before = this.#journal.files.get(this[which]);
-    if (before !== undefined) before.liveStates--;
-    this[which] = fileNumber;
-    const after = this.#journal.files.get(fileNumber);
-    if (after !== undefined) after.liveStates++;
+  /** The newest state entry is in that file from now on, and counts there. */
+  #moveState(fileNumber: number, sizeBytes: number): void {
+    this.#countLive(this.stateFile, -1, -this.#stateBytes - ENTRY_HEADER_BYTES);
+    this.stateFile = fileNumber;
+    this.#stateBytes = sizeBytes;
+    this.#countLive(fileNumber, 1, sizeBytes + ENTRY_HEADER_BYTES);
+  }
+
+  #moveStart(fileNumber: number): void {
+    this.#countLive(this.startFile, -1, -START_ENTRY_BYTES);
+    this.startFile = fileNumber;
+    this.#countLive(fileNumber, 1, START_ENTRY_BYTES);
+  }
+
+  #countLive(fileNumber: number, entries: number, sizeBytes: number): void {
+    const file = this.#journal.files.get(fileNumber);
+    if (file === undefined) return;
+    file.liveStates += entries;
+    file.liveStateBytes += sizeBytes;
   }
 
   /** Kafka's LogSegment.shouldRoll. */

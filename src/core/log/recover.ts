@@ -26,9 +26,10 @@ import {
   FLAG_SEGMENT_START,
   journalFileName,
   journalFileNumber,
+  saltOf,
   topicIdAt,
 } from "./journal_format.ts";
-import { scanJournalFile } from "./journal_scan.ts";
+import { hasVoucher, scanJournalFile } from "./journal_scan.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { decodeState } from "./partition_state.ts";
 
@@ -49,8 +50,9 @@ export async function findJournal(store: SegmentStore, log: Logger): Promise<Fou
     const file = await store.open(name, { create: false });
     files.push(new JournalFile(number, file, file.sizeBytes));
   }
+  for (const file of files) await readHeader(file);
   const last = files.at(-1);
-  if (last !== undefined && !(await hasSoundHeader(last, log, true))) {
+  if (last !== undefined && last.salt === null && !(await wasEverSynced(last))) {
     // The file was being created when the lights went out: it holds nothing that was acknowledged.
     await last.file?.close();
     files.pop();
@@ -58,30 +60,46 @@ export async function findJournal(store: SegmentStore, log: Logger): Promise<Fou
     again.syncedBytes = 0;
     files.push(again);
   }
-  for (const file of files.slice(0, -1)) {
-    await hasSoundHeader(file, log, false);
-    file.isSealed = true;
+  for (const file of files) {
+    if (file.file === null || file.salt !== null) continue;
+    file.isDamaged = true;
+    log.error("journal_header_corrupt", { file: journalFileName(file.number) });
   }
-  const active = files.pop() ?? new JournalFile(1, null, FILE_HEADER_BYTES);
+  let active = files.at(-1);
+  if (active === undefined || active.isDamaged) {
+    // To a file without a sound header nothing is added.
+    active = new JournalFile((active?.number ?? 0) + 1, null, FILE_HEADER_BYTES);
+    files.push(active);
+  }
   if (active.file === null) active.syncedBytes = 0;
-  return { sealed: files, active };
+  const sealed = files.slice(0, -1);
+  for (const file of sealed) file.isSealed = true;
+  return { sealed, active };
 }
 
-async function hasSoundHeader(file: JournalFile, log: Logger, isLast: boolean): Promise<boolean> {
+/** Takes the salt out of a file's header, where that is sound. */
+async function readHeader(file: JournalFile): Promise<void> {
   const bytes = new Uint8Array(FILE_HEADER_BYTES);
   const count = await (file.file as SegmentFile).readInto(bytes, 0);
   const fault = checkFileHeader(bytes.subarray(0, count), file.number);
-  if (fault === null) return true;
-  const name = journalFileName(file.number);
+  if (fault === null) file.salt = saltOf(bytes);
   if (fault === "newer_version") {
     throw new StorageError(
       "version",
-      `Cannot open "${name}" as it was written by a newer Millrace: start that version, or use another data folder`,
+      `Cannot open "${journalFileName(file.number)}" as it was written by a newer Millrace: start that version, or use another data folder`,
     );
   }
-  const hasEntries = file.endPosition > FILE_HEADER_BYTES;
-  if (!isLast || hasEntries) log.error("journal_header_corrupt", { file: name, fault });
-  return hasEntries;
+}
+
+/**
+ * Whether a file without a sound header can hold anything that was acknowledged. Its header was written
+ * first and lies in its first sector: where nothing of it is there, no sync of the file was ever done.
+ */
+async function wasEverSynced(file: JournalFile): Promise<boolean> {
+  const bytes = new Uint8Array(FILE_HEADER_BYTES);
+  const count = await (file.file as SegmentFile).readInto(bytes, 0);
+  if (count < FILE_HEADER_BYTES) return false;
+  return bytes.some((byte) => byte !== 0) || (await hasVoucher(file.file!, file.number));
 }
 
 export interface ReplayOptions {
@@ -98,6 +116,8 @@ export interface ReplayFindings {
   readonly logs: ReadonlySet<PartitionLog>;
   readonly entryCount: number;
   readonly tornBytes: number;
+  /** Something that was synced could not be read, or is missing. */
+  readonly hasDamage: boolean;
 }
 
 /** Replays every file. Afterwards each log's high watermark is its end, and all of it is synced. */
@@ -107,21 +127,24 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
   let entryCount = 0;
   let tornBytes = 0;
   const files = [...found.sealed, found.active];
-  const entriesIn = new Map<JournalFile, number>();
+  let hasDamage = false;
   for (let i = 0; i < files.length; i++) {
     const file = files[i]!;
     if (file.file === null) continue;
-    const isVouchedFor = await hasLaterEntries(files, i);
+    // A file is synced to its end before the next one is begun.
+    const isVouchedFor = files.slice(i + 1).some((later) => later.file !== null);
     replay.file = file;
     const result = await scanJournalFile({
       file: file.file,
       fileNumber: file.number,
+      salt: file.salt,
       isVouchedFor,
       crc32c: options.crc32c,
       log,
       visit: replay.visit,
     });
-    entriesIn.set(file, result.entryCount);
+    if (result.damagedRanges > 0) file.isDamaged = true;
+    if (file.isDamaged) hasDamage = true;
     entryCount += result.entryCount;
     if (result.tornBytes > 0) {
       await file.file.truncate(result.endPosition);
@@ -138,20 +161,29 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
     // After a kill the pages may be in the operating system alone: what is served has to be on disk.
     if (!isVouchedFor) await file.file.sync();
   }
-  for (const partitionLog of replay.logs) finish(partitionLog, log);
-  return { logs: replay.logs, entryCount, tornBytes };
-}
-
-async function hasLaterEntries(files: readonly JournalFile[], index: number): Promise<boolean> {
-  for (const later of files.slice(index + 1)) {
-    if (later.file !== null && later.file.sizeBytes > FILE_HEADER_BYTES) return true;
+  for (const partitionLog of replay.logs) {
+    finish(partitionLog, replay.coveredEndOf(partitionLog), log);
+    if (partitionLog.holes !== null) hasDamage = true;
   }
-  return false;
+  return {
+    logs: replay.logs,
+    entryCount,
+    tornBytes,
+    hasDamage: hasDamage || replay.hasUnreadableState,
+  };
 }
 
-function finish(log: PartitionLog, logger: Logger): void {
+/** @param coveredEnd Exclusive end of the newest batch that was found. */
+function finish(log: PartitionLog, coveredEnd: number, logger: Logger): void {
+  const start = Math.max(log.settledEnd, log.logStartOffset);
+  const foundEnd = Math.max(coveredEnd, start);
+  if (foundEnd < log.logEndOffset) {
+    // A state knows of batches that are not there.
+    log.holes ??= [];
+    log.holes.push({ start: foundEnd, end: log.logEndOffset });
+  }
   if (log.holes !== null) {
-    const left = without(log.holes, 0, Math.max(log.settledEnd, log.logStartOffset));
+    const left = without(log.holes, 0, start);
     log.holes = left.length > 0 ? left : null;
     for (const hole of left) {
       logger.error("log_has_a_hole", { ...describe(log), offset: hole.start, endOffset: hole.end });
@@ -164,7 +196,10 @@ function finish(log: PartitionLog, logger: Logger): void {
 
 class Replay {
   readonly logs = new Set<PartitionLog>();
+  hasUnreadableState = false;
   file!: JournalFile;
+  /** Exclusive end of the newest batch of each log. */
+  readonly #coveredEnds = new Map<PartitionLog, number>();
   readonly #options: ReplayOptions;
   #lastLog: PartitionLog | null = null;
   #lastTopicId = "";
@@ -172,6 +207,14 @@ class Replay {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
+  }
+
+  coveredEndOf(log: PartitionLog): number {
+    return this.#coveredEnds.get(log) ?? 0;
+  }
+
+  #cover(log: PartitionLog, endOffset: number): void {
+    this.#coveredEnds.set(log, Math.max(endOffset, this.coveredEndOf(log)));
   }
 
   readonly visit = (
@@ -198,8 +241,9 @@ class Replay {
       case EntryKind.state: {
         const state = decodeState(payload);
         if (state === null) {
+          this.hasUnreadableState = true;
           this.#options.log.error("partition_state_unreadable", describe(log));
-        } else log.restoreState(state, this.file.number);
+        } else log.restoreState(state, this.file.number, header.payloadBytes);
         break;
       }
       case EntryKind.start:
@@ -207,6 +251,7 @@ class Replay {
         break;
       case EntryKind.truncate:
         log.truncateTo(readOffset(payload));
+        this.#coveredEnds.set(log, Math.min(readOffset(payload), this.coveredEndOf(log)));
         break;
       default:
         this.#options.log.error("journal_entry_unknown", { ...describe(log), kind: header.kind });
@@ -245,6 +290,7 @@ class Replay {
       log.holes.push({ start: log.logEndOffset, end: baseOffset });
     }
     const maxTimestampMs = maxTimestampAt(bytes, at);
+    this.#cover(log, endOffset);
     this.file.liveBytes += header.payloadBytes;
     log.applyBatch(
       baseOffset,
@@ -282,6 +328,7 @@ class Replay {
     const baseOffset = baseOffsetAt(bytes, at);
     const endOffset = lastOffsetAt(bytes, at) + 1;
     if (log.holes !== null) log.holes = without(log.holes, baseOffset, endOffset);
+    this.#cover(log, endOffset);
     log.placeExtent(
       baseOffset,
       this.file,

@@ -1,10 +1,16 @@
 // Segment files of grown partitions: named by topic id, partition and base offset; whole batches
-// back to back, as in Kafka. Handles and indexes are kept in bounded caches.
+// back to back, as in Kafka. Open files and indexes are kept in bounded caches.
 // Invariant: only the first `settledBytes` of a file are ever read; settling wrote and synced them.
 
 import { Lru } from "../../base/lru.ts";
+import type { Logger } from "../../contracts/runtime.ts";
 import type { SegmentFile, SegmentStore } from "../../contracts/storage.ts";
-import { baseOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetAt,
+  lastOffsetAt,
+  maxTimestampAt,
+} from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
@@ -26,43 +32,96 @@ function indexFileName(log: PartitionLog, baseOffset: number): string {
   return `${partitionFolder(log)}/${String(baseOffset).padStart(20, "0")}.index`;
 }
 
+/** An open file. It is closed only while nobody uses it. */
+interface Handle {
+  readonly file: Promise<SegmentFile>;
+  users: number;
+  onIdle: (() => void) | null;
+}
+
 export class SegmentFiles {
   readonly #store: SegmentStore;
+  readonly #log: Logger;
   readonly #indexes: Lru<string, SegmentIndex>;
-  /** Promises, since a store refuses to open one name twice. */
-  readonly #handles = new Map<string, Promise<SegmentFile>>();
+  /** Indexes being read or rebuilt, by name and size. */
+  readonly #loading = new Map<string, Promise<SegmentIndex>>();
+  /** Least recently used first. */
+  readonly #handles = new Map<string, Handle>();
+  /** Names being closed or removed: a store refuses to open one name twice, or to remove an open one. */
+  readonly #retiring = new Map<string, Promise<void>>();
 
-  constructor(store: SegmentStore) {
+  constructor(store: SegmentStore, log: Logger) {
     this.#store = store;
+    this.#log = log;
     this.#indexes = new Lru<string, SegmentIndex>(INDEX_CACHE_BYTES_MAX);
   }
 
-  get store(): SegmentStore {
-    return this.#store;
-  }
-
-  async open(log: PartitionLog, segment: SegmentInfo, create: boolean): Promise<SegmentFile> {
+  /** Calls `work` with the segment's file, which stays open and in place until its promise has settled. */
+  async use<T>(
+    log: PartitionLog,
+    segment: SegmentInfo,
+    create: boolean,
+    work: (file: SegmentFile) => Promise<T>,
+  ): Promise<T> {
     const name = segmentFileName(log, segment.baseOffset);
-    const known = this.#handles.get(name);
-    if (known !== undefined) return await known;
-    if (this.#handles.size >= HANDLES_MAX) await this.#closeOldest();
-    const opening = this.#store.open(name, { create });
-    this.#handles.set(name, opening);
+    for (let busy = this.#retiring.get(name); busy !== undefined; busy = this.#retiring.get(name)) {
+      await busy;
+    }
+    let handle = this.#handles.get(name);
+    if (handle === undefined) {
+      if (this.#handles.size >= HANDLES_MAX) this.#closeOldest();
+      handle = { file: this.#store.open(name, { create }), users: 0, onIdle: null };
+    } else this.#handles.delete(name);
+    this.#handles.set(name, handle);
+    handle.users++;
     try {
-      return await opening;
-    } catch (error) {
-      this.#handles.delete(name);
-      throw error;
+      let file: SegmentFile;
+      try {
+        file = await handle.file;
+      } catch (error) {
+        if (this.#handles.get(name) === handle) this.#handles.delete(name);
+        throw error;
+      }
+      return await work(file);
+    } finally {
+      handle.users--;
+      if (handle.users === 0) handle.onIdle?.();
     }
   }
 
   /** The index of the settled part of a segment: from memory, from its file, or by walking the segment. */
   async index(log: PartitionLog, segment: SegmentInfo): Promise<SegmentIndex> {
-    const name = segmentFileName(log, segment.baseOffset);
-    const cached = this.#indexes.get(name);
-    if (cached !== undefined && cached.coveredBytes >= segment.settledBytes) return cached;
+    return (
+      this.#cached(log, segment) ??
+      (await this.use(log, segment, false, (file) => this.indexIn(log, segment, file)))
+    );
+  }
+
+  /** The same for who uses the file already. */
+  async indexIn(log: PartitionLog, segment: SegmentInfo, file: SegmentFile): Promise<SegmentIndex> {
+    const cached = this.#cached(log, segment);
+    if (cached !== null) return cached;
+    const key = `${segmentFileName(log, segment.baseOffset)}@${segment.settledBytes}`;
+    let loading = this.#loading.get(key);
+    if (loading === undefined) {
+      loading = this.#load(log, segment, file);
+      this.#loading.set(key, loading);
+    }
+    try {
+      return await loading;
+    } finally {
+      this.#loading.delete(key);
+    }
+  }
+
+  #cached(log: PartitionLog, segment: SegmentInfo): SegmentIndex | null {
+    const cached = this.#indexes.get(segmentFileName(log, segment.baseOffset));
+    return cached !== undefined && cached.coveredBytes >= segment.settledBytes ? cached : null;
+  }
+
+  async #load(log: PartitionLog, segment: SegmentInfo, file: SegmentFile): Promise<SegmentIndex> {
     const index =
-      (await this.#readIndex(log, segment)) ?? (await this.#rebuildIndex(log, segment, cached));
+      (await this.#readIndex(log, segment)) ?? (await this.#rebuildIndex(log, segment, file));
     this.keepIndex(log, index);
     return index;
   }
@@ -72,35 +131,84 @@ export class SegmentFiles {
   }
 
   /** Writes the index down next to a segment that will not grow; it may be lost, it is only a shortcut. */
-  async writeIndex(log: PartitionLog, index: SegmentIndex): Promise<void> {
-    const file = await this.#store.open(indexFileName(log, index.baseOffset), { create: true });
+  async writeIndex(log: PartitionLog, segment: SegmentInfo, index: SegmentIndex): Promise<void> {
+    const name = indexFileName(log, index.baseOffset);
     try {
-      if (file.sizeBytes > 0) await file.truncate(0);
-      await file.append([index.encode()]);
-    } finally {
-      await file.close();
+      await this.use(log, segment, false, async () => {
+        const file = await this.#store.open(name, { create: true });
+        try {
+          if (file.sizeBytes > 0) await file.truncate(0);
+          await file.append([index.encode()]);
+        } finally {
+          await file.close();
+        }
+      });
+    } catch (error) {
+      this.#log.warn("index_not_written", { name, error: String(error) });
     }
   }
 
-  async remove(log: PartitionLog, baseOffset: number): Promise<void> {
+  /** Removes a segment and its index, durably. */
+  remove(log: PartitionLog, baseOffset: number): Promise<void> {
     const name = segmentFileName(log, baseOffset);
-    this.#indexes.delete(name);
-    const handle = this.#handles.get(name);
-    this.#handles.delete(name);
-    if (handle !== undefined) await (await handle).close();
-    await this.#store.remove(name);
-    await this.#store.remove(indexFileName(log, baseOffset));
+    return this.#retire(name, async () => {
+      this.#indexes.delete(name);
+      await this.#store.remove(name);
+      await this.#store.remove(indexFileName(log, baseOffset));
+    });
+  }
+
+  /** Forgets the open file of a segment, after a write to it failed: the next use opens it anew. */
+  reopen(log: PartitionLog, segment: SegmentInfo): Promise<void> {
+    const name = segmentFileName(log, segment.baseOffset);
+    return this.#retire(name, async () => {
+      this.#indexes.delete(name);
+    });
   }
 
   async close(): Promise<void> {
-    for (const handle of this.#handles.values()) await (await handle).close();
-    this.#handles.clear();
+    await Promise.all([...this.#handles.keys()].map((name) => this.#retire(name, async () => {})));
   }
 
-  async #closeOldest(): Promise<void> {
+  /** Closes a file once nobody uses it, then does `work` before anybody may open it again. */
+  #retire(name: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#retiring.get(name);
+    const retiring = this.#closeThen(name, before, work);
+    const settled = retiring
+      .catch(() => {})
+      .then(() => {
+        if (this.#retiring.get(name) === settled) this.#retiring.delete(name);
+      });
+    this.#retiring.set(name, settled);
+    return retiring;
+  }
+
+  async #closeThen(
+    name: string,
+    before: Promise<void> | undefined,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    await before;
+    const handle = this.#handles.get(name);
+    this.#handles.delete(name);
+    if (handle !== undefined) {
+      if (handle.users > 0) {
+        await new Promise<void>((resolve) => {
+          handle.onIdle = resolve;
+        });
+      }
+      const file = await handle.file.catch(() => null);
+      await file?.close();
+    }
+    await work();
+  }
+
+  #closeOldest(): void {
     for (const [name, handle] of this.#handles) {
-      this.#handles.delete(name);
-      await (await handle).close();
+      if (handle.users > 0) continue;
+      this.#retire(name, async () => {}).catch((error: unknown) => {
+        this.#log.warn("segment_not_closed", { name, error: String(error) });
+      });
       return;
     }
   }
@@ -127,37 +235,36 @@ export class SegmentFiles {
     }
   }
 
+  /**
+   * Walks the segment. A base offset lies outside the batch's checksum: where it does not follow from
+   * the batch before, the batch gets no entry, so that no look-up begins there.
+   */
   async #rebuildIndex(
     log: PartitionLog,
     segment: SegmentInfo,
-    known: SegmentIndex | undefined,
+    file: SegmentFile,
   ): Promise<SegmentIndex> {
-    const index = known ?? new SegmentIndex(segment.baseOffset);
-    const file = await this.open(log, segment, false);
+    const index = new SegmentIndex(segment.baseOffset);
+    const { indexIntervalBytes } = log.topic.settings;
+    const settledBytes = segment.settledBytes;
     const window = new Uint8Array(SCAN_BYTES);
-    while (index.coveredBytes < segment.settledBytes) {
+    let expected = segment.baseOffset;
+    while (index.coveredBytes < settledBytes) {
       const start = index.coveredBytes;
-      const lengthMax = Math.min(window.length, segment.settledBytes - start);
+      const lengthMax = Math.min(window.length, settledBytes - start);
       const count = await file.readInto(window.subarray(0, lengthMax), start);
       let at = 0;
-      while (count - at >= 61) {
-        const sizeBytes = batchLengthIn(window, at);
-        if (sizeBytes < 61) return index;
-        index.add(
-          baseOffsetAt(window, at),
-          sizeBytes,
-          maxTimestampAt(window, at),
-          log.topic.settings.indexIntervalBytes,
-        );
+      while (count - at >= BATCH_HEADER_BYTES) {
+        const sizeBytes = batchSizeAt(window, at, Number.MAX_SAFE_INTEGER);
+        if (sizeBytes < 0) return index.endingAt(settledBytes);
+        const baseOffset = baseOffsetAt(window, at);
+        const isSure = baseOffset === expected;
+        index.add(baseOffset, sizeBytes, maxTimestampAt(window, at), indexIntervalBytes, isSure);
+        expected = lastOffsetAt(window, at) + 1;
         at += sizeBytes;
       }
-      if (at === 0) return index;
+      if (at === 0) return index.endingAt(settledBytes);
     }
     return index;
   }
-}
-
-/** Size of the batch at `at` from its header, whether or not it lies wholly in the window. */
-function batchLengthIn(window: Uint8Array, at: number): number {
-  return batchSizeAt(window, at, Number.MAX_SAFE_INTEGER);
 }

@@ -32,9 +32,19 @@ export class SegmentIndex {
     return this.#maxTimestampMs;
   }
 
-  /** Takes in the next batch of the file. */
-  add(batchOffset: number, sizeBytes: number, maxTimestampMs: number, intervalBytes: number): void {
-    if (this.#bytesSinceEntry >= intervalBytes) {
+  /**
+   * Takes in the next batch of the file.
+   *
+   * @param isSure False where `batchOffset` is doubtful: then no entry begins here.
+   */
+  add(
+    batchOffset: number,
+    sizeBytes: number,
+    maxTimestampMs: number,
+    intervalBytes: number,
+    isSure = true,
+  ): void {
+    if (isSure && this.#bytesSinceEntry >= intervalBytes) {
       this.#relativeOffsets.push(batchOffset - this.baseOffset);
       this.#positions.push(this.coveredBytes);
       // Of what lies before the entry: a look-up by time may start there when that is too old.
@@ -46,8 +56,26 @@ export class SegmentIndex {
     this.#maxTimestampMs = Math.max(this.#maxTimestampMs, maxTimestampMs);
   }
 
-  /** Position of a batch at or before the one that holds `offset`. */
-  positionFor(offset: number): number {
+  /** Nothing can be told of the rest of a damaged file: it gets no entries. */
+  endingAt(coveredBytes: number): this {
+    this.coveredBytes = coveredBytes;
+    return this;
+  }
+
+  /** A copy that may grow while this one is read. */
+  copy(): SegmentIndex {
+    const copied = new SegmentIndex(this.baseOffset);
+    copied.#relativeOffsets = [...this.#relativeOffsets];
+    copied.#positions = [...this.#positions];
+    copied.#maxTimestamps = [...this.#maxTimestamps];
+    copied.coveredBytes = this.coveredBytes;
+    copied.#bytesSinceEntry = this.#bytesSinceEntry;
+    copied.#maxTimestampMs = this.#maxTimestampMs;
+    return copied;
+  }
+
+  /** The last entry at or before the batch that holds `offset`; −1: look from the file's start. */
+  entryFor(offset: number): number {
     const relative = offset - this.baseOffset;
     let low = 0;
     let high = this.#relativeOffsets.length;
@@ -56,7 +84,16 @@ export class SegmentIndex {
       if (this.#relativeOffsets[middle]! <= relative) low = middle + 1;
       else high = middle;
     }
-    return low === 0 ? 0 : this.#positions[low - 1]!;
+    return low - 1;
+  }
+
+  positionOf(entry: number): number {
+    return entry < 0 ? 0 : this.#positions[entry]!;
+  }
+
+  /** Base offset of the batch at an entry; −1 for the file's start. */
+  offsetOf(entry: number): number {
+    return entry < 0 ? -1 : this.baseOffset + this.#relativeOffsets[entry]!;
   }
 
   /** Offset from which to look for the first batch with a timestamp of at least `timestampMs`. */

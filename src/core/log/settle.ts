@@ -3,14 +3,14 @@
 // Invariant: a file goes only after everything needed from it is synced elsewhere and a synced state
 // entry says so; a crash at any step leaves the old file, and recovery takes whichever is newer.
 
-import type { BufferPool } from "../../base/buffer_pool.ts";
 import type { Logger, Scheduler } from "../../contracts/runtime.ts";
+import type { SegmentFile } from "../../contracts/storage.ts";
 import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
-import type { Journal } from "./journal.ts";
+import type { CommitGroup, Journal } from "./journal.ts";
 import type { JournalFile } from "./journal_file.ts";
 import { EntryKind } from "./journal_format.ts";
-import type { LogReader } from "./log_reader.ts";
+import type { LogRead, LogReader } from "./log_reader.ts";
 import { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import type { SegmentFiles } from "./segment_files.ts";
@@ -20,16 +20,40 @@ import { SegmentIndex } from "./segment_index.ts";
 const GROWN_BYTES = 1024 * 1024;
 const GROWN_BATCHES = 1024;
 const SLICE_BYTES = 1024 * 1024;
+/** Batches moved by one commit, at most. */
+const MOVED_SLICE = 512;
+/** States written between two turns of the event loop. */
+const STATES_SLICE = 256;
 
 export interface SettlerOptions {
   readonly journal: Journal;
   readonly reader: LogReader;
   readonly segmentFiles: SegmentFiles;
-  readonly pool: BufferPool;
   readonly scheduler: Scheduler;
   readonly log: Logger;
   /** Sealed journal files are given up while they hold more than this, oldest first. */
   readonly journalBytesMax: number;
+}
+
+/**
+ * What came of trying to give a file up: "gone"; "kept" when it is not worth it or not possible until much
+ * of it has died; "later" when something else was in the way just now.
+ */
+type Outcome = "gone" | "kept" | "later";
+
+/** A segment that settling has appended to. Nobody reads what was appended until `land`. */
+interface Part {
+  readonly segment: SegmentInfo;
+  /** Grows with the file; the index that readers have stays as it is. */
+  readonly index: SegmentIndex;
+}
+
+/** A batch on its way to another place of the journal. */
+interface MovingBatch {
+  readonly log: PartitionLog;
+  readonly read: LogRead;
+  readonly file: JournalFile;
+  readonly position: number;
 }
 
 export class Settler {
@@ -45,13 +69,15 @@ export class Settler {
     this.#isStopped = true;
   }
 
-  /** Looks through the sealed files and gives up those that should go. One run at a time. */
+  /** Looks through the sealed files, each once, and gives up those that should go. One run at a time. */
   async run(): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    const tried = new Set<JournalFile>();
     try {
-      for (let file = this.#next(); file !== null; file = this.#next()) {
-        if (!(await this.#giveUp(file))) file.keptAtLiveBytes = file.liveBytes;
+      for (let file = this.#next(tried); file !== null; file = this.#next(tried)) {
+        tried.add(file);
+        if ((await this.#giveUp(file)) === "kept") file.keptAtBytes = file.neededBytes;
       }
     } finally {
       this.#isRunning = false;
@@ -59,143 +85,212 @@ export class Settler {
   }
 
   /** The file to give up now, or null: one without live batches, one mostly dead, or the oldest past the bound. */
-  #next(): JournalFile | null {
+  #next(tried: ReadonlySet<JournalFile>): JournalFile | null {
     const { journal, journalBytesMax } = this.#options;
     if (this.#isStopped || journal.isFailed) return null;
     let candidate: JournalFile | null = null;
     let sealedBytes = 0;
     for (const file of journal.files.values()) {
       if (!file.isSealed || file.isGone || file.syncedBytes < file.endPosition) continue;
+      // What is damaged stays, as evidence and so that every start says so.
+      if (file.isDamaged || tried.has(file)) continue;
       // Found not worth it before; unless much of it died since, it still is not.
-      if (file.liveBytes > file.keptAtLiveBytes * 0.75) continue;
-      if (file.liveBytes < file.endPosition / 2) return file;
+      if (file.neededBytes > file.keptAtBytes * 0.75) continue;
+      if (file.neededBytes < file.endPosition / 2) return file;
       sealedBytes += file.endPosition;
       candidate ??= file;
     }
     return sealedBytes > journalBytesMax ? candidate : null;
   }
 
-  async #giveUp(file: JournalFile): Promise<boolean> {
-    const { journal, log } = this.#options;
+  async #giveUp(file: JournalFile): Promise<Outcome> {
+    const { journal, log, scheduler } = this.#options;
     const bytesBefore = file.liveBytes;
     const logs = [...file.logs].filter(
       (client): client is PartitionLog => client instanceof PartitionLog && !client.topic.isDeleted,
     );
-    const settled: PartitionLog[] = [];
+    // A state written now would pass over what is missing.
+    if (logs.some((partitionLog) => partitionLog.hasHole)) return "kept";
     const small: PartitionLog[] = [];
     for (const partitionLog of logs) {
-      const share = liveIn(partitionLog, file);
-      if (share.count > 0) (isGrown(partitionLog) ? settled : small).push(partitionLog);
-    }
-    for (const partitionLog of settled) {
-      if (this.#isStopped || !(await this.#settle(partitionLog, file))) return false;
-    }
-    // Moving is only worth it when it frees more than it writes.
-    if (file.liveBytes > file.endPosition / 2) return false;
-    for (const partitionLog of small) {
-      if (this.#isStopped || !(await this.#move(partitionLog, file))) return false;
-    }
-    for (const partitionLog of logs) {
-      // A state in a later file knows all that this one says of the log.
-      if (!partitionLog.topic.isDeleted && partitionLog.stateFile <= file.number) {
-        partitionLog.writeState();
+      if (liveCount(partitionLog, file) === 0) continue;
+      if (!isGrown(partitionLog)) small.push(partitionLog);
+      else {
+        const outcome = await this.#settle(partitionLog, file);
+        if (outcome !== "gone") return outcome;
       }
     }
-    if (!(await journal.flush())) return false;
-    const isRemoved = await journal.remove(file);
-    if (isRemoved) {
-      log.debug("journal_file_given_up", { file: file.number, movedBytes: bytesBefore });
+    // Moving is only worth it when it frees more than it writes.
+    if (file.neededBytes > file.endPosition / 2) return "kept";
+    const outcome = await this.#move(small, file);
+    if (outcome !== "gone") return outcome;
+    let written = 0;
+    for (const partitionLog of logs) {
+      // A state in a later file knows all that this one says of the log.
+      if (partitionLog.topic.isDeleted || partitionLog.stateFile > file.number) continue;
+      partitionLog.writeState();
+      if (++written % STATES_SLICE === 0) await scheduler.yieldNow();
     }
-    return isRemoved;
+    if (!(await journal.flush())) return "later";
+    if (!(await journal.remove(file))) return "later";
+    log.debug("journal_file_given_up", { file: file.number, movedBytes: bytesBefore });
+    return "gone";
   }
 
   /** Copies everything of a log, up to its last batch in `file`, into segment files, and writes its state. */
-  async #settle(log: PartitionLog, file: JournalFile): Promise<boolean> {
-    const { segmentFiles, scheduler, pool, reader } = this.#options;
+  async #settle(log: PartitionLog, file: JournalFile): Promise<Outcome> {
+    const { reader, scheduler } = this.#options;
     const endOffset = Math.min(endOfShare(log, file), log.highWatermark);
-    const touched = new Map<SegmentInfo, SegmentIndex>();
-    let offset = Math.max(log.settledEnd, log.extents?.count ? log.extents.baseOffset(0) : 0);
-    const settledBytes = new Map<SegmentInfo, number>();
-    while (offset < endOffset) {
-      if (this.#isStopped || log.topic.isDeleted) return false;
-      const at = log.segmentIndexOf(offset);
-      const segment = log.segments[at];
-      if (segment === undefined) return false;
-      const end = Math.min(log.segmentEnd(at), endOffset);
-      const read = await reader.read(log, offset, end, SLICE_BYTES, true);
-      if (read.fault !== null || read.buffer === null) return false;
-      const target = await segmentFiles.open(log, segment, true);
-      let index = touched.get(segment);
-      if (index === undefined) {
+    const parts: Part[] = [];
+    let outcome: Outcome = "later";
+    try {
+      let offset = Math.max(log.settledEnd, log.extents?.count ? log.extents.baseOffset(0) : 0);
+      while (offset < endOffset) {
+        if (this.#isStopped || log.topic.isDeleted) return "later";
+        const at = log.segmentIndexOf(offset);
+        const segment = log.segments[at];
+        if (segment === undefined) return "later";
+        const end = Math.min(log.segmentEnd(at), endOffset);
+        const read = await reader.read(log, offset, end, SLICE_BYTES, true);
+        if (read.fault !== null) return read.fault === "corrupt" ? "kept" : "later";
+        // Its start has moved: what it has now is copied another time.
+        if (read.buffer === null) return "later";
+        try {
+          if (baseOffsetAt(read.batches, 0) !== offset) return "later";
+          offset = await this.#appendTo(log, segment, parts, read.batches);
+        } finally {
+          reader.release(read);
+        }
+        await scheduler.yieldNow();
+      }
+      if (await this.#land(log, parts, offset)) outcome = "gone";
+    } finally {
+      await this.#tidy(log, parts, outcome);
+    }
+    return outcome;
+  }
+
+  /** Appends batches to a segment's file. Returns the offset after them. */
+  async #appendTo(
+    log: PartitionLog,
+    segment: SegmentInfo,
+    parts: Part[],
+    batches: Uint8Array,
+  ): Promise<number> {
+    const { segmentFiles } = this.#options;
+    const append = async (target: SegmentFile): Promise<number> => {
+      let part = parts.find((each) => each.segment === segment);
+      if (part === undefined) {
+        // A try that was cut short has left more than anybody knows of.
         if (target.sizeBytes !== segment.settledBytes) await target.truncate(segment.settledBytes);
-        index =
+        const index =
           segment.settledBytes === 0
             ? new SegmentIndex(segment.baseOffset)
-            : await segmentFiles.index(log, segment);
-        touched.set(segment, index);
+            : (await segmentFiles.indexIn(log, segment, target)).copy();
+        part = { segment, index };
+        parts.push(part);
       }
-      let position = 0;
-      while (position < read.batches.length) {
-        const sizeBytes = batchSizeAt(read.batches, position, read.batches.length);
+      await target.append([batches]);
+      let offset = 0;
+      for (let at = 0; at < batches.length; ) {
+        const sizeBytes = batchSizeAt(batches, at, batches.length);
         const { indexIntervalBytes } = log.topic.settings;
-        index.add(
-          baseOffsetAt(read.batches, position),
-          sizeBytes,
-          maxTimestampAt(read.batches, position),
-          indexIntervalBytes,
-        );
-        offset = lastOffsetAt(read.batches, position) + 1;
-        position += sizeBytes;
+        const maxTimestampMs = maxTimestampAt(batches, at);
+        part.index.add(baseOffsetAt(batches, at), sizeBytes, maxTimestampMs, indexIntervalBytes);
+        offset = lastOffsetAt(batches, at) + 1;
+        at += sizeBytes;
       }
-      await target.append([read.batches]);
-      settledBytes.set(segment, index.coveredBytes);
-      pool.release(read.buffer);
-      await scheduler.yieldNow();
+      return offset;
+    };
+    try {
+      return await segmentFiles.use(log, segment, true, append);
+    } catch (error) {
+      await segmentFiles.reopen(log, segment);
+      throw error;
     }
-    const files = [];
-    for (const segment of touched.keys()) {
-      files.push({ file: await segmentFiles.open(log, segment, false), chunks: [] });
+  }
+
+  /** Syncs the files, and then lets everybody know, and the journal first. */
+  async #land(log: PartitionLog, parts: readonly Part[], endOffset: number): Promise<boolean> {
+    const { segmentFiles } = this.#options;
+    for (const { segment } of parts) {
+      if (!log.segments.includes(segment)) continue;
+      await segmentFiles.use(log, segment, false, (file) => file.sync());
     }
-    if (files.length > 0) await segmentFiles.store.commit(files);
     if (log.topic.isDeleted) return false;
-    for (const [segment, index] of touched) {
-      segment.settledBytes = settledBytes.get(segment) ?? segment.settledBytes;
+    for (const { segment, index } of parts) {
+      if (!log.segments.includes(segment)) continue;
+      segment.settledBytes = index.coveredBytes;
       segmentFiles.keepIndex(log, index);
-      if (segment !== log.segments.at(-1)) await segmentFiles.writeIndex(log, index);
     }
-    log.settledEnd = Math.max(log.settledEnd, offset);
+    log.settledEnd = Math.max(log.settledEnd, endOffset);
     const group = log.writeState();
     if (!(await group.settled())) return false;
     log.dropExtentsBefore(log.settledEnd);
+    for (const { segment, index } of parts) {
+      if (segment === log.segments.at(-1) || !log.segments.includes(segment)) continue;
+      await segmentFiles.writeIndex(log, segment, index);
+    }
     return true;
   }
 
-  /** Copies a small log's batches in `file` to the end of the journal. */
-  async #move(log: PartitionLog, file: JournalFile): Promise<boolean> {
-    const { journal, reader, pool, scheduler } = this.#options;
-    const offsets: number[] = [];
-    for (let i = 0; log.extents !== null && i < log.extents.count; i++) {
-      if (log.extents.fileNumber(i) === file.number) offsets.push(log.extents.baseOffset(i));
+  /** Segments that were dropped meanwhile leave no file; one whose append or sync failed is opened anew. */
+  async #tidy(log: PartitionLog, parts: readonly Part[], outcome: Outcome): Promise<void> {
+    const { segmentFiles, journal } = this.#options;
+    if (journal.isFailed) return;
+    for (const { segment } of parts) {
+      if (!log.segments.includes(segment)) await segmentFiles.remove(log, segment.baseOffset);
+      else if (outcome !== "gone") await segmentFiles.reopen(log, segment);
     }
-    for (const offset of offsets) {
-      const read = await reader.read(log, offset, log.highWatermark, 1, true);
-      if (read.fault !== null || read.buffer === null) return false;
+  }
+
+  /** Copies small logs' batches in `file` to the end of the journal. */
+  async #move(logs: readonly PartitionLog[], file: JournalFile): Promise<Outcome> {
+    const { journal, reader } = this.#options;
+    let moving: MovingBatch[] = [];
+    let movingBytes = 0;
+    let group: CommitGroup | null = null;
+    let outcome: Outcome = "gone";
+    const land = async () => {
+      const landing = moving;
+      moving = [];
+      movingBytes = 0;
+      return await this.#landMoved(landing, group);
+    };
+    for (const log of logs) {
+      for (const offset of offsetsIn(log, file)) {
+        if (outcome !== "gone" || this.#isStopped || log.topic.isDeleted) break;
+        const read = await reader.read(log, offset, log.highWatermark, 1, true);
+        if (read.fault !== null) outcome = read.fault === "corrupt" ? "kept" : "later";
+        // None: the log's start has moved past it.
+        if (read.buffer === null) continue;
+        group = journal.append(log, EntryKind.movedBatch, 0, read.batches, -1, "sync");
+        moving.push({ log, read, file: journal.lastFile, position: journal.lastPosition });
+        movingBytes += read.batches.length;
+        if (movingBytes < SLICE_BYTES && moving.length < MOVED_SLICE) continue;
+        if (!(await land())) outcome = "later";
+      }
+    }
+    if (!(await land()) || this.#isStopped) return "later";
+    return outcome;
+  }
+
+  async #landMoved(moving: readonly MovingBatch[], group: CommitGroup | null): Promise<boolean> {
+    const { reader, scheduler } = this.#options;
+    // Groups commit in order: the newest one stands for all.
+    const isDone = group === null || (await group.settled());
+    for (const { log, read, file, position } of moving) {
       const { batches } = read;
-      const group = journal.append(log, EntryKind.movedBatch, 0, batches, -1, "sync");
-      const place = { file: journal.lastFile, position: journal.lastPosition };
-      const isDone = await group.settled();
       const baseOffset = baseOffsetAt(batches, 0);
       const at = log.extents?.indexOf(baseOffset) ?? -1;
       const isStillThere = at >= 0 && log.extents!.baseOffset(at) === baseOffset;
       if (isDone && isStillThere && !log.topic.isDeleted) {
-        const maxTimestampMs = maxTimestampAt(batches, 0);
-        log.placeExtent(baseOffset, place.file, place.position, batches.length, maxTimestampMs);
+        log.placeExtent(baseOffset, file, position, batches.length, maxTimestampAt(batches, 0));
       }
-      pool.release(read.buffer);
-      if (!isDone) return false;
-      await scheduler.yieldNow();
+      reader.release(read);
     }
-    return true;
+    await scheduler.yieldNow();
+    return isDone;
   }
 }
 
@@ -209,12 +304,20 @@ function isGrown(log: PartitionLog): boolean {
   return sizeBytes >= GROWN_BYTES;
 }
 
-function liveIn(log: PartitionLog, file: JournalFile): { readonly count: number } {
+function liveCount(log: PartitionLog, file: JournalFile): number {
   let count = 0;
   for (let i = 0; log.extents !== null && i < log.extents.count; i++) {
     if (log.extents.fileNumber(i) === file.number) count++;
   }
-  return { count };
+  return count;
+}
+
+function offsetsIn(log: PartitionLog, file: JournalFile): number[] {
+  const offsets: number[] = [];
+  for (let i = 0; log.extents !== null && i < log.extents.count; i++) {
+    if (log.extents.fileNumber(i) === file.number) offsets.push(log.extents.baseOffset(i));
+  }
+  return offsets;
 }
 
 /** Exclusive end of the last batch of the log that lies in `file`. */

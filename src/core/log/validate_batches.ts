@@ -77,10 +77,7 @@ export function batchSizeOrRefusal(
   const sizeBytes = batchSizeAt(bytes, at, bytes.length);
   if (sizeBytes >= 0) {
     if (sizeBytes <= maxBytes) return sizeBytes;
-    return {
-      code: "message_too_large",
-      message: `The batch has ${sizeBytes} bytes, and max.message.bytes is ${maxBytes}`,
-    };
+    return tooLarge(sizeBytes, maxBytes);
   }
   const fault = faultOfSize(sizeBytes);
   switch (fault) {
@@ -174,6 +171,8 @@ export function validateBatch(
   let out = bytes.subarray(at, at + sizeBytes);
   if (isRecompressed && block !== null) {
     out = recompress(out, block, context);
+    if (out.length > settings.maxMessageBytes)
+      return tooLarge(out.length, settings.maxMessageBytes);
   }
   let maxTimestampMs = maxTimestampAt(out, 0);
   if (isStamped) {
@@ -255,6 +254,13 @@ function recompress(batch: Uint8Array, block: RecordBlock, context: ValidationCo
   view.setInt16(21, (attributesAt(batch, 0) & ~CODEC_MASK) | codec);
   patchCrc(out, 0, out.length, context.crc32c);
   return out;
+}
+
+function tooLarge(sizeBytes: number, maxBytes: number): Refusal {
+  return {
+    code: "message_too_large",
+    message: `The batch has ${sizeBytes} bytes, and max.message.bytes is ${maxBytes}`,
+  };
 }
 
 function invalid(message: string): Refusal {

@@ -72,7 +72,7 @@ export class LogManager implements Partitions {
     this.#options = options;
     this.journal = journal;
     const { runtime } = options;
-    this.segmentFiles = new SegmentFiles(options.store);
+    this.segmentFiles = new SegmentFiles(options.store, runtime.log);
     this.reader = new LogReader({
       journal,
       segmentFiles: this.segmentFiles,
@@ -84,7 +84,6 @@ export class LogManager implements Partitions {
       journal,
       reader: this.reader,
       segmentFiles: this.segmentFiles,
-      pool: this.pool,
       scheduler: runtime.scheduler,
       log: runtime.log,
       journalBytesMax: options.journalBytesMax,
@@ -110,6 +109,7 @@ export class LogManager implements Partitions {
         store,
         scheduler: runtime.scheduler,
         clock: runtime.clock,
+        random: runtime.random.fork("journal"),
         log: runtime.log,
         fileBytesMax: options.journalFileBytes,
         overlapBytesMin: 128 * 1024,
@@ -131,7 +131,7 @@ export class LogManager implements Partitions {
       wallMs: runtime.clock.wallMs(),
       logOf: (topicId, partition) => manager.log(topicId, partition),
     });
-    await manager.#removeOrphans();
+    await manager.#checkSegments(findings.hasDamage);
     manager.#reportOpened(findings, runtime.clock.monotonicMs() - startedMs);
     manager.#retentionDueMs = runtime.clock.monotonicMs() + options.retentionCheckMs();
     manager.#scheduleMaintenance();
@@ -139,7 +139,7 @@ export class LogManager implements Partitions {
   }
 
   get isOnline(): boolean {
-    return this.#isOnline;
+    return this.#isOnline && !this.#isStopped;
   }
 
   topicNamed(name: string): TopicLogs | undefined {
@@ -223,7 +223,12 @@ export class LogManager implements Partitions {
     if (!log.topic.settings.cleanupDelete) return { ok: false, code: "policy_violation" };
     const target = offset === -1 ? log.highWatermark : offset;
     if (target < 0 || target > log.highWatermark) return { ok: false, code: "offset_out_of_range" };
-    if (target <= log.logStartOffset) return { ok: true, logStartOffset: log.logStartOffset };
+    if (target <= log.logStartOffset) {
+      // Who moved it there may still be waiting for the disk.
+      const isDone = (await this.journal.newestGroup?.settled()) ?? !this.journal.isFailed;
+      if (!isDone) return { ok: false, code: "kafka_storage_error" };
+      return { ok: true, logStartOffset: log.logStartOffset };
+    }
     if (!(await this.#moveStart(log, target))) return { ok: false, code: "kafka_storage_error" };
     return { ok: true, logStartOffset: log.logStartOffset };
   }
@@ -261,13 +266,16 @@ export class LogManager implements Partitions {
     this.#maintenanceTimer?.cancel();
     this.#settler.stop();
     while (this.#isMaintaining) await this.#options.runtime.scheduler.yieldNow();
-    await this.journal.close();
-    await this.segmentFiles.close();
+    try {
+      await this.journal.close();
+    } finally {
+      await this.segmentFiles.close();
+    }
   }
 
   /** Runs retention and gives journal files up, now. The background does the same on its own. */
   async maintain(retention: boolean): Promise<void> {
-    if (this.#isMaintaining || !this.#isOnline || this.#isStopped) return;
+    if (this.#isMaintaining || !this.isOnline) return;
     this.#isMaintaining = true;
     try {
       if (retention) await this.#applyRetention();
@@ -331,24 +339,36 @@ export class LogManager implements Partitions {
     return true;
   }
 
-  /** Segment files that no state speaks of: left by a crash, or of a topic that is gone. */
-  async #removeOrphans(): Promise<void> {
+  /**
+   * Holds the segment files against what the states say. Those that no state speaks of are removed: a
+   * crash left them, or their topic is gone. After damage a state may be missing, and then they stay.
+   */
+  async #checkSegments(hasDamage: boolean): Promise<void> {
     const { store, runtime } = this.#options;
-    const files = await store.list("segments/");
-    if (files.length === 0) return;
-    const needed = new Set<string>();
+    const sizes = new Map<string, number>();
+    for (const { name, sizeBytes } of await store.list("segments/")) sizes.set(name, sizeBytes);
+    const orphans = new Set(sizes.keys());
+    const present = new Set<string>();
     for (const topic of this.#byId.values()) {
+      present.add(topic.context.idHex);
       for (const log of topic.logs.values()) {
         for (const segment of log.segments) {
           if (segment.settledBytes === 0) continue;
           const name = segmentFileName(log, segment.baseOffset);
-          needed.add(name);
-          needed.add(name.replace(/\.log$/, ".index"));
+          orphans.delete(name);
+          orphans.delete(name.replace(/\.log$/, ".index"));
+          const foundBytes = sizes.get(name) ?? 0;
+          if (foundBytes >= segment.settledBytes) continue;
+          const settledBytes = segment.settledBytes;
+          runtime.log.error("segment_cut_short", { name, sizeBytes: foundBytes, settledBytes });
         }
       }
     }
-    for (const { name } of files) {
-      if (needed.has(name)) continue;
+    for (const name of orphans) {
+      if (hasDamage && present.has(name.split("/")[1]!)) {
+        runtime.log.warn("orphan_kept", { name });
+        continue;
+      }
       runtime.log.info("orphan_removed", { name });
       await store.remove(name);
     }
