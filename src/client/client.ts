@@ -98,8 +98,8 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
       return producer;
     },
     consumer(own) {
-      const consumer = new Consumer(context, own, () => consumers.delete(consumer));
-      consumers.add(consumer);
+      const consumer = new Consumer(context, own, (self) => consumers.delete(self));
+      if (!consumer.isClosed) consumers.add(consumer);
       return consumer;
     },
     close() {

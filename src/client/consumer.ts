@@ -66,19 +66,19 @@ export interface ConsumerOptions {
 export class Consumer implements AsyncIterable<ConsumedRecord> {
   readonly #context: ClientContext;
   readonly #options: ConsumerOptions;
-  readonly #onClose: () => void;
+  readonly #onClose: (self: Consumer) => void;
   readonly #closing = new AbortController();
   readonly #onAbort = () => this.close();
   #fetcher: PartitionFetcher | null = null;
   #isIterated = false;
 
   /** Made by `Client.consumer`. */
-  constructor(context: ClientContext, options: ConsumerOptions, onClose: () => void) {
+  constructor(context: ClientContext, options: ConsumerOptions, onClose: (self: Consumer) => void) {
     this.#context = context;
     this.#options = options;
     this.#onClose = onClose;
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-    if (options.signal?.aborted === true) this.close();
+    if (options.signal?.aborted === true) this.#closing.abort();
+    else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
   /** Records one by one. @throws {ClientError} what cannot be mended by trying again */
@@ -116,6 +116,11 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     }
   }
 
+  /** Closed, by whatever way: nothing more comes. */
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   /** Where each partition will be read next: after what was given out or waits to be. */
   positions(): readonly { topic: string; partition: number; offset: number }[] {
     const states = this.#fetcher?.states ?? [];
@@ -128,7 +133,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     this.#closing.abort();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#fetcher?.close();
-    this.#onClose();
+    this.#onClose(this);
   }
 
   #fetchOptions(): FetcherOptions {

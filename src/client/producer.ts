@@ -24,8 +24,6 @@ import {
 import { ProducerSender } from "./producer_sender.ts";
 
 const IN_FLIGHT_MAX_IDEMPOTENT = 5;
-/** How long a topic that was just made may take to be known everywhere. */
-const UNKNOWN_TOPIC_WAIT_MS = 3_000;
 
 interface WaitingRecord {
   readonly record: ProducerRecord;
@@ -89,6 +87,7 @@ export class Producer {
       deliveryTimeoutMs: options.deliveryTimeoutMs ?? 120_000,
       inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX_IDEMPOTENT,
       mayCreateTopics: options.mayCreateTopics ?? true,
+      unknownTopicWaitMs: options.unknownTopicWaitMs ?? 3_000,
     };
     const { inFlightMax } = this.#options;
     this.#sender = new ProducerSender(context, {
@@ -351,7 +350,7 @@ export class Producer {
     try {
       const info = await this.#context.metadata.topic(topic.name, {
         mayCreate: this.#options.mayCreateTopics,
-        unknownWaitMs: UNKNOWN_TOPIC_WAIT_MS,
+        unknownWaitMs: this.#options.unknownTopicWaitMs,
       });
       topic.partitionCount = info.partitions.length;
       await this.#loadSettings(topic);

@@ -155,6 +155,13 @@ export class PartitionQueue {
     return this.open === null && this.pending.length === 0 && this.inFlight.length === 0;
   }
 
+  /** Whether the oldest batch was sent before. */
+  get isRetrying(): boolean {
+    return (
+      (this.pending[0]?.attempts ?? 0) > 0 || this.inFlight.some(({ attempts }) => attempts > 1)
+    );
+  }
+
   /** Ends the open batch: it waits to be sent. */
   close(): void {
     if (this.open === null) return;

@@ -49,6 +49,8 @@ export interface ProducerOptions {
   readonly inFlightMax?: number;
   /** Whether the broker may create topics that are not there. Default true, if its settings allow it. */
   readonly mayCreateTopics?: boolean;
+  /** How long a topic that was just made may take to be known everywhere, in ms. Default 3,000. */
+  readonly unknownTopicWaitMs?: number;
 }
 
 /** What a producer has done so far. */

@@ -163,8 +163,10 @@ export class ProducerSender {
       this.#wakeAt(queue.retryAtMs);
       return false;
     }
-    // Without sequences a second batch could overtake the retry of the first.
-    if (queue.inFlight.length >= (isIdempotent ? inFlightMax : 1)) return false;
+    // Without sequences a second batch could overtake the retry of the first. With them a retry goes alone:
+    // a broker remembers five batches, and must not get five more before it is asked again for this one.
+    if (queue.inFlight.length >= (isIdempotent && !queue.isRetrying ? inFlightMax : 1))
+      return false;
     const { open } = queue;
     if (queue.pending.length === 0 && open !== null) {
       const dueMs = open.createdMs + lingerMs;
@@ -306,7 +308,8 @@ export class ProducerSender {
     const doing = `Cannot produce to ${queue.topic}-${queue.partition}`;
     const error = cause instanceof ClientError ? cause : refusal(cause, doing);
     batch.lastError = error;
-    batch.mayBeAppended = UNSURE.has(error.code);
+    // What an earlier attempt left open, a later refusal does not answer.
+    batch.mayBeAppended ||= UNSURE.has(error.code);
     if (error.retriable) this.#context.metadata.invalidate(queue.topic);
     if (this.#options.isIdempotent && this.#isSequenceTrouble(queue, batch, error.code)) {
       queue.requeue(batch);
@@ -321,10 +324,13 @@ export class ProducerSender {
   /** Whether the refusal is about sequences alone, and the batch is to be sent again. */
   #isSequenceTrouble(queue: PartitionQueue, batch: ProducerBatch, code: string): boolean {
     if (IDENTITY_LOST.has(code)) {
+      batch.mayBeAppended = false;
       queue.needsIdentity = true;
       return true;
     }
     if (code !== "out_of_order_sequence_number") return false;
+    // The broker knows the last five batches and looks there first: this one is not among them.
+    batch.mayBeAppended = false;
     // Behind a batch that is still to be sent again it had to fail. As the oldest it says that the broker
     // misses one that was given up, or lost one: nothing of it is there, so it may come under new sequences.
     if (queue.isOldest(batch)) queue.needsIdentity = true;
