@@ -418,6 +418,8 @@ export class Journal {
     assert(groups.at(-1)!.file === file, "one sync covers groups of one journal file");
     try {
       await file.file!.sync();
+      // A sync that succeeds beside one that failed says nothing: the system may have dropped the pages.
+      if (this.#failure !== null) throw this.#failure;
       file.syncedBytes = Math.max(file.syncedBytes, endPosition);
       for (const group of groups) group.settle("committed");
       this.#vouchLater();

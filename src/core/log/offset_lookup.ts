@@ -25,20 +25,22 @@ export async function findOffset(
   segmentFiles: SegmentFiles,
   open: OpenOptions,
 ): Promise<FoundOffset | null | "corrupt" | "io"> {
-  let timestampMs: number;
-  let from = log.logStartOffset;
   if (at === "max") {
     const newest = newestSegment(log);
     if (newest === null) return null;
-    timestampMs = newest.maxTimestampMs;
-    from = Math.max(from, newest.maxTimestampOffset);
-  } else {
-    timestampMs = at;
-    const segment = log.segments.findIndex((each) => each.maxTimestampMs >= timestampMs);
-    if (segment < 0) return null;
-    from = Math.max(from, await startIn(log, segment, timestampMs, segmentFiles));
+    const from = Math.max(log.logStartOffset, newest.maxTimestampOffset);
+    const hit = await scan(log, from, newest.maxTimestampMs, reader, open);
+    if (hit !== null) return hit;
+    // The record that has it was deleted, or is not committed yet: another one is the newest to be read.
+    const readableMs = await newestReadable(log, reader, segmentFiles, open);
+    if (typeof readableMs === "string") return readableMs;
+    if (readableMs < 0) return null;
+    return await findOffset(log, readableMs, reader, segmentFiles, open);
   }
-  return await scan(log, from, timestampMs, reader, open);
+  const segment = log.segments.findIndex((each) => each.maxTimestampMs >= at);
+  if (segment < 0) return null;
+  const start = await startIn(log, segment, at, segmentFiles);
+  return await scan(log, Math.max(log.logStartOffset, start), at, reader, open);
 }
 
 function newestSegment(log: PartitionLog) {
@@ -48,6 +50,75 @@ function newestSegment(log: PartitionLog) {
     if (newest === null || segment.maxTimestampMs > newest.maxTimestampMs) newest = segment;
   }
   return newest;
+}
+
+/** The greatest timestamp from the log start to the high watermark; −1 when there is none. */
+async function newestReadable(
+  log: PartitionLog,
+  reader: LogReader,
+  segmentFiles: SegmentFiles,
+  open: OpenOptions,
+): Promise<number | "corrupt" | "io"> {
+  let newestMs = -1;
+  for (const [i, segment] of [...log.segments].entries()) {
+    const start = Math.max(segment.baseOffset, log.logStartOffset);
+    const end = Math.min(log.segmentEnd(i), log.highWatermark);
+    if (start >= end) continue;
+    let offset = start;
+    if (start === segment.baseOffset && end === log.segmentEnd(i)) {
+      newestMs = Math.max(newestMs, segment.maxTimestampMs);
+      continue;
+    }
+    if (start === segment.baseOffset && segment.settledBytes > 0) {
+      newestMs = Math.max(newestMs, (await segmentFiles.index(log, segment)).maxTimestampMs);
+      offset = Math.max(offset, log.settledEnd);
+    }
+    while (offset < end) {
+      // A batch that is readable as a whole is known by its extent; one that the log start cuts is opened.
+      const { extents } = log;
+      const at = offset >= log.settledEnd ? (extents?.indexOf(offset) ?? -1) : -1;
+      if (extents !== null && at >= 0 && extents.baseOffset(at) === offset) {
+        newestMs = Math.max(newestMs, extents.maxTimestampMs(at));
+        offset = at + 1 < extents.count ? extents.baseOffset(at + 1) : end;
+        continue;
+      }
+      const read = await reader.read(log, offset, end, 1, true);
+      if (read.fault !== null && read.fault !== "moved") return read.fault;
+      if (read.fault !== null || read.buffer === null) return "io";
+      try {
+        const found = newestInBatch(log, read.batches, open);
+        if (found === "corrupt") return found;
+        newestMs = Math.max(newestMs, found);
+        offset = lastOffsetAt(read.batches, 0) + 1;
+      } finally {
+        reader.release(read);
+      }
+    }
+  }
+  return newestMs;
+}
+
+function newestInBatch(
+  log: PartitionLog,
+  batches: Uint8Array,
+  open: OpenOptions,
+): number | "corrupt" {
+  const batch = new RecordBatch(batches, 0, batchSizeAt(batches, 0, batches.length));
+  const block = openRecords(batch, open);
+  if (typeof block === "string") return "corrupt";
+  const cursor = new RecordCursor(block);
+  let newestMs = -1;
+  while (cursor.next()) {
+    if (batch.baseOffset + cursor.offsetDelta < log.logStartOffset) continue;
+    newestMs = Math.max(newestMs, timestampOf(batch, cursor));
+  }
+  return newestMs;
+}
+
+function timestampOf(batch: RecordBatch, cursor: RecordCursor): number {
+  return batch.isLogAppendTime
+    ? batch.maxTimestampMs
+    : batch.baseTimestampMs + cursor.timestampDelta;
 }
 
 /** An offset at or before the first batch of the segment that is new enough. */
@@ -121,9 +192,7 @@ function scanBatches(
       const cursor = new RecordCursor(block);
       while (cursor.next()) {
         const offset = batch.baseOffset + cursor.offsetDelta;
-        const recordMs = batch.isLogAppendTime
-          ? batch.maxTimestampMs
-          : batch.baseTimestampMs + cursor.timestampDelta;
+        const recordMs = timestampOf(batch, cursor);
         if (recordMs >= timestampMs && offset >= log.logStartOffset) {
           return { offset, timestampMs: recordMs };
         }
