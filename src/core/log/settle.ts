@@ -17,7 +17,7 @@ import type { SegmentFiles } from "./segment_files.ts";
 import { SegmentIndex } from "./segment_index.ts";
 
 /** A partition with this much in the journal gets segment files. */
-const GROWN_BYTES = 1024 * 1024;
+export const GROWN_BYTES = 1024 * 1024;
 const GROWN_BATCHES = 1024;
 const SLICE_BYTES = 1024 * 1024;
 /** Batches moved by one commit, at most. */
@@ -33,6 +33,8 @@ export interface SettlerOptions {
   readonly log: Logger;
   /** Sealed journal files are given up while they hold more than this, oldest first. */
   readonly journalBytesMax: number;
+  /** GROWN_BYTES unless a test wants segment files sooner. */
+  readonly grownBytes: number;
 }
 
 /**
@@ -114,7 +116,7 @@ export class Settler {
     const small: PartitionLog[] = [];
     for (const partitionLog of logs) {
       if (liveCount(partitionLog, file) === 0) continue;
-      if (!isGrown(partitionLog)) small.push(partitionLog);
+      if (!isGrown(partitionLog, this.#options.grownBytes)) small.push(partitionLog);
       else {
         const outcome = await this.#settle(partitionLog, file);
         if (outcome !== "gone") return outcome;
@@ -294,14 +296,14 @@ export class Settler {
   }
 }
 
-function isGrown(log: PartitionLog): boolean {
+function isGrown(log: PartitionLog, grownBytes: number): boolean {
   if (log.settledEnd > log.logStartOffset) return true;
   const { extents } = log;
   if (extents === null) return false;
   if (extents.count >= GROWN_BATCHES) return true;
   let sizeBytes = 0;
   for (let i = 0; i < extents.count; i++) sizeBytes += extents.sizeBytes(i);
-  return sizeBytes >= GROWN_BYTES;
+  return sizeBytes >= grownBytes;
 }
 
 function liveCount(log: PartitionLog, file: JournalFile): number {

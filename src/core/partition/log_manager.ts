@@ -13,7 +13,7 @@ import { PartitionLog, type TopicContext } from "../log/partition_log.ts";
 import { findJournal, type ReplayFindings, replayJournal } from "../log/recover.ts";
 import { expiredSegments } from "../log/retention.ts";
 import { SegmentFiles, segmentFileName } from "../log/segment_files.ts";
-import { Settler } from "../log/settle.ts";
+import { GROWN_BYTES, Settler } from "../log/settle.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
 import type {
   ActiveProducer,
@@ -31,6 +31,8 @@ export interface LogManagerOptions {
   readonly runtime: Runtime;
   readonly journalFileBytes: number;
   readonly journalBytesMax: number;
+  /** Bytes in the journal from which a partition gets segment files; the log's own bound when left out. */
+  readonly grownBytes?: number;
   readonly syncIntervalMs: number;
   /** Asked each time: they are dynamic. */
   readonly retentionCheckMs: () => number;
@@ -87,6 +89,7 @@ export class LogManager implements Partitions {
       scheduler: runtime.scheduler,
       log: runtime.log,
       journalBytesMax: options.journalBytesMax,
+      grownBytes: options.grownBytes ?? GROWN_BYTES,
     });
   }
 

@@ -95,6 +95,9 @@ millrace.journal.bytes long 1073741824 [0..] medium honoured
   grown get segment files of their own, small ones move to the journal's end.
 millrace.journal.file.bytes int 134217728 [65536..1073741824] low honoured
   A journal file is followed by the next one at so many bytes.
+millrace.segment.after.bytes int 1048576 [1..] low internal honoured
+  Bytes a partition has in journal files from which on it gets segment files of its own when one
+  of them is given up; smaller ones are for tests.
 millrace.sync.interval.ms int 50 [1..] medium dynamic-cluster honoured
   Default of the topic setting millrace.sync.interval.ms.
 millrace.validate.compressed boolean true [] medium dynamic-cluster honoured
