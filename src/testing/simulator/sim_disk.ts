@@ -26,6 +26,7 @@ export class SimFile {
   /** A sync of these failed: the system takes them for clean, and they are not on the platters. */
   poisoned: ByteRange[] = [];
   isNameSynced = false;
+  readonly #syncing = new Set<readonly ByteRange[]>();
   /** Synced sizes after the last syncs, oldest first: what later entries can vouch for. */
   readonly syncedSizes: number[] = [];
 
@@ -38,17 +39,23 @@ export class SimFile {
     this.dirty.push({ start: position, end });
   }
 
-  /** Takes what is dirty into a sync that begins now. */
+  /** Takes what is dirty into a sync that begins now, and what others that still run took before. */
   beginSync(): readonly ByteRange[] {
     const ranges = this.dirty;
     this.dirty = [];
-    return ranges;
+    const all = [...ranges];
+    for (const running of this.#syncing) all.push(...running);
+    this.#syncing.add(all);
+    return all;
   }
 
+  /** What another sync failed to write meanwhile stays unwritten, and this one does not say so. */
   syncSucceeded(ranges: readonly ByteRange[]): void {
-    for (const { start, end } of ranges) {
+    this.#syncing.delete(ranges);
+    for (const range of ranges) {
+      const { start, end } = range;
       const last = Math.min(end, this.cacheBytes);
-      if (last <= start) continue;
+      if (last <= start || this.poisoned.includes(range)) continue;
       this.durable = grown(this.durable, last);
       this.durable.set(this.cache.subarray(start, last), start);
       this.durableBytes = Math.max(this.durableBytes, last);
@@ -59,10 +66,12 @@ export class SimFile {
 
   /** The ranges are as unsynced as before: the sync never ended, or it lied. */
   syncForgotten(ranges: readonly ByteRange[]): void {
+    this.#syncing.delete(ranges);
     this.dirty = [...ranges, ...this.dirty];
   }
 
   syncFailed(ranges: readonly ByteRange[]): void {
+    this.#syncing.delete(ranges);
     this.poisoned.push(...ranges);
   }
 
