@@ -41,6 +41,11 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   // A terminal sends SIGINT to the child as well; a second one does no harm.
   process.on(signal, () => child.kill(signal));
 }
+if (process.env.npm_command === "exec") {
+  // npx tells the shell between us of SIGTERM, which dies of it and tells nobody: a broker would be left over.
+  const shell = process.ppid;
+  setInterval(() => process.ppid !== shell && child.kill("SIGTERM"), 200).unref();
+}
 child.on("error", (error) => {
   console.error(`Cannot start ${command}: ${error.message}`);
   process.exit(1);
