@@ -100,6 +100,9 @@ export function readFlags(argv: readonly string[]): StartFlags {
   return { ...values, ...(insecure ? { insecure } : {}), settings, given, help, version };
 }
 
+/** These are for the other commands, and may stand in the same shell. */
+const CLIENT_VARIABLES = ["MILLRACE_BOOTSTRAP"];
+
 /** Reads MILLRACE_* variables. Unknown ones are named in `warnings`: they may belong to somebody else. */
 export function readEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
@@ -113,6 +116,7 @@ export function readEnvironment(
   let insecure: boolean | null = null;
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith("MILLRACE_") || value === undefined || value === "") continue;
+    if (CLIENT_VARIABLES.includes(name)) continue;
     const key = VARIABLES[name];
     if (key !== undefined) {
       values[key] = value;
