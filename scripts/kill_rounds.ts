@@ -1,10 +1,10 @@
-// Rounds of load, kill, restart, check: nothing acknowledged may be lost, reordered or written twice.
-// Invariant: the load (test/compat/franz_go, idempotent producers of a foreign client) alone says what was
-// acknowledged; the check reads the whole log back each round and compares it with all rounds before.
+// Rounds of load, kill, restart, check: nothing acknowledged may be lost, reordered or written twice. Invariant: the
+// load (idempotent producers of a foreign client, test/compat/franz_go) alone says what was acknowledged; each round reads
+// the whole log back and compares it with all rounds before. --sabotage puts an older copy of the data back after a kill,
+// as a broker that lies about syncing would: it ends with 0 only if the check finds that.
 //   bun scripts/kill_rounds.ts [--rounds 20] [--seed N] [--runtime bun|deno|kafka] [--signal kill|term|stop|mix]
 //                              [--rounds-per-folder 10] [--keep] [--sabotage] [-o name=value …]
-// --sabotage puts back an older copy of the data after the kill, as a broker that lies about syncing would: the
-// check has to find it, and the script ends with 0 only if it does.
+
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";

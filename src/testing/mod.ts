@@ -1,7 +1,27 @@
-// millrace/testing: what plugin authors and we hold things to. The conformance suites need a test runner and
-// are imported by their files; the simulator needs none.
+// millrace/testing: what plugin authors and we hold things to: conformance suites, power losses, the simulator.
+// The suites are written against bun:test: Bun has it, Deno needs it mapped, as deno.json here does.
 
+export {
+  type MetadataStoreConformance,
+  type MetadataStoreUnderTest,
+  metadataStoreConformance,
+} from "./conformance/metadata_store.ts";
+export {
+  type SegmentStoreConformance,
+  type SkippedCases,
+  type StorageUnderTest,
+  segmentStoreConformance,
+} from "./conformance/segments.ts";
 export { MemoryNetwork } from "./memory_network.ts";
+export type { Point } from "./power_loss/disk_model.ts";
+export type { Survivors } from "./power_loss/rebuild.ts";
+export {
+  type RecordedFiles,
+  type RecordedSync,
+  type Recording,
+  type RecordingOptions,
+  recordingFiles,
+} from "./power_loss/recording_files.ts";
 export {
   NO_ANSWER,
   type OfferedVersions,

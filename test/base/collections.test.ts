@@ -1,4 +1,4 @@
-// MinHeap, RingBuffer, Lru and BufferPool against their simplest models.
+// MinHeap, Lru and BufferPool against their simplest models.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -6,7 +6,6 @@ import { InvariantError } from "../../src/base/assert.ts";
 import { BufferPool, POOLED_BYTES_MAX, POOLED_BYTES_MIN } from "../../src/base/buffer_pool.ts";
 import { Lru } from "../../src/base/lru.ts";
 import { MinHeap } from "../../src/base/min_heap.ts";
-import { RingBuffer } from "../../src/base/ring_buffer.ts";
 
 describe("MinHeap", () => {
   test("pops in order whatever was pushed, popped and compacted before", () => {
@@ -35,45 +34,6 @@ describe("MinHeap", () => {
         expect(Array.from({ length: heap.size }, () => heap.pop())).toEqual(model);
       }),
     );
-  });
-});
-
-describe("RingBuffer", () => {
-  test("is a queue that refuses when full", () => {
-    const step = fc.oneof(fc.record({ push: fc.integer() }), fc.constant("shift" as const));
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 5 }),
-        fc.array(step, { maxLength: 40 }),
-        (capacity, steps) => {
-          const ring = new RingBuffer<number>(capacity);
-          const model: number[] = [];
-          for (const act of steps) {
-            if (act === "shift") {
-              expect(ring.shift()).toBe(model.shift());
-            } else {
-              const fits = model.length < capacity;
-              expect(ring.push(act.push)).toBe(fits);
-              if (fits) model.push(act.push);
-            }
-            expect([...ring]).toEqual(model);
-            expect(ring.size).toBe(model.length);
-            expect(ring.isFull).toBe(model.length === capacity);
-            expect(ring.at(0)).toBe(model[0]);
-            expect(ring.at(model.length - 1)).toBe(model.at(-1));
-            expect(ring.at(model.length)).toBeUndefined();
-          }
-        },
-      ),
-    );
-  });
-
-  test("clear() empties it, a capacity of 0 is a defect", () => {
-    const ring = new RingBuffer<string>(2);
-    ring.push("a");
-    ring.clear();
-    expect(ring.shift()).toBeUndefined();
-    expect(() => new RingBuffer(0)).toThrow(InvariantError);
   });
 });
 

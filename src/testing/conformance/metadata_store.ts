@@ -29,6 +29,7 @@ export interface MetadataStoreUnderTest {
   dispose?(): void | Promise<void>;
 }
 
+/** What the suite of metadata stores is told about one plugin. */
 export interface MetadataStoreConformance<Under extends MetadataStoreUnderTest> {
   /** Called once a case. */
   open(): Under | Promise<Under>;

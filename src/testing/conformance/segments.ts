@@ -22,6 +22,7 @@ export interface SkippedCases {
   readonly cases: readonly string[];
 }
 
+/** What the suite of segment stores is told about one plugin. */
 export interface SegmentStoreConformance<Under extends StorageUnderTest> {
   /** Called once a case. */
   open(): Under | Promise<Under>;

@@ -22,6 +22,7 @@ export interface RecordedSync {
   readonly path: string;
 }
 
+/** How a recording is made. */
 export interface RecordingOptions {
   /** Syncs that report success and do nothing: the one of this index, or all that it says. */
   readonly dropSync?: number | ((sync: RecordedSync) => boolean);
@@ -50,6 +51,7 @@ export interface RecordedFiles {
   isRunning(process: string): boolean;
 }
 
+/** File calls that are recorded, and what a power loss at any point of them may leave. */
 export interface Recording {
   /** A plain object: a test may spread it and replace single calls by failing ones. */
   readonly layer: RecordedFiles;

@@ -26,6 +26,7 @@ import { describeError, type SimFailure, SimProcess, World } from "./world.ts";
 const LIVENESS_US = 120_000_000;
 const SETTLE_US = 60_000_000;
 
+/** Which run, and what is wrong in it on purpose. */
 export interface SimulationOptions {
   /** A safe integer, at least 0. */
   readonly seed: number;
@@ -36,6 +37,7 @@ export interface SimulationOptions {
   readonly onLine?: (line: string) => void;
 }
 
+/** What a run did and found; all of it follows from the seed. */
 export interface SimulationResult {
   readonly seed: number;
   /** Equal for equal seeds, on every engine. */
