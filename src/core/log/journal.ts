@@ -179,6 +179,7 @@ export class Journal {
     group.chunks.push(header, payload);
     group.sizeBytes += sizeBytes;
     this.#pendingBytes += sizeBytes;
+    this.appendedBytes += sizeBytes;
     file.endPosition = position + sizeBytes;
     group.endPosition = file.endPosition;
     if (mode === "sync") group.needsSync = true;
@@ -193,6 +194,9 @@ export class Journal {
     this.#wakeWriter();
     return group;
   }
+
+  /** Everything taken in since the start. */
+  appendedBytes = 0;
 
   /** Where the payload of the last `append` lies. */
   lastFile!: JournalFile;

@@ -3,7 +3,7 @@
 // Invariant: a file goes only after everything needed from it is synced elsewhere and a synced state
 // entry says so; a crash at any step leaves the old file, and recovery takes whichever is newer.
 
-import type { Logger, Scheduler } from "../../contracts/runtime.ts";
+import type { Clock, Logger, Scheduler } from "../../contracts/runtime.ts";
 import type { SegmentFile } from "../../contracts/storage.ts";
 import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
@@ -24,14 +24,22 @@ const SLICE_BYTES = 1024 * 1024;
 const MOVED_SLICE = 512;
 /** States written between two turns of the event loop. */
 const STATES_SLICE = 256;
+/** While more than this arrives a second, copying waits: it would compete for disk and event loop. */
+const BUSY_BYTES_PER_SECOND = 8 * 1024 * 1024;
+/** But not past so many times the bound. */
+const BUSY_FACTOR = 4;
 
 export interface SettlerOptions {
   readonly journal: Journal;
   readonly reader: LogReader;
   readonly segmentFiles: SegmentFiles;
   readonly scheduler: Scheduler;
+  readonly clock: Clock;
   readonly log: Logger;
-  /** Sealed journal files are given up while they hold more than this, oldest first. */
+  /**
+   * Sealed journal files are given up while they hold more than this, oldest first; four times as
+   * much while a lot arrives.
+   */
   readonly journalBytesMax: number;
   /** GROWN_BYTES unless a test wants segment files sooner. */
   readonly grownBytes: number;
@@ -62,9 +70,14 @@ export class Settler {
   readonly #options: SettlerOptions;
   #isRunning = false;
   #isStopped = false;
+  #bytesMax: number;
+  #lastAppendedBytes = 0;
+  #lastLookMs: number;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
+    this.#bytesMax = options.journalBytesMax;
+    this.#lastLookMs = options.clock.monotonicMs();
   }
 
   stop(): void {
@@ -75,6 +88,7 @@ export class Settler {
   async run(): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    this.#bytesMax = this.#options.journalBytesMax * (this.#isBusy() ? BUSY_FACTOR : 1);
     const tried = new Set<JournalFile>();
     try {
       for (let file = this.#next(tried); file !== null; file = this.#next(tried)) {
@@ -86,9 +100,20 @@ export class Settler {
     }
   }
 
+  /** Whether a lot has arrived since the last look. */
+  #isBusy(): boolean {
+    const { journal, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const seconds = (nowMs - this.#lastLookMs) / 1000;
+    const arrivedBytes = journal.appendedBytes - this.#lastAppendedBytes;
+    this.#lastLookMs = nowMs;
+    this.#lastAppendedBytes = journal.appendedBytes;
+    return seconds > 0 && arrivedBytes / seconds > BUSY_BYTES_PER_SECOND;
+  }
+
   /** The file to give up now, or null: one without live batches, one mostly dead, or the oldest past the bound. */
   #next(tried: ReadonlySet<JournalFile>): JournalFile | null {
-    const { journal, journalBytesMax } = this.#options;
+    const { journal } = this.#options;
     if (this.#isStopped || journal.isFailed) return null;
     let candidate: JournalFile | null = null;
     let sealedBytes = 0;
@@ -102,7 +127,7 @@ export class Settler {
       sealedBytes += file.endPosition;
       candidate ??= file;
     }
-    return sealedBytes > journalBytesMax ? candidate : null;
+    return sealedBytes > this.#bytesMax ? candidate : null;
   }
 
   async #giveUp(file: JournalFile): Promise<Outcome> {

@@ -87,6 +87,7 @@ export class LogManager implements Partitions {
       reader: this.reader,
       segmentFiles: this.segmentFiles,
       scheduler: runtime.scheduler,
+      clock: runtime.clock,
       log: runtime.log,
       journalBytesMax: options.journalBytesMax,
       grownBytes: options.grownBytes ?? GROWN_BYTES,

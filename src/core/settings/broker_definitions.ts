@@ -92,7 +92,8 @@ millrace.durability string fsync [fsync|interval|memory] high dynamic-cluster ho
   Default of the topic setting millrace.durability.
 millrace.journal.bytes long 1073741824 [0..] medium honoured
   Bytes of full journal files that are kept; past it the oldest are given up: partitions that have
-  grown get segment files of their own, small ones move to the journal's end.
+  grown get segment files of their own, small ones move to the journal's end. Four times as much
+  while over 8 MiB a second arrive.
 millrace.journal.file.bytes int 134217728 [65536..1073741824] low honoured
   A journal file is followed by the next one at so many bytes.
 millrace.segment.after.bytes int 1048576 [1..] low internal honoured
