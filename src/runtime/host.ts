@@ -3,6 +3,9 @@
 
 import type { DenoHost, DenoPermission } from "./deno_host.ts";
 
+/** Major 1, minor 3: /dev/null. */
+const LINUX_NULL_DEVICE = 0x103;
+
 export type HostName = "bun" | "deno" | "other";
 
 const globals = globalThis as { Bun?: { version: string }; Deno?: DenoHost };
@@ -26,6 +29,13 @@ export function sinceProcessStartMs(): number {
 export function stderrIsTerminal(): boolean {
   const deno = globals.Deno;
   if (deno !== undefined) return deno.stderr.isTerminal();
+  // node:tty brings the streams along, half a megabyte: only what may be a terminal is asked there.
+  try {
+    const stat = builtin<typeof import("node:fs")>("node:fs").fstatSync(2);
+    if (!stat.isCharacterDevice() || stat.rdev === LINUX_NULL_DEVICE) return false;
+  } catch {
+    return false; // Closed.
+  }
   return builtin<typeof import("node:tty")>("node:tty").isatty(2);
 }
 

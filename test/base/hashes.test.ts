@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { murmur2, murmur2Partition } from "../../src/base/murmur2.ts";
-import { loadXxhash } from "../../src/base/xxhash.ts";
-import { xxh32 } from "../../src/record/codecs/xxh32.ts";
+import { xxh32 } from "../../src/base/xxh32.ts";
+import { loadXxhash, xxhashOnDemand } from "../../src/base/xxhash.ts";
 import { fromHex, loadVectors } from "../record/vectors.ts";
 
 interface Murmur2Vector {
@@ -63,5 +63,22 @@ describe("loadXxhash()", () => {
 
   test("is made once", () => {
     expect(loadXxhash()).toBe(loadXxhash());
+  });
+});
+
+describe("xxhashOnDemand()", () => {
+  test("gives the same partition before, while and after WebAssembly loads", async () => {
+    const onDemand = xxhashOnDemand();
+    const key = new TextEncoder().encode("Nobody inspects the spammish repetition");
+    const first = onDemand.partition(key, 12);
+    expect(first).toBe(0xe2293b2f % 12);
+    expect(onDemand.hash32(key)).toBe(0xe2293b2f);
+    await loadXxhash();
+    await Promise.resolve();
+    expect(onDemand.partition(key, 12)).toBe(first);
+    const { hash32 } = await loadXxhash();
+    for (let length = 0; length < 64; length++) {
+      expect(onDemand.hash32(key.subarray(0, length))).toBe(hash32(key.subarray(0, length)));
+    }
   });
 });

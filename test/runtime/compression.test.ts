@@ -7,7 +7,7 @@ import fc from "fast-check";
 import * as lz4js from "lz4js";
 // @ts-expect-error: ships no types; here only to have a second opinion on our blocks.
 import * as snappyjs from "snappyjs";
-import { xxh32 } from "../../src/record/codecs/xxh32.ts";
+import { xxh32 } from "../../src/base/xxh32.ts";
 import { zstdFramesIn } from "../../src/record/codecs/zstd_frames.ts";
 import { type CompressionCodec, CompressionError } from "../../src/record/compression.ts";
 import { batchesIn } from "../../src/record/record_batch.ts";

@@ -1,6 +1,7 @@
 // Clock, scheduler, randomness, cryptography and log lines of the host.
 
 import { describe, expect, test } from "bun:test";
+import { configure, reset } from "@logtape/logtape";
 import { hostRuntime } from "../../src/runtime/host_runtime.ts";
 import { HostLog } from "../../src/runtime/logger.ts";
 
@@ -158,7 +159,7 @@ describe("cryptography", () => {
 });
 
 describe("log", () => {
-  test("events before and after LogTape is there come out once, in order, with their fields", async () => {
+  test("events before and after the start is over come out once, in order, with their fields", async () => {
     let text = "";
     const log = new HostLog({ format: "json", write: (more) => (text += more) });
     log.logger.debug("not_shown");
@@ -177,7 +178,7 @@ describe("log", () => {
     expect(new Date(events[0].time).getTime()).toBeGreaterThan(Date.now() - 60_000);
   });
 
-  test("flush() writes what LogTape has not seen yet, and writes it once", async () => {
+  test("flush() writes what waits, and writes it once", async () => {
     let text = "";
     const log = new HostLog({ format: "text", write: (more) => (text += more) });
     log.logger.error("broker_failed", { why: "no space left", partition: 3 });
@@ -188,6 +189,33 @@ describe("log", () => {
     await log.load();
     log.flush();
     expect(text.split("\n").length).toBe(2);
+  });
+
+  test("where the program configures LogTape, events go to its category, and no line is written", async () => {
+    let text = "";
+    const seen: [string, unknown][] = [];
+    await configure({
+      reset: true,
+      sinks: { test: (record) => seen.push([String(record.rawMessage), record.properties]) },
+      loggers: [
+        { category: ["millrace"], lowestLevel: "debug", sinks: ["test"] },
+        { category: ["logtape", "meta"], lowestLevel: "warning", sinks: [] },
+      ],
+    });
+    try {
+      const log = new HostLog({ configure: false, write: (more) => (text += more) });
+      log.logger.info("before", { port: 1 });
+      await log.load();
+      log.logger.warn("after", { port: 2 });
+      log.flush();
+    } finally {
+      await reset();
+    }
+    expect(seen).toEqual([
+      ["before", { port: 1 }],
+      ["after", { port: 2 }],
+    ]);
+    expect(text).toBe("");
   });
 
   test("a threshold silences what is below it", async () => {

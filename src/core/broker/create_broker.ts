@@ -2,7 +2,7 @@
 // objects and capabilities as values; no file, no module name, no global is read from here on.
 // Kafka: BrokerServer.
 
-import { loadXxhash } from "../../base/xxhash.ts";
+import { xxhashOnDemand } from "../../base/xxhash.ts";
 import type { Auth, AuthPlugin } from "../../contracts/auth.ts";
 import type { Broker, Feature } from "../../contracts/broker.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../contracts/metadata_store.ts";
@@ -133,8 +133,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       topicDeleted: (topic) =>
         runtime.scheduler.spawn("topic_deletion", () => logs.topicDeleted(topic)),
     });
-    const xxhash = await loadXxhash();
-    return new BrokerImpl(options, settings, cluster, logs, auths, opened, storage, failed, xxhash);
+    return new BrokerImpl(options, settings, cluster, logs, auths, opened, storage, failed);
   } catch (error) {
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
@@ -172,7 +171,6 @@ class BrokerImpl implements RunningBroker {
     opened: readonly { close(): void | Promise<void> }[],
     storage: Storage,
     failed: Promise<string>,
-    xxhash: Awaited<ReturnType<typeof loadXxhash>>,
   ) {
     this.#options = options;
     this.#settings = settings;
@@ -203,7 +201,7 @@ class BrokerImpl implements RunningBroker {
         log: new LogApiImpl({
           logs,
           runtime: options.runtime,
-          xxhash,
+          xxhash: xxhashOnDemand(),
           decompressedBytesMax: () => settings.number("socket.request.max.bytes"),
           opensCompressed: () => settings.boolean("millrace.validate.compressed"),
           fetchBytesMax: () => settings.number("fetch.max.bytes"),

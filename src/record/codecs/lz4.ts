@@ -3,8 +3,8 @@
 // input byte is looked at once, so damage can neither hang nor crash.
 // Kafka: org.apache.kafka.common.compress.Lz4BlockInputStream, Lz4BlockOutputStream.
 
+import { xxh32 } from "../../base/xxh32.ts";
 import { CompressionError } from "../compression.ts";
-import { xxh32 } from "./xxh32.ts";
 
 const FRAME_MAGIC = 0x184d2204;
 const SKIPPABLE_MAGIC = 0x184d2a50;

@@ -1,5 +1,5 @@
-// XXH32 in plain TypeScript, for the checksums inside lz4 frames: synchronous from the first call on.
-// Invariant: equal to every other XXH32. Keys are hashed by base/xxhash.ts, which is faster.
+// XXH32 in plain TypeScript: for the checksums inside lz4 frames, and for keys until base/xxhash.ts has
+// its WebAssembly. Invariant: equal to every other XXH32.
 
 const PRIME_1 = 0x9e3779b1;
 const PRIME_2 = 0x85ebca77;
