@@ -9,7 +9,8 @@ import type { Command, CommandEntry } from "./command.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
 import { BrokenPipe, type CliHost, processHost } from "./host.ts";
 
-const ENTRIES: readonly CommandEntry[] = [
+/** Every command but `start`. */
+export const commands: readonly CommandEntry[] = [
   entry("topic create", "make a topic", async () => {
     return (await import("./commands/topic_create.ts")).command;
   }),
@@ -53,7 +54,7 @@ const ENTRIES: readonly CommandEntry[] = [
 ];
 /** In help, and where a misspelt word may belong; main.ts runs it. */
 const START = { name: "start", summary: "start a broker (this is what `millrace` alone does)" };
-const LISTED = [START, ...ENTRIES] as readonly CommandEntry[];
+const LISTED = [START, ...commands] as readonly CommandEntry[];
 
 function entry(name: string, summary: string, load: () => Promise<Command>): CommandEntry {
   return { name, summary, load };
@@ -86,7 +87,7 @@ async function dispatch(argv: readonly string[], host: CliHost): Promise<number>
   if (first === "--version") return dispatch(["version", ...argv.slice(1)], host);
   if (first === "start")
     throw new UsageError("`millrace start --help` shows how a broker is started");
-  const found = ENTRIES.find(({ name }) => name === first || name === `${first} ${second}`);
+  const found = commands.find(({ name }) => name === first || name === `${first} ${second}`);
   if (found !== undefined) {
     const command = await found.load();
     const words = argv.slice(found.name.split(" ").length);
@@ -95,7 +96,7 @@ async function dispatch(argv: readonly string[], host: CliHost): Promise<number>
     await host.print(commandHelp(command));
     return 0;
   }
-  const group = ENTRIES.filter(({ name }) => name.startsWith(`${first} `));
+  const group = commands.filter(({ name }) => name.startsWith(`${first} `));
   if (group.length === 0) throw unknownCommand(first);
   if (second === "--help" || second === "-h") {
     await host.print(groupHelp(first, group));
@@ -120,7 +121,7 @@ function unknownCommand(word: string): UsageError {
   if (nearest !== null)
     return new UsageError(`Unknown command "${word}": did you mean "${nearest}"?`);
   // `millrace create` may have meant `millrace topic create`.
-  const deeper = ENTRIES.find((each) => lastWord(each) === word);
+  const deeper = commands.find((each) => lastWord(each) === word);
   return new UsageError(
     deeper === undefined
       ? `Unknown command "${word}"`
