@@ -5,7 +5,12 @@
 import type { SeededRandom } from "../../base/prng.ts";
 import type { AppendRequest, Broker, LogApi, Outcome } from "../../contracts/broker.ts";
 import type { TransportPlugin } from "../../contracts/transport.ts";
-import { patchProducer } from "../../record/batch_header.ts";
+import {
+  baseOffsetAt,
+  patchBaseOffset,
+  patchProducer,
+  recordCountAt,
+} from "../../record/batch_header.ts";
 
 export const MUTATIONS = [
   /** Syncs say that they are done and have done nothing. */
@@ -28,12 +33,20 @@ export const MUTATIONS = [
   "changes_bytes",
   /** Some fetches leave out their first batch. */
   "skips_batches",
+  /** Some fetches bring an older batch of the partition under the offset asked for. */
+  "serves_an_older_batch",
   /** Some calls are never answered. */
   "never_answers",
   /** DeleteTopics is answered and not done. */
   "ignores_delete_topics",
   /** Offsets by timestamp are one too high. */
   "offsets_by_timestamp_off_by_one",
+  /** Every producer gets the same id. */
+  "gives_producer_ids_twice",
+  /** The broker looks at the host's clock. */
+  "reads_the_host_clock",
+  /** A promise rejects and nobody listens. */
+  "leaves_a_rejection",
 ] as const;
 export type Mutation = (typeof MUTATIONS)[number];
 
@@ -100,16 +113,32 @@ function mutatedBroker(broker: Broker, mutation: Mutation, random: SeededRandom)
     brokerId: broker.brokerId,
     clusterId: broker.clusterId,
     features: broker.features,
-    admin: broker.admin,
+    admin: mutation === "gives_producer_ids_twice" ? withOneProducerId(broker.admin) : broker.admin,
     setting: (name) => broker.setting(name),
     log,
     topics,
   };
 }
 
+function withOneProducerId(admin: Broker["admin"]): Broker["admin"] {
+  // Methods live on the prototype, and only one of them is replaced.
+  return Object.assign(Object.create(admin) as Broker["admin"], {
+    initProducerId: async () => ({
+      throttleTimeMs: 0,
+      errorCode: 0,
+      producerId: 7,
+      producerEpoch: 0,
+      ongoingTxnProducerId: -1,
+      ongoingTxnProducerEpoch: -1,
+    }),
+  });
+}
+
 function mutatedLog(log: LogApi, mutation: Mutation, random: SeededRandom): LogApi {
   const happens = (percent: number): boolean => random.below(100) < percent;
   let heldBack: (() => void) | null = null;
+  /** A batch by topic, partition and record count. */
+  const older = new Map<string, Uint8Array>();
   return {
     partitionFor: (...args) => log.partitionFor(...args),
     endOffsetForEpoch: (...args) => log.endOffsetForEpoch(...args),
@@ -127,6 +156,8 @@ function mutatedLog(log: LogApi, mutation: Mutation, random: SeededRandom): LogA
     },
 
     async append(caller, request) {
+      if (mutation === "reads_the_host_clock") Date.now();
+      if (mutation === "leaves_a_rejection") void Promise.reject(new Error("a mutation"));
       if (mutation === "never_answers" && happens(3)) await new Promise<never>(() => {});
       if (mutation === "drops_batches" && happens(10)) {
         const real = await log.append(caller, { ...request, partitions: [] });
@@ -172,7 +203,7 @@ function mutatedLog(log: LogApi, mutation: Mutation, random: SeededRandom): LogA
     async fetch(caller, request) {
       if (mutation === "never_answers" && happens(2)) await new Promise<never>(() => {});
       const response = await log.fetch(caller, request);
-      const partitions = response.partitions.map((outcome): typeof outcome => {
+      const partitions = response.partitions.map((outcome, i): typeof outcome => {
         if (!outcome.ok) return outcome;
         const { value } = outcome;
         if (mutation === "high_watermark_goes_back" && happens(10)) {
@@ -180,6 +211,17 @@ function mutatedLog(log: LogApi, mutation: Mutation, random: SeededRandom): LogA
             ok: true,
             value: { ...value, highWatermark: value.highWatermark >> 1, batches: [] },
           };
+        }
+        if (value.sizeBytes > 0 && mutation === "serves_an_older_batch") {
+          const { topic, partition } = request.partitions[i]!;
+          const first = value.batches[0]!;
+          const bytes = first.slice(0, 12 + viewOf(first).getInt32(8));
+          const key = `${topic}/${partition}/${recordCountAt(bytes, 0)}`;
+          const before = older.get(key) ?? bytes;
+          older.set(key, bytes);
+          const served = before.slice();
+          patchBaseOffset(served, 0, baseOffsetAt(bytes, 0));
+          return { ok: true, value: { ...value, batches: [served], sizeBytes: served.length } };
         }
         if (value.sizeBytes === 0 || !happens(10)) return outcome;
         if (mutation === "changes_bytes") {

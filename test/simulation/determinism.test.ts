@@ -1,0 +1,48 @@
+// One seed, one trace: run twice here, and once on the other runtime, every seed has the same hash.
+// A few seeds by default; SIMULATION_SEEDS says how many (.ci/run takes 50).
+
+import { describe, expect, test } from "bun:test";
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { runSeed } from "../../src/testing/simulator/simulator.ts";
+
+const FROM = 1;
+const SEEDS = Number(process.env["SIMULATION_SEEDS"] ?? 6);
+const isDeno = "Deno" in globalThis;
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Hashes by seed, as scripts/simulate.ts prints them on the other runtime. */
+async function hashesElsewhere(): Promise<Map<number, string>> {
+  const args = [`--from=${FROM}`, `--seeds=${SEEDS}`, "--hashes", "--keep-going", "--quiet"];
+  const script = `${root}scripts/simulate.ts`;
+  const { stdout } = isDeno
+    ? await promisify(execFile)(`${root}node_modules/.bin/bun`, [script, ...args], { cwd: root })
+    : await promisify(execFile)(
+        `${root}node_modules/.bin/deno`,
+        ["run", "-A", "--no-check", script, ...args],
+        { cwd: root },
+      );
+  const hashes = new Map<number, string>();
+  for (const [, seed, hash] of stdout.matchAll(/^hash (\d+) ([0-9a-f]{16})$/gm)) {
+    hashes.set(Number(seed), hash!);
+  }
+  return hashes;
+}
+
+describe("simulation", () => {
+  test(`runs ${SEEDS} seeds the same way twice, and the same way on the other runtime`, async () => {
+    const elsewhere = hashesElsewhere();
+    const hashes = new Map<number, string>();
+    for (let seed = FROM; seed < FROM + SEEDS; seed++) {
+      const first = await runSeed({ seed });
+      const second = await runSeed({ seed, isVerbose: true });
+      expect(first.failure).toBeNull();
+      expect(first.eventCount).toBeGreaterThan(50);
+      expect([seed, second.hash]).toEqual([seed, first.hash]);
+      hashes.set(seed, first.hash);
+    }
+    expect(new Set(hashes.values()).size).toBe(SEEDS);
+    expect([...(await elsewhere)]).toEqual([...hashes]);
+  }, 180_000);
+});
