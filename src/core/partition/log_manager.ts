@@ -68,7 +68,8 @@ export class LogManager implements Partitions {
   #isStopped = false;
   #maintenanceTimer: Timer | null = null;
   #retentionDueMs = 0;
-  #isMaintaining = false;
+  /** The round of maintenance that runs, or null. */
+  #maintaining: Promise<void> | null = null;
 
   private constructor(options: LogManagerOptions, journal: Journal) {
     this.#options = options;
@@ -269,7 +270,7 @@ export class LogManager implements Partitions {
     this.#isStopped = true;
     this.#maintenanceTimer?.cancel();
     this.#settler.stop();
-    while (this.#isMaintaining) await this.#options.runtime.scheduler.yieldNow();
+    if (this.#maintaining !== null) await this.#maintaining;
     try {
       await this.journal.close();
     } finally {
@@ -279,16 +280,20 @@ export class LogManager implements Partitions {
 
   /** Runs retention and gives journal files up, now. The background does the same on its own. */
   async maintain(retention: boolean): Promise<void> {
-    if (this.#isMaintaining || !this.isOnline) return;
-    this.#isMaintaining = true;
+    if (this.#maintaining !== null || !this.isOnline) return;
+    this.#maintaining = this.#maintainOnce(retention);
+    await this.#maintaining;
+    this.#maintaining = null;
+  }
+
+  /** Never rejects. */
+  async #maintainOnce(retention: boolean): Promise<void> {
     try {
       if (retention) await this.#applyRetention();
       await this.#settler.run();
     } catch (error) {
       // A file that cannot be read or removed is not worth a broker: it is said, and tried again later.
       this.#options.runtime.log.error("log_maintenance_failed", { error: String(error) });
-    } finally {
-      this.#isMaintaining = false;
     }
   }
 
