@@ -118,7 +118,7 @@ export class SimConsumer {
     this.#followSession(connection, usesSession, session, response.sessionId, offsets, wanted);
     const hadError = this.#takeAll(response, version, offsets, floors);
     const hasNews = [...this.#positions].some(([partition, at]) => offsets.get(partition) !== at);
-    if (!hasNews && !mustStop()) {
+    if (!hasNews) {
       await client.options.process.sleep(random.below(30_000), `${client.name}_idle`);
     }
     if (hadError.length > 0) {
