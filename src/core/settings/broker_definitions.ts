@@ -94,7 +94,7 @@ millrace.journal.bytes long 1073741824 [0..] medium honoured
   Bytes of full journal files that are kept; past it the oldest are given up: partitions that have
   grown get segment files of their own, small ones move to the journal's end. Four times as much
   while over 8 MiB a second arrive.
-millrace.journal.file.bytes int 134217728 [65536..1073741824] low honoured
+millrace.journal.file.bytes int 134217728 [8192..1073741824] low honoured
   A journal file is followed by the next one at so many bytes.
 millrace.segment.after.bytes int 1048576 [1..] low internal honoured
   Bytes a partition has in journal files from which on it gets segment files of its own when one
