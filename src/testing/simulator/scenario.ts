@@ -156,8 +156,8 @@ export function drawScenario(random: SeededRandom): Scenario {
     settings: {
       "auto.create.topics.enable": false,
       "log.retention.check.interval.ms": pick([50, 300, 2000]),
-      "millrace.journal.file.bytes": pick([65_536, 65_536, 200_000, 134_217_728]),
-      "millrace.journal.bytes": pick([0, 0, 100_000, 1_073_741_824]),
+      "millrace.journal.file.bytes": pick([8_192, 20_000, 65_536, 134_217_728]),
+      "millrace.journal.bytes": pick([0, 0, 16_384, 1_073_741_824]),
       "millrace.segment.after.bytes": pick([500, 5_000, 20_000, 1_048_576]),
       "millrace.sync.interval.ms": pick([5, 50]),
     },
