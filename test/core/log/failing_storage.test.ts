@@ -1,0 +1,144 @@
+// Storage that fails, or forgets, at one call of the scripted life: nothing is acknowledged that is not
+// durable, everybody gets an answer, the folder goes offline once, close() ends, and a restart finds all
+// that was promised. MILLRACE_TEST_FULL=1 tries every call.
+
+import { describe, expect, test } from "bun:test";
+import { type MemoryStoragePlugin, storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import { SeededRandom } from "../../../src/base/prng.ts";
+import { StorageError } from "../../../src/contracts/errors.ts";
+import type { StoragePlugin } from "../../../src/contracts/storage.ts";
+import { hookedStorage, type StorageCall, type StorageHook } from "../../support/hooked_storage.ts";
+import { LogRig } from "../../support/log_rig.ts";
+import {
+  appendToAll,
+  brokenIn,
+  type Ledger,
+  liveThrough,
+  RIG,
+} from "../../support/log_workload.ts";
+import { isFullTestRun } from "../../support/test_scale.ts";
+
+interface Call {
+  readonly call: StorageCall;
+  readonly name: string;
+}
+
+interface Life {
+  readonly ledger: Ledger;
+  readonly rig: LogRig | null;
+  readonly memory: MemoryStoragePlugin;
+  readonly calls: readonly Call[];
+  /** What ended the script before its end. */
+  readonly error: unknown;
+}
+
+/** Lives until `onCall` of some call makes that impossible. */
+async function live(
+  onCall: (index: number, call: Call, memory: MemoryStoragePlugin) => ReturnType<StorageHook>,
+): Promise<Life> {
+  const memory = storageMemory();
+  const calls: Call[] = [];
+  let opened: { close(): Promise<void> } | null = null;
+  const hooked = hookedStorage(memory, (call, name) => {
+    calls.push({ call, name });
+    return onCall(calls.length - 1, { call, name }, memory);
+  });
+  const plugin: StoragePlugin = {
+    ...hooked,
+    open: async (context) => {
+      const storage = await hooked.open(context);
+      opened = storage;
+      return storage;
+    },
+  };
+  const holder: { ledger: Ledger | null; rig: LogRig | null } = { ledger: null, rig: null };
+  let error: unknown = null;
+  try {
+    await liveThrough({
+      plugin: () => plugin,
+      point: () => calls.length,
+      // Of a closed memory store everything stays, synced or not.
+      kill: () => void opened?.close(),
+      phase: () => {},
+      begun: (ledger) => {
+        holder.ledger = ledger;
+      },
+      opened: (rig) => {
+        holder.rig = rig;
+      },
+    });
+  } catch (caught) {
+    error = caught;
+  }
+  return { ledger: holder.ledger!, rig: holder.rig, memory, calls, error };
+}
+
+async function brokenAfter({ memory, ledger }: Life, point: number): Promise<string | null> {
+  const topics = ledger.topicsAt(point);
+  const rig = await LogRig.open(memory, { ...RIG, topics });
+  const broken = await brokenIn(rig, ledger, point);
+  if (broken !== null) return broken;
+  const later = ledger.copy();
+  const refused = await appendToAll(rig, later, point);
+  if (refused !== null) return refused;
+  memory.loseUnsynced();
+  const again = await LogRig.open(memory, { ...RIG, topics });
+  const brokenLater = await brokenIn(again, later, point);
+  await again.close();
+  return brokenLater;
+}
+
+function sample(count: number, total: number, seed: string): number[] {
+  if (isFullTestRun) return Array.from({ length: total }, (_, i) => i);
+  const random = SeededRandom.of(seed);
+  return Array.from({ length: count }, () => random.below(total));
+}
+
+describe("the log over storage that", () => {
+  test("forgets what is not synced, at any call", async () => {
+    const { calls, error } = await live(() => undefined);
+    expect(error).toBe(null);
+    for (const at of sample(6, calls.length, "forgets")) {
+      const life = await live((index, _call, memory) => {
+        if (index === at) memory.loseUnsynced();
+        return undefined;
+      });
+      expect(life.error).not.toBe(null);
+      expect([at, await brokenAfter(life, at)]).toEqual([at, null]);
+    }
+  }, 3_600_000);
+
+  test("fails once, at any call", async () => {
+    const { calls } = await live(() => undefined);
+    const kinds: readonly StorageCall[] = ["append", "sync", "open", "remove", "truncate", "close"];
+    for (const kind of kinds) {
+      const indexes = calls.flatMap(({ call }, index) => (call === kind ? [index] : []));
+      for (const nth of sample(2, indexes.length, `fails ${kind}`)) {
+        const at = indexes[nth]!;
+        const code = at % 2 === 0 ? "io" : "full";
+        const life = await live((index) => {
+          if (index !== at) return undefined;
+          const error = new StorageError(code, "the disk says no");
+          return kind === "append" ? { bytes: index % 300, error } : Promise.reject(error);
+        });
+        const { name } = life.calls[at]!;
+        const isShared = name.startsWith("journal/") && (kind === "append" || kind === "sync");
+        const { rig } = life;
+        const offline = rig?.test.events("log_directory_offline").length ?? 0;
+        if (isShared && rig !== null) {
+          expect([name, kind, at, offline]).toEqual([name, kind, at, 1]);
+          expect(rig.logs.isOnline).toBe(false);
+        } else expect(offline).toBeLessThan(2);
+        if (rig !== null) {
+          // Nothing of the failed life is left hanging.
+          await rig.logs.close().catch(() => {});
+          await rig.storage.close().catch(() => {});
+        }
+        life.memory.loseUnsynced();
+        // Also what was promised after the failure, where that was not of the whole folder.
+        const broken = await brokenAfter(life, life.calls.length);
+        expect([kind, at, broken]).toEqual([kind, at, null]);
+      }
+    }
+  }, 3_600_000);
+});
