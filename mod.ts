@@ -91,6 +91,23 @@ export class Millrace {
   }
 }
 
+/**
+ * A client of any cluster, ours or Apache's, on this host's network and clock.
+ *
+ * @throws {ClientError} at once when no bootstrap address answers
+ */
+export async function connect(options: ClientOptions): Promise<Client> {
+  const { clientRuntime } = await import("./src/main.ts");
+  const client = createClient(await clientRuntime(), options);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
 if (import.meta.main) {
   const { main } = await import("./src/main.ts");
   process.exit(await main(process.argv.slice(2)));

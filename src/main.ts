@@ -10,7 +10,7 @@ import { kafkaListenersOf } from "./config/kafka_listeners.ts";
 import { type Layer, readEnvironment, readFlags } from "./config/layers.ts";
 import { loadConfig } from "./config/load_config.ts";
 import { openDoorText, planStart, type StartPlan } from "./config/start_plan.ts";
-import type { Network } from "./contracts/runtime.ts";
+import type { Network, Runtime } from "./contracts/runtime.ts";
 import type { RunningBroker } from "./core/mod.ts";
 import {
   environment,
@@ -115,6 +115,13 @@ async function start(argv: readonly string[]): Promise<number> {
 export interface Embedded {
   readonly broker: RunningBroker;
   readonly host: HostRuntime;
+}
+
+/** A runtime for clients that have no broker in this process. */
+export async function clientRuntime(): Promise<Runtime> {
+  const { hostRuntime } = await import("./runtime/host_runtime.ts");
+  // Log lines go where the program has told LogTape, or nowhere.
+  return hostRuntime({ log: { configure: false } }).runtime;
 }
 
 /**

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { connect } from "../../mod.ts";
 import { fromHex, loadVectors } from "../record/vectors.ts";
 import { type CliRig, startCliRig, textOf } from "./rig.ts";
 
@@ -329,6 +330,14 @@ describe("failures name the fix", () => {
     await rig.ok(["topic", "alter", "small", "-c", "max.message.bytes=10000"]);
     await rig.ok(["produce", "small"], big);
   });
+});
+
+test("a program connects to the same broker, and a wrong address fails at once", async () => {
+  const client = await connect({ bootstrap: rig.bootstrap });
+  expect((await client.admin.describeCluster()).brokers.length).toBe(1);
+  await client.close();
+  const failure = await connect({ bootstrap: "127.0.0.1:1" }).catch((error) => error);
+  expect([failure.code, failure.cause.code]).toEqual(["network_exception", "refused"]);
 });
 
 describe("help, version and config", () => {
