@@ -86,6 +86,7 @@ export class BrokerHost {
             wrapTransport(
               transportKafka({
                 listeners: [{ name: "kafka", host: "127.0.0.1", port: BROKER_PORT }],
+                ...scenario.transport,
                 connectionIdleMsMax: 20_000,
                 frameStallMsMax: 3_000,
               }),
@@ -161,7 +162,10 @@ export class BrokerHost {
 
   pause(forUs: number): void {
     const { world } = this.#options;
-    if (this.#process !== null) this.#process.pausedUntilUs = world.nowUs + forUs;
+    const process = this.#process;
+    if (process === null) return;
+    // Never shorter than it was: what waits already must not be overtaken.
+    process.pausedUntilUs = Math.max(process.pausedUntilUs, world.nowUs + forUs);
   }
 
   /** For tasks that end with the broker process. */

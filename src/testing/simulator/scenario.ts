@@ -91,6 +91,14 @@ export interface Scenario {
   /** How likely an unsynced sector survives a power loss. */
   readonly keepPercent: number;
   readonly settings: Readonly<Record<string, string | number | boolean>>;
+  /** Bounds of the transport, small ones among them. */
+  readonly transport: {
+    readonly inFlightMax: number;
+    readonly requestBytesMax: number;
+    readonly responseBytesMax: number;
+    readonly sessionCacheSlots: number;
+    readonly fetchBytesMax: number;
+  };
   readonly clientTimeoutMs: number;
   /** The broker has a fast CRC-32C and looks at every batch it reads, as it does where the host has one. */
   readonly hasFastCrc: boolean;
@@ -153,7 +161,15 @@ export function drawScenario(random: SeededRandom): Scenario {
     readUsMax: pick([50, 1_000, 10_000]),
     asyncReadPercent: pick([0, 0, 30, 100]),
     keepPercent: pick([0, 10, 50, 50, 90]),
+    transport: {
+      inFlightMax: pick([1, 3, 128, 128]),
+      requestBytesMax: pick([3_000, 1_000_000]),
+      responseBytesMax: pick([3_000, 1_000_000]),
+      sessionCacheSlots: pick([0, 1, 1000, 1000]),
+      fetchBytesMax: pick([2_000, 1_000_000]),
+    },
     settings: {
+      "queued.max.request.bytes": pick([-1, -1, 5_000]),
       "auto.create.topics.enable": false,
       "log.retention.check.interval.ms": pick([50, 300, 2000]),
       "millrace.journal.file.bytes": pick([8_192, 20_000, 65_536, 134_217_728]),

@@ -8,6 +8,7 @@ import { Metadata } from "../../protocol/messages/03_metadata.ts";
 import { CreateTopics } from "../../protocol/messages/19_create_topics.ts";
 import { DeleteTopics } from "../../protocol/messages/20_delete_topics.ts";
 import { DeleteRecords } from "../../protocol/messages/21_delete_records.ts";
+import { CreatePartitions } from "../../protocol/messages/37_create_partitions.ts";
 import type { History, PartitionHistory, TopicHistory } from "./history.ts";
 import type { TopicPlan } from "./scenario.ts";
 import type { SimClient } from "./sim_client.ts";
@@ -15,6 +16,7 @@ import { listOffset } from "./workload_consumer.ts";
 
 const CHECKER = "admin_answers";
 const IDS_SINCE_METADATA = 10;
+const PARTITIONS_MAX = 8;
 
 const SCRATCH_PLAN = { partitionCount: 2, expires: false, isLossy: false, isStamped: false };
 
@@ -93,7 +95,10 @@ export class SimAdmin {
     const { client, random, mustStop } = this.#options;
     while (!mustStop()) {
       await client.options.process.sleep(random.below(120_000), "admin_think");
-      switch (random.below(5)) {
+      switch (random.below(6)) {
+        case 5:
+          await this.#addPartition();
+          break;
         case 0:
         case 1:
           await this.#deleteRecords();
@@ -124,6 +129,28 @@ export class SimAdmin {
       await listOffset(connection, history, partition, which);
       return null;
     });
+  }
+
+  /** Producers use it, and the audit reads it, once it was answered. */
+  async #addPartition(): Promise<void> {
+    const { client, topics, random } = this.#options;
+    const { topic } = topics[random.below(topics.length)]!;
+    const count = topic.partitionCount + 1;
+    if (count > PARTITIONS_MAX) return;
+    await client.persist(async (connection) => {
+      const version = connection.versionOf(CreatePartitions);
+      const response = await connection.request(CreatePartitions, version, {
+        topics: [{ name: topic.name, count, assignments: null }],
+        timeoutMs: 10_000,
+        validateOnly: false,
+      });
+      const code = errorByCode(response.results[0]!.errorCode)?.code;
+      // An earlier try, whose answer was lost, may have done it.
+      if (code === undefined || code === "invalid_partitions") return null;
+      if (!MAY_FAIL.has(code)) client.world.fail(CHECKER, `CreatePartitions: ${code}`);
+      return "again";
+    });
+    topic.partitionCount = count;
   }
 
   async #deleteRecords(): Promise<void> {
