@@ -80,6 +80,8 @@ export class LogRig {
   readonly api: LogApiImpl;
   readonly storage: Storage;
   offlineReason: string | null = null;
+  /** How often the folder was said to be offline: once at most. */
+  offlineCount = 0;
 
   private constructor(test: TestRuntime, storage: Storage, logs: LogManager, api: LogApiImpl) {
     this.test = test;
@@ -103,7 +105,9 @@ export class LogRig {
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
         onOffline: (reason) => {
-          if (holder.rig !== null) holder.rig.offlineReason = reason;
+          if (holder.rig === null) return;
+          holder.rig.offlineReason = reason;
+          holder.rig.offlineCount++;
         },
       },
       (options.topics ?? [topic("t")]).map((each) => ({

@@ -195,11 +195,12 @@ class Run {
   async passInterval(): Promise<void> {
     await this.rig.test.advance(60);
     await settle();
-    if (this.rig.logs.isOnline) this.promiseAll();
+    this.promiseAll();
   }
 
   /** What was acknowledged without a sync has one now. */
   promiseAll(): void {
+    if (this.rig.offlineReason !== null) return;
     for (const { log, offset } of this.#unpromised) this.promise(log, "end", offset);
     this.#unpromised = [];
   }
