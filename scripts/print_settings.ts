@@ -7,10 +7,23 @@ import {
   type SettingDefinition,
 } from "../src/core/settings/definitions.ts";
 
+/** Settings without effect in the core, as the program has read them before: src/config/start_plan.ts. */
+const READ_AT_START: Readonly<Record<string, string>> = {
+  "broker.id": "As node.id, which wins over it; -1 is as left out.",
+  listeners:
+    "Where clients connect: NAME://HOST:PORT, separated by commas; --kafka moves the first.",
+  "log.dir": "As log.dirs, which wins over it.",
+  "log.dirs": "The data folder, one; --data and `data` in the config file win over it.",
+  "node.id":
+    "The number of this broker; --broker-id and `broker.id` in the config file win over it.",
+};
+
 /** The whole page, Markdown. */
 export function settingsPage(): string {
   const topics = [...allTopicSettings()].filter((each) => !each.isInternal);
-  const brokers = allBrokerSettings().filter((each) => !each.isInternal);
+  const isCore = ({ name, isInternal }: SettingDefinition) =>
+    !isInternal && !(name in READ_AT_START);
+  const brokers = allBrokerSettings().filter(isCore);
   const lines = [
     "# Settings",
     "",
@@ -47,6 +60,14 @@ export function settingsPage(): string {
     );
   }
   lines.push(
+    "",
+    "## Broker settings that say where it runs",
+    "",
+    "Read when the program starts; a broker made by `createBroker` has values of its own for them.",
+    "",
+    "| name | what it does |",
+    "| --- | --- |",
+    ...Object.entries(READ_AT_START).map(([name, text]) => `| \`${name}\` | ${text} |`),
     "",
     "## Settings without effect",
     "",

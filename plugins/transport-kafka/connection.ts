@@ -8,6 +8,7 @@ import { NetworkError } from "../../src/contracts/errors.ts";
 import type { Connection, Runtime } from "../../src/contracts/runtime.ts";
 import { ConnectionRefusal, type Job, type Reply, type RequestDecoder } from "./exchange.ts";
 import { FrameError, type FrameReader } from "./framing.ts";
+import type { ReplyMemory } from "./reply_memory.ts";
 
 /** Replies are gathered into one write up to about this size. */
 const WRITE_BYTES_AIM = 1024 * 1024;
@@ -31,6 +32,8 @@ export interface ConnectionOptions {
   readonly reader: FrameReader;
   readonly decoder: RequestDecoder;
   readonly limits: ConnectionLimits;
+  /** Shared by all connections. */
+  readonly replies: ReplyMemory;
   /** Ends the calls that are parked for this client. Idempotent. */
   readonly abort: () => void;
 }
@@ -49,6 +52,7 @@ export class KafkaConnection {
   readonly #reader: FrameReader;
   readonly #decoder: RequestDecoder;
   readonly #limits: ConnectionLimits;
+  readonly #replies: ReplyMemory;
   readonly #abort: () => void;
   readonly #slots: Slot[] = [];
   #runningCount = 0;
@@ -73,6 +77,7 @@ export class KafkaConnection {
     this.#reader = options.reader;
     this.#decoder = options.decoder;
     this.#limits = options.limits;
+    this.#replies = options.replies;
     this.#abort = options.abort;
     this.#lastActiveMs = options.runtime.clock.monotonicMs();
   }
@@ -129,6 +134,7 @@ export class KafkaConnection {
     this.#reader.close();
     for (const slot of this.#slots) slot.reply?.release?.();
     this.#slots.length = 0;
+    this.#replies.give(this.#unsentBytes);
     this.#unsentBytes = 0;
     this.#rouse();
   }
@@ -255,7 +261,10 @@ export class KafkaConnection {
       return;
     }
     slot.reply = reply;
-    if (reply !== null) this.#unsentBytes += reply.sizeBytes;
+    if (reply !== null) {
+      this.#unsentBytes += reply.sizeBytes;
+      this.#replies.hold(reply.sizeBytes);
+    }
     this.#flushSoon();
     this.#rouse();
   }
@@ -336,7 +345,10 @@ export class KafkaConnection {
       this.#lastActiveMs = this.#runtime.clock.monotonicMs();
     } finally {
       for (const reply of replies) reply.release?.();
-      if (!this.#isClosed) this.#unsentBytes -= sizeBytes;
+      if (!this.#isClosed) {
+        this.#unsentBytes -= sizeBytes;
+        this.#replies.give(sizeBytes);
+      }
     }
     this.#rouse();
   }

@@ -12,7 +12,7 @@ import type { FetchSessions } from "./fetch_sessions.ts";
 export interface HandlerContext {
   readonly broker: Broker;
   readonly fetchSessions: FetchSessions;
-  /** Most bytes of batches one fetch answers with, whatever it asked for (one batch always goes). */
+  /** Most bytes of batches one fetch answers with now, whatever it asked for (one batch always goes). */
   readonly fetchBytesMax: number;
   /** What ApiVersions lists. */
   readonly served: readonly ServedApi[];

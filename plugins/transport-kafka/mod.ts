@@ -18,6 +18,7 @@ import { FetchSessions } from "./fetch_sessions.ts";
 import { FrameReader } from "./framing.ts";
 import type { HandlerContext } from "./handler.ts";
 import { type KafkaListener, resolveOptions, type TransportKafkaOptions } from "./options.ts";
+import { ReplyMemory } from "./reply_memory.ts";
 
 export type { KafkaListener, TransportKafkaOptions } from "./options.ts";
 
@@ -62,10 +63,13 @@ class KafkaServer implements RunningTransport {
   readonly #handlerContext: HandlerContext;
   readonly #pool: BufferPool;
   readonly #arrivals: ArrivalMemory;
+  readonly #replies: ReplyMemory;
   readonly #limits: ConnectionLimits;
   readonly #listeners: Listener[] = [];
   readonly #endpoints: Endpoint[] = [];
   readonly #connections = new Set<KafkaConnection>();
+  /** Open connections by the address they come from. */
+  readonly #countByHost = new Map<string, number>();
   #sweep: Timer | null = null;
   #isStopped = false;
   /** Called when the last connection has gone. */
@@ -77,6 +81,8 @@ class KafkaServer implements RunningTransport {
     this.#context = context;
     this.#pool = new BufferPool({ idleBytesMax: options.receivePoolBytesMax });
     this.#arrivals = new ArrivalMemory(options.arrivalBytesMax);
+    const replies = new ReplyMemory(options.replyBytesMax);
+    this.#replies = replies;
     this.#limits = {
       inFlightMax: options.inFlightMax,
       requestBytesMax: options.requestBytesMax,
@@ -90,7 +96,9 @@ class KafkaServer implements RunningTransport {
         clock,
         random: random.fork("kafka_fetch_sessions"),
       }),
-      fetchBytesMax: options.fetchBytesMax,
+      get fetchBytesMax() {
+        return replies.fetchBytesMax(options.fetchBytesMax);
+      },
       served: servedApis(),
     };
   }
@@ -156,9 +164,11 @@ class KafkaServer implements RunningTransport {
 
   #accept(connection: Connection, listener: string): void {
     const { runtime, requestMemory: budget } = this.#context;
-    if (this.#isStopped || this.#connections.size >= this.#options.connectionsMax) {
-      const { host } = connection.remote;
-      runtime.log.warn("kafka_connection_refused", { peer: host, open: this.#connections.size });
+    const { host } = connection.remote;
+    const openFromHost = this.#countByHost.get(host) ?? 0;
+    if (this.#isStopped || !this.#hasRoomFor(openFromHost)) {
+      const open = this.#connections.size;
+      runtime.log.warn("kafka_connection_refused", { peer: host, open, openFromHost });
       connection.close("too_many_connections");
       return;
     }
@@ -166,7 +176,7 @@ class KafkaServer implements RunningTransport {
     const caller = {
       principal: ANONYMOUS,
       peer: {
-        host: connection.remote.host,
+        host,
         listener,
         tlsPeerCertificate: connection.tls?.peerCertificate ?? null,
       },
@@ -185,14 +195,29 @@ class KafkaServer implements RunningTransport {
       }),
       decoder: new Session(this.#handlerContext, caller),
       limits: this.#limits,
+      replies: this.#replies,
       abort: () => gone.abort(),
     });
     this.#connections.add(kafkaConnection);
+    this.#countByHost.set(host, openFromHost + 1);
     runtime.scheduler.spawn("kafka_connection", async () => {
       await kafkaConnection.run();
       this.#connections.delete(kafkaConnection);
+      const left = this.#countByHost.get(host)! - 1;
+      if (left > 0) this.#countByHost.set(host, left);
+      else this.#countByHost.delete(host);
       if (this.#connections.size === 0) this.#onEmpty?.();
     });
+  }
+
+  /** Settings are asked each time: they may change while the broker runs. */
+  #hasRoomFor(openFromHost: number): boolean {
+    const { broker } = this.#context;
+    const bound = (name: string): number =>
+      Number(broker.setting(name) ?? Number.POSITIVE_INFINITY);
+    const connectionsMax = Math.min(this.#options.connectionsMax, bound("max.connections"));
+    if (this.#connections.size >= connectionsMax) return false;
+    return openFromHost < bound("max.connections.per.ip");
   }
 
   #scheduleSweep(): void {

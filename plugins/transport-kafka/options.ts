@@ -28,7 +28,7 @@ export interface TransportKafkaOptions {
   readonly connectionIdleMsMax?: number;
   /** A peer that stops in the middle of a large request is closed after this; 30 seconds. */
   readonly frameStallMsMax?: number;
-  /** Open connections (`max.connections`); 20,000. */
+  /** Open connections, whatever `max.connections` allows; 20,000. */
   readonly connectionsMax?: number;
   /** Requests of one connection begun and not yet answered; 128. */
   readonly inFlightMax?: number;
@@ -36,6 +36,8 @@ export interface TransportKafkaOptions {
   readonly requestBytesMax?: number;
   /** Response bytes that may wait for one peer to read; 16 MiB, and always one response. */
   readonly responseBytesMax?: number;
+  /** Response bytes waiting over all connections beyond which fetches are answered in small pieces; 256 MiB. */
+  readonly replyBytesMax?: number;
   /** Most bytes of batches in one fetch response (`fetch.max.bytes`); 8 MiB, and always one batch. */
   readonly fetchBytesMax?: number;
   /** Fetch sessions remembered (`max.incremental.fetch.session.cache.slots`); 1,000. 0 turns them off. */
@@ -57,6 +59,7 @@ const NUMBERS = {
   inFlightMax: [1, 100_000, 128],
   requestBytesMax: [1, Number.MAX_SAFE_INTEGER, 64 * MIB],
   responseBytesMax: [1, Number.MAX_SAFE_INTEGER, 16 * MIB],
+  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 256 * MIB],
   fetchBytesMax: [1024, 0x7fffffff, 8 * MIB],
   sessionCacheSlots: [0, 1_000_000, 1000],
   sessionPartitionsMax: [0, 100_000_000, 200_000],

@@ -56,9 +56,11 @@ const kafkaOptions = z.strictObject({
   inFlightMax: count(1, 100_000).optional(),
   requestBytesMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
   responseBytesMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
+  replyBytesMax: count(0, Number.MAX_SAFE_INTEGER).optional(),
   fetchBytesMax: count(1024, 0x7fffffff).optional(),
   sessionCacheSlots: count(0, 1_000_000).optional(),
   sessionPartitionsMax: count(0, 100_000_000).optional(),
+  arrivalBytesMax: count(0, Number.MAX_SAFE_INTEGER).optional(),
   receivePoolBytesMax: count(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 

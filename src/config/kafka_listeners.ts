@@ -28,8 +28,15 @@ const OPTION_SETTINGS: Readonly<Record<string, string>> = {
   "fetch.max.bytes": "fetchBytesMax",
   "max.incremental.fetch.session.cache.slots": "sessionCacheSlots",
 };
-/** Largest values that the options take, where Kafka's settings go beyond. */
-const OPTION_MAX: Readonly<Record<string, number>> = { connectionsMax: 1_000_000 };
+/** What the options take, where Kafka's settings go beyond. */
+const OPTION_BOUNDS: Readonly<Record<string, readonly [number, number]>> = {
+  frameBytesMax: [1024, 0x7fffffff],
+  connectionIdleMsMax: [1, Number.MAX_SAFE_INTEGER],
+  // The transport asks for the setting itself, which may change; this only lifts the transport's own bound.
+  connectionsMax: [20_000, 1_000_000],
+  fetchBytesMax: [1024, 0x7fffffff],
+  sessionCacheSlots: [0, 1_000_000],
+};
 
 /**
  * Gives every Kafka transport its whole listeners.
@@ -168,8 +175,8 @@ function optionsOf(settings: Readonly<Record<string, string>>): Record<string, n
     // What is no number is refused where settings are checked, by its own name.
     if (text === undefined || !/^-?\d+$/.test(text)) continue;
     const value = Number(text);
-    const bound = OPTION_MAX[option] ?? Number.MAX_SAFE_INTEGER;
-    options[option] = value < 0 ? bound : Math.min(value, bound);
+    const [least, most] = OPTION_BOUNDS[option]!;
+    options[option] = value < 0 ? most : Math.max(least, Math.min(value, most));
   }
   return options;
 }

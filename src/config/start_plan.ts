@@ -88,7 +88,8 @@ export function planStart(
     return value;
   };
   // Kafka's names for what has a place of its own here.
-  const nodeId = fromSetting("node.id") ?? fromSetting("broker.id");
+  const givenId = fromSetting("node.id") ?? fromSetting("broker.id");
+  const nodeId = givenId === "-1" ? undefined : givenId; // Kafka's "none" of broker.id.
   const logDirs = fromSetting("log.dirs") ?? fromSetting("log.dir");
   if (logDirs?.includes(",")) {
     throw new ConfigError(`The setting log.dirs takes one folder: found "${logDirs}"`);
@@ -140,6 +141,11 @@ export function planStart(
   provenance.set("auth", config.auth === undefined ? BUILT_IN : fromFile);
 
   const warnings = [...(environment.warnings ?? [])];
+  if (logDirs !== undefined && data !== logDirs) {
+    warnings.push(
+      `The setting log.dirs has no effect as ${provenance.get("data")!.detail} says ${data}`,
+    );
+  }
   const listeners = fromSetting("listeners");
   applyKafkaSettings(transports, listeners, settings);
   const kafka = pick("kafka", "kafka", undefined as string | undefined, undefined, (value, how) => {

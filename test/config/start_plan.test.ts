@@ -74,6 +74,11 @@ describe("planStart()", () => {
     expect(made).toMatchObject({ broker: { id: 5, rack: "r" }, data: "/var/log" });
     expect(made.settings).toEqual({ "broker.rack": "r" });
     expect(() => plan(null, ["-o", "log.dirs=/a,/b"])).toThrow("takes one folder");
+    expect(plan(null, ["-o", "broker.id=-1"]).broker.id).toBe(1);
+    expect(plan(null, ["-o", "log.dirs=/a", "--data", "/b"]).warnings).toEqual([
+      "The setting log.dirs has no effect as --data says /b",
+    ]);
+    expect(made.warnings).toEqual([]);
   });
 
   test("refuses values that mean nothing, naming how they were given", () => {
@@ -166,6 +171,23 @@ describe("Kafka listeners", () => {
     ]);
     expect(made.transports[0]).toMatchObject({
       options: { frameBytesMax: 5000, connectionIdleMsMax: Number.MAX_SAFE_INTEGER },
+    });
+  });
+
+  test("values that Kafka takes are taken, held to what the transport can", () => {
+    const options = (...pairs: string[]) =>
+      plan(
+        null,
+        pairs.flatMap((pair) => ["-o", pair]),
+      ).transports[0]!;
+    expect(options("connections.max.idle.ms=0", "max.connections=0")).toMatchObject({
+      options: { connectionIdleMsMax: 1, connectionsMax: 20_000 },
+    });
+    expect(options("socket.request.max.bytes=1", "max.connections=50000")).toMatchObject({
+      options: { frameBytesMax: 1024, connectionsMax: 50_000 },
+    });
+    expect(options("max.incremental.fetch.session.cache.slots=2000000")).toMatchObject({
+      options: { sessionCacheSlots: 1_000_000 },
     });
   });
 

@@ -27,7 +27,7 @@ delete.topic.enable boolean true [] high honoured
   Whether topics may be deleted at all.
 fetch.max.bytes int 57671680 [1024..] medium honoured
   Upper bound of one fetch response in bytes, whatever the client asks for; a first batch larger
-  than it is still sent.
+  than it is still sent. Not given at start, the Kafka transport stops at 8 MiB.
 log.cleanup.policy list delete [compact|delete] medium dynamic-cluster honoured
   Default of the topic setting cleanup.policy.
 log.index.interval.bytes int 4096 [0..] medium dynamic-cluster honoured
@@ -61,7 +61,7 @@ log.segment.bytes int 1073741824 [1048576..] high dynamic-cluster honoured
 log.segment.delete.delay.ms long 60000 [0..] high dynamic-cluster honoured
   Default of the topic setting file.delete.delay.ms.
 max.connections int 2147483647 [0..] medium dynamic-cluster honoured
-  Connections open at once; one more is closed at once.
+  Connections open at once; one more is closed at once. More than 20,000 must be given at start.
 max.connections.per.ip int 2147483647 [0..] medium dynamic-cluster honoured
   Connections open at once from one address; one more is closed at once.
 max.incremental.fetch.session.cache.slots int 1000 [0..] medium honoured

@@ -8,6 +8,7 @@ import {
   type Reply,
 } from "../../../plugins/transport-kafka/exchange.ts";
 import { type Frame, FrameReader } from "../../../plugins/transport-kafka/framing.ts";
+import { ReplyMemory } from "../../../plugins/transport-kafka/reply_memory.ts";
 import { InvariantError } from "../../../src/base/assert.ts";
 import { BufferPool } from "../../../src/base/buffer_pool.ts";
 import { framed, HandRuntime, join, settle, TestBudget, TestPeer } from "./fakes.ts";
@@ -43,6 +44,7 @@ function setUp(
   const calls: Call[] = [];
   const state = { aborted: false };
   const arrivals = options.arrivals ?? new ArrivalMemory(1 << 24);
+  const replies = new ReplyMemory(1 << 28);
   const reader = new FrameReader({ pool, budget, arrivals, frameBytesMax: 1 << 24 });
   const connection = new KafkaConnection({
     connection: peer.connection,
@@ -54,12 +56,13 @@ function setUp(
       requestBytesMax: options.requestBytesMax ?? 1 << 26,
       responseBytesMax: options.responseBytesMax ?? 1 << 26,
     },
+    replies,
     abort: () => {
       state.aborted = true;
     },
   });
   const ended = connection.run();
-  return { hand, budget, arrivals, pool, peer, calls, connection, ended, state };
+  return { hand, budget, arrivals, pool, peer, calls, connection, ended, state, replies };
 }
 
 function decode(frame: Frame, calls: Call[]): Job {

@@ -115,6 +115,69 @@ describe("transportKafka", () => {
     expect(harness.hand.eventsOf("kafka_connection_refused").length).toBe(1);
   });
 
+  test("asks for max.connections at each connection, so that a change takes effect", async () => {
+    const harness = await Harness.start();
+    harness.scripted.settings.set("max.connections", "1");
+    const [first, second] = [harness.connect(), harness.connect()];
+    expect([first!.peer.closeReason, second!.peer.closeReason]).toEqual([
+      null,
+      "too_many_connections",
+    ]);
+    harness.scripted.settings.set("max.connections", "2");
+    expect(harness.connect().peer.closeReason).toBe(null);
+  });
+
+  test("refuses connections of one address beyond max.connections.per.ip, until one has gone", async () => {
+    const harness = await Harness.start();
+    harness.scripted.settings.set("max.connections.per.ip", "1");
+    const [first, second] = [harness.connect(), harness.connect()];
+    expect(second!.peer.closeReason).toBe("too_many_connections");
+    expect((await first!.ask(ApiVersions, 0, {})).errorCode).toBe(0);
+    first!.peer.finish();
+    await settle();
+    expect(harness.connect().peer.closeReason).toBe(null);
+    expect(harness.connect().peer.closeReason).toBe("too_many_connections");
+  });
+
+  test("many slow readers together get little each, and the memory is given back", async () => {
+    const replyBytesMax = 1024 * 1024;
+    const harness = await Harness.start({ replyBytesMax });
+    const asked: number[] = [];
+    harness.scripted.fetch = async (request) => {
+      const sizeBytes = request.bytesMax;
+      asked.push(sizeBytes);
+      return request.partitions.map(() =>
+        ok({ ...emptyFetch(9), batches: [new Uint8Array(sizeBytes)], sizeBytes }),
+      );
+    };
+    const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 600 * 1024 }];
+    const wanted = {
+      maxWaitMs: 0,
+      minBytes: 0,
+      maxBytes: 600 * 1024,
+      topics: [{ topic: "t", partitions }],
+    };
+    const slow = [];
+    for (let count = 0; count < 4; count++) {
+      const client = harness.connect();
+      client.peer.isStalled = true;
+      client.send(Fetch, 4, wanted);
+      await settle();
+      slow.push(client);
+    }
+    expect(asked[0]).toBe(600 * 1024);
+    expect(asked[1]).toBeGreaterThan(replyBytesMax - 2 * 600 * 1024);
+    expect(asked[1]).toBeLessThan(600 * 1024);
+    expect(asked.slice(2)).toEqual([64 * 1024, 64 * 1024]);
+    // One gives it back by reading, the others by going.
+    slow[0]!.peer.resume();
+    for (const client of slow.slice(1)) client.peer.reset();
+    await settle();
+    harness.connect().send(Fetch, 4, wanted);
+    await settle();
+    expect(asked.at(-1)).toBe(600 * 1024);
+  });
+
   test("stop() ends quiet connections at once and waits for requests in progress", async () => {
     const harness = await Harness.start();
     let finish: () => void = () => {};

@@ -67,6 +67,9 @@ export class ScriptedBroker {
   /** Answer of a protocol-shaped API, by method name. */
   readonly answers = new Map<string, (request: unknown, version: number) => unknown>();
 
+  /** Settings of the broker, by name; may change at any time. */
+  readonly settings = new Map<string, string>();
+
   readonly broker: Broker;
 
   constructor() {
@@ -85,7 +88,7 @@ export class ScriptedBroker {
     this.broker = {
       brokerId: 1,
       clusterId: "test-cluster",
-      setting: () => null,
+      setting: (name: string) => this.settings.get(name) ?? null,
       get features() {
         return self.features;
       },
