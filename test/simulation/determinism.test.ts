@@ -10,7 +10,7 @@ import { runSeed } from "../../src/testing/simulator/simulator.ts";
 const FROM = 1;
 const SEEDS = Number(process.env["SIMULATION_SEEDS"] ?? 6);
 const isDeno = "Deno" in globalThis;
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url).href);
 
 /** Hashes by seed, as scripts/simulate.ts prints them on the other runtime. */
 async function hashesElsewhere(): Promise<Map<number, string>> {

@@ -33,7 +33,7 @@ const CASES: readonly (readonly [Mutation, string])[] = [
 
 /** Runs scripts/simulate.ts on this runtime. */
 function simulate(args: readonly string[]): Promise<{ status: number; stdout: string }> {
-  const script = fileURLToPath(new URL("../../scripts/simulate.ts", import.meta.url));
+  const script = fileURLToPath(new URL("../../scripts/simulate.ts", import.meta.url).href);
   const before = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
   return new Promise((resolve) => {
     execFile(process.execPath, [...before, script, ...args], (error, stdout) => {

@@ -12,6 +12,7 @@ import {
   recordCountAt,
 } from "../../record/batch_header.ts";
 
+/** Every way of being wrong, by name. */
 export const MUTATIONS = [
   /** Syncs say that they are done and have done nothing. */
   "sync_lies",
@@ -48,6 +49,7 @@ export const MUTATIONS = [
   /** A promise rejects and nobody listens. */
   "leaves_a_rejection",
 ] as const;
+/** One of MUTATIONS. */
 export type Mutation = (typeof MUTATIONS)[number];
 
 /** How many of 100 syncs lie. */

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { runSeed } from "../../../src/testing/simulator/simulator.ts";
 
 interface Found {
@@ -13,7 +14,7 @@ interface Found {
 }
 
 const found = JSON.parse(
-  readFileSync(new URL("./found.json", import.meta.url), "utf8"),
+  readFileSync(fileURLToPath(new URL("./found.json", import.meta.url).href), "utf8"),
 ) as readonly Found[];
 
 describe("seeds that found something", () => {
