@@ -243,7 +243,8 @@ export class KafkaConnection {
 
   #hasRoomForData(sizeBytes: number): boolean {
     const held = this.#unsentBytes + this.#dataBytesRunning;
-    return held === 0 || held + sizeBytes <= this.#limits.responseBytesMax;
+    if (held === 0) return true;
+    return !this.#replies.isScarce && held + sizeBytes <= this.#limits.responseBytesMax;
   }
 
   #finished(slot: Slot, reply: Reply | null, error: unknown): void {

@@ -19,6 +19,11 @@ export class ReplyMemory {
     return this.#heldBytes;
   }
 
+  /** True when a connection should have no more than one fetch on its way. */
+  get isScarce(): boolean {
+    return this.#heldBytes >= this.#bytesMax;
+  }
+
   hold(sizeBytes: number): void {
     this.#heldBytes += sizeBytes;
   }

@@ -243,6 +243,28 @@ describe("KafkaConnection", () => {
     expect(numbers(calls)).toEqual([1, 2, 3, 4]);
   });
 
+  test("starts one fetch at a time while the answers of all connections fill their memory", async () => {
+    const { peer, calls, replies } = setUp();
+    replies.hold(1 << 28); // Of others.
+    peer.isStalled = true;
+    peer.send(join([request("f", 1, 1), request("f", 2, 1), request("f", 3, 1)]));
+    await settle();
+    expect(numbers(calls)).toEqual([1]);
+    calls[0]!.answer();
+    await settle();
+    expect(numbers(calls)).toEqual([1]);
+    peer.resume();
+    await settle();
+    expect(numbers(calls)).toEqual([1, 2]);
+    replies.give(1 << 28);
+    calls[1]!.answer();
+    await settle();
+    calls[2]!.answer();
+    await settle();
+    expect(answers(peer)).toEqual([1, 2, 3]);
+    expect(replies.heldBytes).toBe(0);
+  });
+
   test("a fetch that expects more than the bound starts alone", async () => {
     const { peer, calls } = setUp({ responseBytesMax: 1024 });
     peer.send(join([request("p", 0), request("f", 1, 200), request("f", 2, 200)]));
