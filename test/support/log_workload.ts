@@ -117,6 +117,11 @@ class Run {
       ...(test === undefined ? {} : { test }),
     });
     this.place.opened?.(this.rig);
+    this.ledger.forgetProduced((log, offset) => {
+      const [id, partition] = log.split("/") as [string, string];
+      const status = this.rig.logs.status(id, Number(partition));
+      return status === null || offset < status.highWatermark;
+    });
     // What can be read from now on is committed, whoever wrote it.
     for (const each of this.topics) {
       for (let p = 0; p < each.partitionCount; p++) {

@@ -33,6 +33,7 @@ export interface LogRead {
 }
 
 const NOTHING = new Uint8Array(0);
+const NO_HOLES: NonNullable<PartitionLog["holes"]> = [];
 export const EMPTY_READ: LogRead = { batches: NOTHING, buffer: null, fault: null };
 const CORRUPT_READ: LogRead = { batches: NOTHING, buffer: null, fault: "corrupt" };
 const IO_READ: LogRead = { batches: NOTHING, buffer: null, fault: "io" };
@@ -69,7 +70,7 @@ export class LogReader {
     if (offset >= endOffset) return EMPTY_READ;
     let end = endOffset;
     // What lies past a hole is not returned with what lies before: its reader would not notice.
-    for (const hole of log.holes ?? []) {
+    for (const hole of log.holes ?? NO_HOLES) {
       if (offset >= hole.start && offset < hole.end) return CORRUPT_READ;
       if (hole.start > offset) end = Math.min(end, hole.start);
     }

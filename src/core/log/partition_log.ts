@@ -146,7 +146,7 @@ export class PartitionLog implements JournalClient {
       rolls,
       wallMs,
     );
-    if (batch.producerId >= 0) this.rememberProducer(batch, baseOffset, endOffset);
+    if (batch.producerId >= 0) this.rememberProducer(batch, baseOffset, endOffset, wallMs);
     return { kind: "appended", baseOffset, logAppendTimeMs: batch.logAppendTimeMs, group };
   }
 
@@ -197,6 +197,7 @@ export class PartitionLog implements JournalClient {
     },
     baseOffset: number,
     endOffset: number,
+    wallMs: number,
   ): void {
     this.producers ??= new ProducerState();
     this.producers.record(
@@ -207,6 +208,7 @@ export class PartitionLog implements JournalClient {
       baseOffset,
       endOffset - 1,
       batch.maxTimestampMs,
+      wallMs,
     );
   }
 

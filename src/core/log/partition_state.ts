@@ -85,7 +85,7 @@ export function encodeState(state: PartitionState): Uint8Array {
 }
 
 /** Null when the bytes are of a newer version or do not add up (their checksum was right before). */
-export function decodeState(bytes: Uint8Array): PartitionState | null {
+export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState | null {
   const from = new Cells(bytes);
   if (bytes.length < FIXED_BYTES || from.readU8() !== VERSION) return null;
   const logStartOffset = from.readF64();
@@ -114,6 +114,7 @@ export function decodeState(bytes: Uint8Array): PartitionState | null {
     const entry: ProducerEntry = {
       epoch: from.readI16(),
       lastTimestampMs: from.readF64(),
+      seenMs: wallMs,
       coordinatorEpoch: from.readI32(),
       transactionStartOffset: from.readF64(),
       batches: [],

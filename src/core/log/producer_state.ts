@@ -20,6 +20,8 @@ export interface ProducerEntry {
   /** Oldest first, at most BATCHES_REMEMBERED; empty after an epoch bump without records. */
   batches: ProducedBatch[];
   lastTimestampMs: number;
+  /** When this broker last took a batch in, or found one at its start: what expiry counts from. */
+  seenMs: number;
   coordinatorEpoch: number;
   /** First offset of the open transaction; -1 when none is. */
   transactionStartOffset: number;
@@ -89,6 +91,7 @@ export class ProducerState {
     baseOffset: number,
     lastOffset: number,
     timestampMs: number,
+    wallMs: number,
   ): void {
     let entry = this.#entries.get(producerId);
     if (entry === undefined) {
@@ -96,6 +99,7 @@ export class ProducerState {
         epoch,
         batches: [],
         lastTimestampMs: timestampMs,
+        seenMs: wallMs,
         coordinatorEpoch: -1,
         transactionStartOffset: -1,
       };
@@ -113,17 +117,22 @@ export class ProducerState {
       timestampMs,
     });
     entry.lastTimestampMs = Math.max(entry.lastTimestampMs, timestampMs);
+    entry.seenMs = Math.max(entry.seenMs, wallMs);
   }
 
   restore(producerId: number, entry: ProducerEntry): void {
     this.#entries.set(producerId, entry);
   }
 
-  /** Forgets producers without an open transaction that wrote nothing since `beforeMs`. */
+  /**
+   * Forgets producers without an open transaction that wrote nothing since `beforeMs`. Kafka counts from
+   * record timestamps alone; then one that writes old data is forgotten while it writes.
+   */
   expire(beforeMs: number): number {
     let forgotten = 0;
     for (const [producerId, entry] of this.#entries) {
-      if (entry.lastTimestampMs < beforeMs && entry.transactionStartOffset < 0) {
+      const newestMs = Math.max(entry.lastTimestampMs, entry.seenMs);
+      if (newestMs < beforeMs && entry.transactionStartOffset < 0) {
         this.#entries.delete(producerId);
         forgotten++;
       }

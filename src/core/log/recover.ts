@@ -239,7 +239,7 @@ class Replay {
         this.#movedBatch(log, header, bytes, payloadAt, position);
         break;
       case EntryKind.state: {
-        const state = decodeState(payload);
+        const state = decodeState(payload, this.#options.wallMs);
         if (state === null) {
           this.hasUnreadableState = true;
           this.#options.log.error("partition_state_unreadable", describe(log));
@@ -315,6 +315,7 @@ class Replay {
       },
       baseOffset,
       endOffset,
+      this.#options.wallMs,
     );
   }
 

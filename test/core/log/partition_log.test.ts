@@ -78,6 +78,28 @@ describe("PartitionLog: idempotent producers", () => {
     await rig.close();
   });
 
+  test("a producer of old records is known while it writes, and forgotten a day later", async () => {
+    const { rig, log } = await rigWith({ "retention.ms": "-1" });
+    const old = (sequence: number) =>
+      batchOf(["old"], {
+        producerId: 9,
+        producerEpoch: 0,
+        baseSequence: sequence,
+        timestampMs: rig.test.wallMs - 30 * 86_400_000,
+      });
+    await rig.append(old(0));
+    await rig.append(old(1));
+    await rig.logs.maintain(true);
+    expect(await rig.append(old(1))).toMatchObject({ ok: true, value: { baseOffset: 1 } });
+    expect(await rig.append(old(5))).toMatchObject({
+      error: { code: "out_of_order_sequence_number" },
+    });
+    rig.test.wallMs += 86_400_001;
+    await rig.logs.maintain(true);
+    expect(log.producers!.count).toBe(0);
+    await rig.close();
+  });
+
   test("what a producer was at survives when its journal file is given up", async () => {
     const plugin = storageMemory();
     const options = { journalFileBytes: 128 * 1024, journalBytesMax: 0 };

@@ -5,7 +5,7 @@ import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
 import { StorageError } from "../../../src/contracts/errors.ts";
 import { hookedStorage, type StorageHook } from "../../support/hooked_storage.ts";
-import { batchOf, LogRig, recordsIn, topic } from "../../support/log_rig.ts";
+import { batchOf, caller, LogRig, recordsIn, topic } from "../../support/log_rig.ts";
 import { settle } from "../../support/test_runtime.ts";
 
 const turns = async (count: number): Promise<void> => {
@@ -230,6 +230,67 @@ describe("slow reads", () => {
     expect(outcome?.partitions[0]).toMatchObject({ ok: true, value: { sizeBytes: size * 2 } });
     outcome?.release();
     expect(rig.logs.log(rig.logs.topicNamed("t")!.id, 0)!.waiters).toBe(null);
+    await rig.close();
+  });
+});
+
+describe("a parked fetch", () => {
+  const parked = (rig: LogRig, signal: AbortSignal, bytesMin: number) =>
+    rig.api.fetch(
+      { ...caller, signal },
+      {
+        isolation: "read_uncommitted",
+        waitMsMax: 60_000,
+        bytesMin,
+        bytesMax: 1024 * 1024,
+        partitions: ["t", "u"].map((name) => ({
+          topic: name,
+          partition: 0,
+          fetchOffset: 0,
+          bytesMax: 1024 * 1024,
+          leaderEpoch: -1,
+        })),
+      },
+    );
+  const topics = [topic("t"), topic("u")];
+  const waiters = (rig: LogRig) => topics.map(({ id }) => rig.logs.log(id, 0)?.waiters?.size ?? 0);
+
+  test("waits until several partitions together have enough", async () => {
+    const rig = await LogRig.open(storageMemory(), { topics });
+    const size = batchOf(["x"]).length;
+    const fetching = parked(rig, caller.signal, size * 3);
+    let isAnswered = false;
+    void fetching.then(() => {
+      isAnswered = true;
+    });
+    await rig.append(batchOf(["x"]), "t");
+    await rig.append(batchOf(["x"]), "u");
+    await settle();
+    expect(isAnswered).toBe(false);
+    await rig.append(batchOf(["x"]), "t");
+    const sizes = (await fetching).partitions.map((each) => each.ok && each.value.sizeBytes);
+    expect(sizes).toEqual([size * 2, size]);
+    (await fetching).release();
+    expect(waiters(rig)).toEqual([0, 0]);
+    expect(rig.logs.pool.lentBytes).toBe(0);
+    await rig.close();
+  });
+
+  test("is answered when its client goes, and when a topic of it does", async () => {
+    const rig = await LogRig.open(storageMemory(), { topics });
+    const gone = new AbortController();
+    const first = parked(rig, gone.signal, 1);
+    const second = parked(rig, caller.signal, 1);
+    await settle();
+    expect(waiters(rig)).toEqual([2, 2]);
+    gone.abort();
+    (await first).release();
+    expect(waiters(rig)).toEqual([1, 1]);
+    await rig.logs.topicDeleted(topics[1]!);
+    expect((await second).partitions[1]).toMatchObject({
+      error: { code: "unknown_topic_or_partition" },
+    });
+    expect(waiters(rig)).toEqual([0, 0]);
     await rig.close();
   });
 });
