@@ -28,16 +28,30 @@ export class FrameError extends Error {
   }
 }
 
+/** A chunk with frames in it: its memory goes back when it is used up and all of them are released. */
+class Chunk {
+  readonly bytes: Uint8Array;
+  frameCount = 0;
+  isUsedUp = false;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
+/** Where a frame lies: in a chunk as it came, or in a buffer of the pool. */
+type FrameMemory = Chunk | Uint8Array<ArrayBuffer>;
+
 /** One request's bytes, without the length. A view of the chunk it came in, or of a pooled buffer. */
 export class Frame {
   readonly bytes: Uint8Array;
   #owner: FrameReader | null;
-  #buffer: Uint8Array<ArrayBuffer> | null;
+  readonly #memory: FrameMemory;
 
-  constructor(bytes: Uint8Array, owner: FrameReader, buffer: Uint8Array<ArrayBuffer> | null) {
+  constructor(bytes: Uint8Array, owner: FrameReader, memory: FrameMemory) {
     this.bytes = bytes;
     this.#owner = owner;
-    this.#buffer = buffer;
+    this.#memory = memory;
   }
 
   /** Gives memory and budget back; nobody may look at `bytes` afterwards. Idempotent. */
@@ -45,8 +59,7 @@ export class Frame {
     const owner = this.#owner;
     if (owner === null) return;
     this.#owner = null;
-    owner.released(this.bytes.length, this.#buffer);
-    this.#buffer = null;
+    owner.released(this.bytes.length, this.#memory);
   }
 }
 
@@ -59,8 +72,9 @@ export class FrameReader {
   readonly #budget: MemoryBudget;
   readonly #arrivals: ArrivalMemory;
   readonly #frameBytesMax: number;
+  readonly #recycle: (chunk: Uint8Array) => void;
 
-  #chunk: Uint8Array | null = null;
+  #chunk: Chunk | null = null;
   #at = 0;
   /** The length so far read of a length field, and how many of its four bytes. */
   #lengthBits = 0;
@@ -84,11 +98,14 @@ export class FrameReader {
     /** For frames that span chunks, until they are whole. */
     readonly arrivals: ArrivalMemory;
     readonly frameBytesMax: number;
+    /** Gets every chunk back once nothing looks at it any more. */
+    readonly recycle?: (chunk: Uint8Array) => void;
   }) {
     this.#pool = options.pool;
     this.#budget = options.budget;
     this.#arrivals = options.arrivals;
     this.#frameBytesMax = options.frameBytesMax;
+    this.#recycle = options.recycle ?? (() => {});
   }
 
   /** True when no frame is half read: the place to hold a connection back. */
@@ -109,7 +126,7 @@ export class FrameReader {
   /** Hands over the next chunk, owned from here on. The one before must be used up. */
   push(chunk: Uint8Array): void {
     assert(this.#chunk === null, "the chunk before has not been used up");
-    if (chunk.length > 0) this.#chunk = chunk;
+    if (chunk.length > 0) this.#chunk = new Chunk(chunk);
     this.#at = 0;
   }
 
@@ -130,8 +147,8 @@ export class FrameReader {
 
   /** The next frame, or what is missing. @throws {FrameError} when the length cannot be served */
   next(): FrameStep {
-    const chunk = this.#chunk;
-    if (chunk === null) return "need_bytes";
+    if (this.#chunk === null) return "need_bytes";
+    const chunk = this.#chunk.bytes;
     if (this.#length === -1 && !this.#readLength(chunk)) return "need_bytes";
     const length = this.#length;
     const available = chunk.length - this.#at;
@@ -141,8 +158,10 @@ export class FrameReader {
         if (!this.#takeBudget(length)) return "need_memory";
         const start = chunk.byteOffset + this.#at;
         const bytes = new Uint8Array(chunk.buffer, start, length);
+        const memory = this.#chunk;
+        memory.frameCount++;
         this.#advance(length);
-        return this.#hand(bytes, null);
+        return this.#hand(bytes, memory);
       }
       const isProven = available >= PROOF_BYTES && this.#tryStep();
       this.#buffer = this.#pool.acquire(
@@ -167,10 +186,11 @@ export class FrameReader {
   }
 
   /** Only for Frame.release. */
-  released(sizeBytes: number, buffer: Uint8Array<ArrayBuffer> | null): void {
+  released(sizeBytes: number, memory: FrameMemory): void {
     this.#inFlightBytes -= sizeBytes;
     if (sizeBytes > 0) this.#budget.give(sizeBytes);
-    if (buffer !== null) this.#pool.release(buffer);
+    if (!(memory instanceof Chunk)) this.#pool.release(memory);
+    else if (--memory.frameCount === 0 && memory.isUsedUp) this.#recycle(memory.bytes);
   }
 
   /** Puts together a frame that spans chunks. Each byte is copied once, apart from the first of large ones. */
@@ -193,7 +213,7 @@ export class FrameReader {
         return this.#hand(bytes, buffer);
       }
       if (this.#at === chunk.length) {
-        this.#chunk = null;
+        this.#useUp();
         return "need_bytes";
       }
       if (this.#filled >= this.#reserved && !this.#tryStep()) return "need_memory";
@@ -226,7 +246,7 @@ export class FrameReader {
   #readLength(chunk: Uint8Array): boolean {
     while (this.#lengthBytesRead < 4) {
       if (this.#at === chunk.length) {
-        this.#chunk = null;
+        this.#useUp();
         return false;
       }
       this.#lengthBits = (this.#lengthBits << 8) | chunk[this.#at++]!;
@@ -247,10 +267,18 @@ export class FrameReader {
 
   #advance(count: number): void {
     this.#at += count;
-    if (this.#at === this.#chunk!.length) this.#chunk = null;
+    if (this.#at === this.#chunk!.bytes.length) this.#useUp();
   }
 
-  #hand(bytes: Uint8Array, buffer: Uint8Array<ArrayBuffer> | null): Frame {
+  /** All of the chunk has been copied, or lies in frames that were handed out. */
+  #useUp(): void {
+    const chunk = this.#chunk!;
+    this.#chunk = null;
+    chunk.isUsedUp = true;
+    if (chunk.frameCount === 0) this.#recycle(chunk.bytes);
+  }
+
+  #hand(bytes: Uint8Array, memory: FrameMemory): Frame {
     this.#length = -1;
     this.#lengthBits = 0;
     this.#lengthBytesRead = 0;
@@ -261,7 +289,7 @@ export class FrameReader {
       this.#arrivals.give(this.#reserved, this);
       this.#reserved = 0;
     }
-    return new Frame(bytes, this, buffer);
+    return new Frame(bytes, this, memory);
   }
 }
 

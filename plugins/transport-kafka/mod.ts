@@ -79,7 +79,10 @@ class KafkaServer implements RunningTransport {
     const { clock, random } = context.runtime;
     this.#options = options;
     this.#context = context;
-    this.#pool = new BufferPool({ idleBytesMax: options.receivePoolBytesMax });
+    this.#pool = new BufferPool({
+      idleBytesMax: options.receivePoolBytesMax,
+      heldBytesMax: options.receivePoolBytesMax,
+    });
     this.#arrivals = new ArrivalMemory(options.arrivalBytesMax);
     const replies = new ReplyMemory(options.replyBytesMax);
     this.#replies = replies;
@@ -192,6 +195,7 @@ class KafkaServer implements RunningTransport {
         budget,
         arrivals: this.#arrivals,
         frameBytesMax: this.#options.frameBytesMax,
+        recycle: (chunk) => connection.recycle?.(chunk),
       }),
       decoder: new Session(this.#handlerContext, caller),
       limits: this.#limits,

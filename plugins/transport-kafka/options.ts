@@ -46,7 +46,7 @@ export interface TransportKafkaOptions {
   readonly sessionPartitionsMax?: number;
   /** Bytes of requests that are still arriving, over all connections, and one request beyond; 16 MiB. */
   readonly arrivalBytesMax?: number;
-  /** Receive buffers kept for reuse while requests come; 96 MiB. */
+  /** Receive buffers are kept for reuse while they and those in use are at most this; 64 MiB. */
   readonly receivePoolBytesMax?: number;
 }
 
@@ -64,7 +64,7 @@ const NUMBERS = {
   sessionCacheSlots: [0, 1_000_000, 1000],
   sessionPartitionsMax: [0, 100_000_000, 200_000],
   arrivalBytesMax: [0, Number.MAX_SAFE_INTEGER, 16 * MIB],
-  receivePoolBytesMax: [0, Number.MAX_SAFE_INTEGER, 96 * MIB],
+  receivePoolBytesMax: [0, Number.MAX_SAFE_INTEGER, 64 * MIB],
 } as const;
 
 type Numbers = { readonly [K in keyof typeof NUMBERS]: number };

@@ -1,5 +1,6 @@
 // Byte buffers for reuse, in power-of-two classes: fresh memory is the dearest thing on a busy host.
-// Invariant: what lies idle here never passes idleBytesMax; a lent buffer is released at most once.
+// Invariant: what lies idle here never passes idleBytesMax, nor, with what is lent, heldBytesMax; a lent buffer
+// is released at most once, and its memory is freed at once where it is not kept.
 // Contents are not cleared between uses.
 
 import { assert } from "./assert.ts";
@@ -15,15 +16,19 @@ export const POOLED_BYTES_MAX = 1 << CLASS_BITS_MAX;
 export class BufferPool {
   /** Most bytes that may lie idle, over all classes. */
   readonly idleBytesMax: number;
+  /** Idle buffers go where they and the lent ones would be more than this; lending is not bounded by it. */
+  readonly heldBytesMax: number;
   readonly #idle: Uint8Array<ArrayBuffer>[][] = [];
   /** Lent and not yet back. Weak, so that a holder who never releases costs a buffer, not a leak. */
   readonly #lent = new WeakSet<Uint8Array>();
   #idleBytes = 0;
   #lentBytes = 0;
 
-  constructor(options: { readonly idleBytesMax: number }) {
+  /** @param options bytes; `heldBytesMax` is unbounded when left out */
+  constructor(options: { readonly idleBytesMax: number; readonly heldBytesMax?: number }) {
     assert(options.idleBytesMax >= 0, "idleBytesMax must not be negative");
     this.idleBytesMax = options.idleBytesMax;
+    this.heldBytesMax = options.heldBytesMax ?? Number.POSITIVE_INFINITY;
     for (let bits = CLASS_BITS_MIN; bits <= CLASS_BITS_MAX; bits++) this.#idle.push([]);
   }
 
@@ -49,8 +54,11 @@ export class BufferPool {
     } else {
       const bits = classBitsOf(bytesMin);
       buffer = this.#idle[bits - CLASS_BITS_MIN]!.pop();
-      if (buffer === undefined) buffer = new Uint8Array(1 << bits);
-      else this.#idleBytes -= buffer.length;
+      if (buffer !== undefined) this.#idleBytes -= buffer.length;
+      else {
+        this.#trimFor(1 << bits);
+        buffer = new Uint8Array(1 << bits);
+      }
     }
     this.#lent.add(buffer);
     this.#lentBytes += buffer.length;
@@ -63,8 +71,13 @@ export class BufferPool {
    */
   release(buffer: Uint8Array<ArrayBuffer>): void {
     this.forget(buffer);
-    if (buffer.length > POOLED_BYTES_MAX) return;
-    if (this.#idleBytes + buffer.length > this.idleBytesMax) return;
+    const idleBytes = this.#idleBytes + buffer.length;
+    const isKept =
+      idleBytes <= this.idleBytesMax && idleBytes + this.#lentBytes <= this.heldBytesMax;
+    if (!isKept || buffer.length > POOLED_BYTES_MAX) {
+      free(buffer);
+      return;
+    }
     this.#idle[classBitsOf(buffer.length) - CLASS_BITS_MIN]!.push(buffer);
     this.#idleBytes += buffer.length;
   }
@@ -80,10 +93,23 @@ export class BufferPool {
     for (let at = this.#idle.length - 1; at >= 0 && this.#idleBytes > idleBytes; at--) {
       const buffers = this.#idle[at]!;
       while (buffers.length > 0 && this.#idleBytes > idleBytes) {
-        this.#idleBytes -= buffers.pop()!.length;
+        const buffer = buffers.pop()!;
+        this.#idleBytes -= buffer.length;
+        free(buffer);
       }
     }
   }
+
+  /** Makes room for a fresh buffer. */
+  #trimFor(sizeBytes: number): void {
+    const idleBytesMax = this.heldBytesMax - this.#lentBytes - sizeBytes;
+    if (this.#idleBytes > idleBytesMax) this.trim(Math.max(0, idleBytesMax));
+  }
+}
+
+/** Without waiting for the collector, which does not know how much hangs on a small object. */
+function free(buffer: Uint8Array<ArrayBuffer>): void {
+  buffer.buffer.transfer(0);
 }
 
 function classBitsOf(bytes: number): number {

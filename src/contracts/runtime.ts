@@ -74,6 +74,11 @@ export interface Connection {
    */
   read(): Promise<Uint8Array | null>;
   /**
+   * A hint: a chunk that `read` gave is used up, and nobody will look at it or at a view of it again.
+   * The host may reuse or free its memory now, instead of when its collector comes by.
+   */
+  recycle?(chunk: Uint8Array): void;
+  /**
    * Sends the chunks back to back. Resolves once the host has taken the bytes and will not look at
    * the chunks again (they may be reused); says nothing of the peer. One write in flight at most.
    * @throws {NetworkError} code "reset" when the connection broke

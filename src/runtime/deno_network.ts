@@ -1,5 +1,5 @@
 // Network over Deno's own sockets: two to three times its node:net. Reading is a pull by itself.
-// Invariant: each read lands in a part of a slab that no other read uses, so chunks may be kept.
+// Invariant: each read lands in a part of a slab that no other read uses, so chunks may be kept until recycled.
 // A kept chunk keeps its slab, whose size follows what the connection sends: 4 to 256 KiB.
 
 import type {
@@ -64,6 +64,13 @@ class DenoConnection implements Connection {
       this.#reject = reject;
       this.#pull();
     });
+  }
+
+  /** The newest chunk's place in the slab serves the next read. */
+  recycle(chunk: Uint8Array): void {
+    const isNewest =
+      chunk.buffer === this.#slab.buffer && chunk.byteOffset + chunk.byteLength === this.#slabUsed;
+    if (isNewest && !this.#reading) this.#slabUsed = chunk.byteOffset;
   }
 
   async write(chunks: readonly Uint8Array[]): Promise<void> {

@@ -102,6 +102,24 @@ describe("BufferPool", () => {
     expect(pool.idleBytes).toBe(0);
   });
 
+  test("keeps idle buffers only while they and the lent ones are within heldBytesMax", () => {
+    const pool = new BufferPool({ idleBytesMax: 1 << 20, heldBytesMax: 24 * 1024 });
+    const [small, large] = [pool.acquire(4096), pool.acquire(16_384)];
+    pool.release(small);
+    expect(pool.idleBytes).toBe(4096);
+    // A fresh one makes the idle ones go, and is lent even where that is not enough.
+    const more = pool.acquire(8192);
+    expect([pool.idleBytes, pool.lentBytes]).toEqual([0, 24_576]);
+    expect(small.length).toBe(0);
+    const beyond = pool.acquire(8192);
+    pool.release(beyond);
+    expect([pool.idleBytes, beyond.length]).toEqual([0, 0]);
+    pool.release(more);
+    expect([pool.idleBytes, more.length]).toEqual([8192, 8192]);
+    pool.release(large);
+    expect([pool.idleBytes, pool.lentBytes]).toEqual([24_576, 0]);
+  });
+
   test("keeps no more than its bound, and nothing above the largest class", () => {
     const pool = new BufferPool({ idleBytesMax: 10_000 });
     const lent = [pool.acquire(4096), pool.acquire(4096), pool.acquire(4096)];

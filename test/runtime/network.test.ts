@@ -79,6 +79,34 @@ describe.each(networks)("%s network", (_name, network) => {
     expect(equal(concat(kept), concat(parts))).toBe(true);
   });
 
+  test("chunks that were kept stay as they are while others are recycled", async () => {
+    const { client, server } = await pair();
+    const parts: Uint8Array[] = [];
+    for (let at = 0; at < 200; at++) parts.push(pattern(1 + ((at * 104_729) % 150_000), at));
+    const whole = concat(parts);
+    const sent = (async () => {
+      for (const part of parts) await client.write([part]);
+      client.close();
+    })();
+    const kept: { readonly chunk: Uint8Array; readonly at: number }[] = [];
+    let at = 0;
+    for (let count = 0; ; count++) {
+      const chunk = await server.read();
+      if (chunk === null) break;
+      const { byteLength } = chunk;
+      expect(equal(chunk, whole.subarray(at, at + byteLength))).toBe(true);
+      if (count % 3 === 0) kept.push({ chunk, at });
+      else server.recycle?.(chunk);
+      at += byteLength;
+    }
+    await sent;
+    expect(at).toBe(whole.byteLength);
+    for (const { chunk, at } of kept) {
+      expect(equal(chunk, whole.subarray(at, at + chunk.byteLength))).toBe(true);
+    }
+    for (const { chunk } of kept.reverse()) server.recycle?.(chunk);
+  });
+
   test("chunks given to write() may be reused once it resolved", async () => {
     const { client, server } = await pair();
     const rounds = 400;

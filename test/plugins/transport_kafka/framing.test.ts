@@ -22,7 +22,12 @@ function patterned(sizeBytes: number, seed = 1): Uint8Array {
 const MIB = 1024 * 1024;
 
 function setUp(
-  options: { budgetBytes?: number; frameBytesMax?: number; arrivals?: ArrivalMemory } = {},
+  options: {
+    budgetBytes?: number;
+    frameBytesMax?: number;
+    arrivals?: ArrivalMemory;
+    recycle?: (chunk: Uint8Array) => void;
+  } = {},
 ) {
   const pool = new BufferPool({ idleBytesMax: 64 * 1024 * 1024 });
   const budget = new TestBudget(options.budgetBytes ?? 1 << 30);
@@ -32,6 +37,7 @@ function setUp(
     budget,
     arrivals,
     frameBytesMax: options.frameBytesMax ?? 100 * 1024 * 1024,
+    ...(options.recycle === undefined ? {} : { recycle: options.recycle }),
   });
   return { pool, budget, arrivals, reader };
 }
@@ -58,6 +64,52 @@ function stepFrame(reader: FrameReader): Frame {
 }
 
 describe("FrameReader", () => {
+  test("gives a chunk back when it is used up and the frames that lie in it are released", () => {
+    const recycled: Uint8Array[] = [];
+    const { reader } = setUp({ recycle: (chunk) => recycled.push(chunk) });
+    const long = patterned(40_000, 3);
+    const bytes = join([framed(patterned(100)), framed(patterned(200, 2)), framed(long)]);
+    const [first, second, third] = [
+      bytes.slice(0, 500),
+      bytes.slice(500, 30_000),
+      bytes.slice(30_000),
+    ];
+    reader.push(first);
+    const frames = [stepFrame(reader), stepFrame(reader)];
+    expect(reader.next()).toBe("need_bytes");
+    frames[1]!.release();
+    expect(recycled).toEqual([]);
+    frames[0]!.release();
+    frames[0]!.release();
+    expect(recycled).toEqual([first]);
+    // What is copied into a buffer of the pool needs its chunks no more.
+    reader.push(second);
+    expect(reader.next()).toBe("need_bytes");
+    expect(recycled).toEqual([first, second]);
+    reader.push(third);
+    const frame = stepFrame(reader);
+    expect(recycled).toEqual([first, second, third]);
+    expect(frame.bytes).toEqual(long);
+    frame.release();
+    expect(recycled.length).toBe(3);
+  });
+
+  test("gives no chunk back under a frame that is still held, whatever the sizes", () => {
+    const recycled = new Set<ArrayBufferLike>();
+    // As a host does that frees: a view of a freed chunk reads as empty.
+    const free = (chunk: Uint8Array<ArrayBuffer>) => recycled.add(chunk.buffer.transfer(0));
+    const { reader } = setUp({ recycle: (chunk) => free(chunk as Uint8Array<ArrayBuffer>) });
+    const sizes = [1, 17_000, 30, 65_536, 0, 5_000, 5_000, 5_000, 120_000, 9];
+    const bodies = sizes.map((size, seed) => patterned(size, seed + 1));
+    const bytes = join(bodies.map(framed));
+    for (const chunkBytes of [1_000, 7_777, 20_000, 70_000, bytes.length]) {
+      const frames = readAll(reader, bytes, chunkBytes);
+      expect(frames.map((frame) => frame.bytes)).toEqual(bodies);
+      for (const frame of frames) frame.release();
+    }
+    expect(recycled.size).toBeGreaterThan(10);
+  });
+
   test("hands out small frames of one chunk as views of it", () => {
     const { reader, pool, budget } = setUp();
     const chunk = join([framed(patterned(10)), framed(patterned(0)), framed(patterned(300, 2))]);
