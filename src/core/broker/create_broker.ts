@@ -5,11 +5,12 @@
 import { xxhashOnDemand } from "../../base/xxhash.ts";
 import type { Auth, AuthPlugin } from "../../contracts/auth.ts";
 import type { Broker, Feature } from "../../contracts/broker.ts";
+import { StorageError } from "../../contracts/errors.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
-import type { Storage, StoragePlugin } from "../../contracts/storage.ts";
+import type { SegmentStore, Storage, StoragePlugin } from "../../contracts/storage.ts";
 import type { Endpoint, RunningTransport, TransportPlugin } from "../../contracts/transport.ts";
-import { type Cluster, openCluster } from "../cluster/cluster.ts";
+import { type Cluster, hasCluster, openCluster } from "../cluster/cluster.ts";
 import { LogManager } from "../partition/log_manager.ts";
 import { Settings } from "../settings/dynamic.ts";
 import { readStaticSettings } from "../settings/static_settings.ts";
@@ -101,6 +102,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       opened.push(auth);
       auths.push(auth);
     }
+    await refuseForeignLogs(metadata, storage.segments);
     const cluster = await openCluster({
       metadata,
       runtime,
@@ -138,6 +140,20 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
   }
+}
+
+/**
+ * Logs without the metadata that names their topics would be dropped as of topics that are gone. A store
+ * that knows no cluster yet has lost it, or belongs to another folder.
+ */
+async function refuseForeignLogs(metadata: MetadataStore, segments: SegmentStore): Promise<void> {
+  if (await hasCluster(metadata)) return;
+  const files = [...(await segments.list("journal/")), ...(await segments.list("segments/"))];
+  if (files.every(({ sizeBytes }) => sizeBytes === 0)) return;
+  throw new StorageError(
+    "corrupt",
+    "Cannot start a new cluster on logs of an old one, which would drop them: put back the metadata that belongs to them, or choose an empty data folder",
+  );
 }
 
 function* topicsOf(cluster: Cluster) {

@@ -55,6 +55,12 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   return Cluster.open(options);
 }
 
+/** Whether the store belongs to a cluster already. @throws {MetadataStoreError} when it cannot be read */
+export async function hasCluster(metadata: MetadataStore): Promise<boolean> {
+  const { entries } = await metadata.read(CLUSTER_ID_KEY);
+  return entries.some((each) => each.key === CLUSTER_ID_KEY);
+}
+
 async function ensureClusterId(options: ClusterOptions): Promise<void> {
   const { metadata, runtime } = options;
   for (;;) {
