@@ -23,11 +23,11 @@ const encoder = new TextEncoder();
 const scratch = new DataView(new ArrayBuffer(8));
 const noBytes = new Uint8Array(0);
 /**
- * Memory that no writer holds now, free from `slabPosition` on: writers take turns, since an allocation
- * for each frame would cost more than encoding it.
+ * Memory that no writer holds now, each piece free from its position on: writers take turns, since an allocation
+ * for each frame would cost more than encoding it. As many as writers that are used inside one another.
  */
-let slab: Uint8Array = noBytes;
-let slabPosition = 0;
+const slabs: Uint8Array[] = [noBytes, noBytes, noBytes];
+const slabPositions = [0, 0, 0];
 
 /**
  * Growing writer. Use one a message, then `finish()` or `toBytes()`; after that it is empty and may be used again.
@@ -220,9 +220,12 @@ export class ByteWriter {
 
   /** Gives the unused end of the chunk to the next writer, and makes this one empty. */
   private release(): void {
-    if (this.chunk.length - this.position > slab.length - slabPosition) {
-      slab = this.chunk;
-      slabPosition = this.position;
+    const freeBytes = this.chunk.length - this.position;
+    let smallest = 0;
+    for (let i = 1; i < slabs.length; i++) if (freeIn(i) < freeIn(smallest)) smallest = i;
+    if (freeBytes > freeIn(smallest)) {
+      slabs[smallest] = this.chunk;
+      slabPositions[smallest] = this.position;
     }
     this.chunk = noBytes;
     this.start = 0;
@@ -263,11 +266,13 @@ export class ByteWriter {
 
   private grow(sizeBytes: number): void {
     this.seal();
-    if (slab.length - slabPosition >= sizeBytes) {
-      this.chunk = slab;
-      this.start = slabPosition;
-      slab = noBytes;
-      slabPosition = 0;
+    let largest = 0;
+    for (let i = 1; i < slabs.length; i++) if (freeIn(i) > freeIn(largest)) largest = i;
+    if (freeIn(largest) >= sizeBytes) {
+      this.chunk = slabs[largest]!;
+      this.start = slabPositions[largest]!;
+      slabs[largest] = noBytes;
+      slabPositions[largest] = 0;
     } else {
       const wanted = Math.min(CHUNK_BYTES_MAX, Math.max(SLAB_BYTES, this.partsBytes));
       this.chunk = new Uint8Array(Math.max(wanted, sizeBytes));
@@ -275,6 +280,10 @@ export class ByteWriter {
     }
     this.position = this.start;
   }
+}
+
+function freeIn(at: number): number {
+  return slabs[at]!.length - slabPositions[at]!;
 }
 
 function put32(target: Uint8Array, at: number, value: number): void {

@@ -66,8 +66,11 @@ export function uuidToBytes(uuid: string): Uint8Array<ArrayBuffer> {
 
 /** The dashed hexadecimal form, 8-4-4-4-12 in lower case. @throws {EncodeError} when `uuid` is not a uuid */
 export function uuidToHex(uuid: string): string {
+  if (!isUuid(uuid)) throw notUuid(uuid);
   let hex = "";
-  for (const byte of uuidToBytes(uuid)) hex += (byte < 16 ? "0" : "") + byte.toString(16);
+  for (let word = 0; word < 4; word++) {
+    hex += (wordAt(uuid, word) >>> 0).toString(16).padStart(8, "0");
+  }
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 

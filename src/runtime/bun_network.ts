@@ -61,9 +61,10 @@ class BunConnection implements Connection {
 
   /** Bun makes a buffer for every receive; freed at once, the next one gets the same warm memory. */
   recycle(chunk: Uint8Array): void {
+    // Asking a small one for its buffer would move it out of the collector's own memory first.
+    if (chunk.byteLength < RECYCLED_BYTES_MIN) return;
     const { buffer } = chunk;
-    const isWhole = buffer.byteLength === chunk.byteLength;
-    if (isWhole && chunk.byteLength >= RECYCLED_BYTES_MIN) (buffer as ArrayBuffer).transfer(0);
+    if (buffer.byteLength === chunk.byteLength) (buffer as ArrayBuffer).transfer(0);
   }
 
   write(chunks: readonly Uint8Array[]): Promise<void> {

@@ -13,7 +13,9 @@ import { jsonLine, textLine } from "./log_format.ts";
 export const LOG_CATEGORY = "millrace";
 /** Events that wait for LogTape at most; beyond it the oldest are written without it. */
 const HELD_EVENTS_MAX = 1_000;
-/** Text that waits for the next turn at most. */
+/** How long a line may wait for others. */
+const TEXT_DELAY_MS = 5;
+/** Text that waits so at most. */
 const HELD_CHARS_MAX = 64 * 1024;
 /** Lets the start of the program go first. */
 const LOAD_DELAY_MS = 200;
@@ -151,8 +153,8 @@ export class HostLog {
   #append(line: string): void {
     this.#text += line;
     if (this.#text.length > HELD_CHARS_MAX) this.#writeOut();
-    // One system call for the lines of one turn.
-    this.#textTimer ??= setTimeout(() => this.#writeOut(), 0);
+    // One system call for the lines of a burst.
+    this.#textTimer ??= setTimeout(() => this.#writeOut(), TEXT_DELAY_MS);
   }
 
   #writeOut(): void {
