@@ -13,7 +13,7 @@ import {
   type RecordingOptions,
   recordingFiles,
 } from "../../../src/testing/power_loss/recording_files.ts";
-import { LogRig } from "../../support/log_rig.ts";
+import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
 import {
   appendToAll,
   brokenIn,
@@ -180,4 +180,53 @@ describe("the log after a power loss", () => {
       expect(broken).not.toBe(null);
     }, 60_000);
   }
+});
+
+/** Losses of power one after the other, each with appends of one size under way: what went wrong, or null. */
+async function brokenByTornTails(seed: number, options: RecordingOptions): Promise<string | null> {
+  const random = SeededRandom.of(seed);
+  const topics = [topic("p"), topic("q")];
+  const ends = [0, 0];
+  let recording = recordingFiles(options);
+  let count = 0;
+  const next = () => batchOf([`${count++}`.padEnd(700, ".")]);
+  for (let life = 0; life < 4; life++) {
+    const rig = await LogRig.open(on(recording.layer), { topics });
+    const said = rig.test.lines.find((line) => line.level === "error");
+    if (said !== undefined) return said.event;
+    for (const [i, { id }] of topics.entries()) {
+      const { highWatermark } = rig.logs.status(id, 0)!;
+      if (highWatermark < ends[i]!) return "acknowledged batches are lost";
+      ends[i] = highWatermark;
+    }
+    for (let appends = 1 + random.below(3); appends > 0; appends--) {
+      const i = random.below(2);
+      const outcome = await rig.append(next(), topics[i]!.name);
+      if (!outcome.ok) return outcome.error.code;
+      ends[i] = outcome.value.baseOffset + 1;
+    }
+    for (let flying = 0; flying < 4; flying++) {
+      void rig.append(next(), topics[random.below(2)]!.name);
+    }
+    for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+    recording = recording.rebuild(recording.points(), SeededRandom.of(`${seed} ${life}`), options);
+  }
+  return null;
+}
+
+describe("torn tails, over and over", () => {
+  test("are cut, and never come back", async () => {
+    for (let seed = 0; seed < (isFullTestRun ? 4000 : 60); seed++) {
+      expect([seed, await brokenByTornTails(seed, {})]).toEqual([seed, null]);
+    }
+  }, 3_600_000);
+
+  test("come back without the sync of the cut", async () => {
+    let broken: string | null = null;
+    const dropSync = ({ what, path }: RecordedSync) => what === "all" && isJournalFile(path);
+    for (let seed = 0; seed < 1000 && broken === null; seed++) {
+      broken = await brokenByTornTails(seed, { dropSync });
+    }
+    expect(broken).not.toBe(null);
+  }, 60_000);
 });
