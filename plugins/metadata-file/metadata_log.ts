@@ -32,6 +32,8 @@ export class MetadataLog {
   /** After a compaction that found no room, the next is not tried before the log has this size. */
   #compactAfterBytes: number;
   readonly #compactBytesMin: number;
+  /** Bytes that were cut off the end when it was opened: a write that a crash cut short. */
+  readonly tornBytes: number;
 
   private constructor(files: FileLayer, folder: string, at: Created, compactBytesMin: number) {
     this.#files = files;
@@ -39,6 +41,7 @@ export class MetadataLog {
     this.#generation = at.generation;
     this.#fd = at.fd;
     this.#sizeBytes = at.sizeBytes;
+    this.tornBytes = at.tornBytes;
     this.#compactBytesMin = compactBytesMin;
     this.#compactAfterBytes = compactBytesMin;
   }
@@ -123,6 +126,7 @@ interface Created {
   readonly generation: number;
   readonly fd: number;
   readonly sizeBytes: number;
+  readonly tornBytes: number;
 }
 
 async function create(
@@ -150,7 +154,7 @@ async function writeGeneration(
     const parts = encodeSnapshot(table.rows(), table.revision, generation);
     const sizeBytes = writeAll(files, fd, parts, 0);
     await files.sync(fd, "all");
-    return { generation, fd, sizeBytes };
+    return { generation, fd, sizeBytes, tornBytes: 0 };
   } catch (error) {
     files.close(fd);
     throw error;
@@ -179,7 +183,7 @@ async function recover(
     // What an earlier process wrote and did not live to sync is about to be believed: sync it first,
     // with its name.
     await Promise.all([files.sync(fd, "all"), files.syncDirectory(folder)]);
-    return { generation, fd, sizeBytes: end };
+    return { generation, fd, sizeBytes: end, tornBytes: bytes.byteLength - end };
   } catch (error) {
     files.close(fd);
     throw error;

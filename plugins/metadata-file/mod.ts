@@ -65,6 +65,9 @@ async function openFolder(
         MetadataLog.open(files, folder, table, options.compactBytesMin ?? COMPACT_BYTES_MIN),
         syncAll(files, above),
       ]);
+      if (log.tornBytes > 0) {
+        context.runtime.log.warn("metadata_tail_cut", { folder, sizeBytes: log.tornBytes });
+      }
       await dropDeadSessions(log, table);
       const { random } = context.runtime;
       const prefix = `${table.revision}-${random.uint32().toString(36)}`;

@@ -36,6 +36,24 @@ describe("recovery of a metadata log", () => {
     }
   });
 
+  test("says how much was cut, and nothing where nothing was", async () => {
+    const { bytes } = await logOf(["a"]);
+    const warnings: unknown[] = [];
+    const { runtime, brokerId } = pluginContext();
+    const log = {
+      ...runtime.log,
+      warn: (event: string, fields = {}) => warnings.push([event, fields]),
+    };
+    for (const tail of [[], [1, 2, 3]]) {
+      const files = await diskWith(Uint8Array.of(...bytes, ...tail));
+      await metadataFile({ directory: "data", files }).open({
+        brokerId,
+        runtime: { ...runtime, log },
+      });
+    }
+    expect(warnings).toEqual([["metadata_tail_cut", { folder: "data/metadata", sizeBytes: 3 }]]);
+  });
+
   test("damaged at any byte before its last commit, it is refused with corrupt", async () => {
     const { bytes, ends } = await logOf(["a", "b"]);
     for (let at = 0; at < ends[1]!; at++) {
