@@ -63,8 +63,15 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     if (isStart) return await start(command === "start" ? argv.slice(1) : argv);
     if (command === "help" && argv[1] === "start") return await start(["--help"]);
-    const { runCli } = await import("./cli/main.ts");
-    return await runCli([...argv]);
+    const [{ runCli }, { processHost }] = await Promise.all([
+      import("./cli/main.ts"),
+      import("./cli/host.ts"),
+    ]);
+    const host = processHost(async (settings) => {
+      const { readStaticSettings } = await import("./core/mod.ts");
+      return readStaticSettings(settings);
+    });
+    return await runCli([...argv], host);
   } catch (error) {
     return complain(error);
   }

@@ -18,8 +18,14 @@ export interface ByteSink {
   close(): Promise<void>;
 }
 
+/** What a broker would say of settings given at its start, a sentence each. */
+export type CheckSettings = (
+  settings: Readonly<Record<string, string>>,
+) => Promise<{ readonly errors: readonly string[]; readonly warnings: readonly string[] }>;
+
 export interface CliHost {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly checkSettings: CheckSettings;
   readonly isInputTerminal: boolean;
   readonly isOutputTerminal: boolean;
   readonly isErrorTerminal: boolean;
@@ -42,13 +48,17 @@ export interface CliHost {
 const READ_BYTES = 1024 * 1024;
 const encoder = new TextEncoder();
 
+/** Where no broker is at hand to ask. */
+const takeAll: CheckSettings = () => Promise.resolve({ errors: [], warnings: [] });
+
 /** This process. */
-export function processHost(): CliHost {
+export function processHost(checkSettings: CheckSettings = takeAll): CliHost {
   const interrupted = new AbortController();
   let isWatching = false;
   const output = standardOutput();
   return {
     environment: environment(),
+    checkSettings,
     isInputTerminal: process.stdin.isTTY === true,
     isOutputTerminal: process.stdout.isTTY === true,
     isErrorTerminal: process.stderr.isTTY === true,

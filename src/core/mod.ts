@@ -6,3 +6,4 @@ export {
   type RunningBroker,
   SettingsError,
 } from "./broker/create_broker.ts";
+export { readStaticSettings, type StaticSettings } from "./settings/static_settings.ts";

@@ -171,6 +171,8 @@ describe("consume", () => {
     };
     expect(await consume()).toBe("0 1 2 3 4");
     expect(await consume("--from", "3")).toBe("3 4");
+    expect(await consume("--from", "latest", "--until-end")).toBe("");
+    expect(await consume("--from", "earliest")).toBe(await consume("--from", "beginning"));
     expect(await consume("--from", "-2")).toBe("3 4");
     expect(await consume("--from", "2026-01-03")).toBe("2 3 4");
     expect(await consume("--from", "2026-01-03T00:00:01Z", "-n", "1")).toBe("3");
@@ -374,5 +376,13 @@ describe("help, version and config", () => {
     expect(data).toMatchObject({ source: "file" });
     expect(data.value).toContain("elsewhere");
     expect(JSON.parse(await rig.ok(["config", "schema"])).properties.data).toBeDefined();
+    writeFileSync(path, JSON.stringify({ settings: { "num.partition": 3, "num.io.threads": 4 } }));
+    const unknown = await rig.run(["config", "check", path]);
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toContain('did you mean "num.partitions"');
+    writeFileSync(path, JSON.stringify({ settings: { "num.io.threads": 4 } }));
+    const inert = await rig.run(["config", "check", path]);
+    expect(inert.code).toBe(0);
+    expect(inert.stderr).toContain("warning: The setting num.io.threads has no effect");
   });
 });

@@ -41,7 +41,7 @@ export async function startCliRig(settings: readonly string[] = []): Promise<Cli
   const folder = mkdtempSync(join(tmpdir(), "millrace-cli-"));
   const children = new Set<ChildProcess>();
   let bootstrap = "";
-  const { readFile, writeFile } = processHost();
+  const { readFile, writeFile, checkSettings } = processHost();
   const start = (args: readonly string[]): ChildProcess => {
     const child = spawn(process.execPath, [...program, ...args], {
       cwd: folder,
@@ -72,6 +72,7 @@ export async function startCliRig(settings: readonly string[] = []): Promise<Cli
     const code = await runCli(args, {
       readFile,
       writeFile,
+      checkSettings,
       environment: { MILLRACE_BOOTSTRAP: bootstrap },
       isInputTerminal: false,
       isOutputTerminal: false,

@@ -36,10 +36,13 @@ export const check: Command = {
           "There is no millrace.config.ts or millrace.config.json in this folder, and none is needed: name a file to check one",
         );
       }
+      const found = await host.checkSettings(plan.settings);
+      if (found.errors.length > 0) throw new ConfigError(found.errors);
+      const warnings = [...plan.warnings, ...found.warnings];
       if (args.has("json")) {
-        await host.print(`${JSON.stringify({ file: path, ok: true, warnings: plan.warnings })}\n`);
+        await host.print(`${JSON.stringify({ file: path, ok: true, warnings })}\n`);
       } else {
-        for (const warning of plan.warnings) host.tell(`warning: ${warning}\n`);
+        for (const warning of warnings) host.tell(`warning: ${warning}\n`);
         await host.print(`${path} is fine\n`);
       }
       return 0;

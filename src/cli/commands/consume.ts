@@ -175,6 +175,9 @@ function consumerOptions(args: Arguments, topic: string): ConsumerOptions {
 function startOf(args: Arguments): StartAt {
   const text = args.text("from") ?? "beginning";
   if (text === "beginning" || text === "end") return text;
+  // What Kafka's own settings call them.
+  if (text === "earliest") return "beginning";
+  if (text === "latest") return "end";
   if (/^-?\d+$/.test(text)) {
     const number = args.wholeOf("--from", text, -Number.MAX_SAFE_INTEGER);
     return number < 0 || text.startsWith("-") ? { lastOffsets: -number } : { offset: number };

@@ -12,6 +12,7 @@ import {
 } from "./definitions.ts";
 import { nearestName, readSetting } from "./values.ts";
 
+/** Settings as a start would take them. */
 export interface StaticSettings {
   /** Broker settings by name, canonical text. */
   readonly values: ReadonlyMap<string, string>;

@@ -17,6 +17,7 @@ async function millrace(args: readonly string[], input = new Uint8Array(0)): Pro
   const code = await runCli(args, {
     readFile: host.readFile,
     writeFile: host.writeFile,
+    checkSettings: host.checkSettings,
     environment,
     isInputTerminal: false,
     isOutputTerminal: false,
