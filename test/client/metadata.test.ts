@@ -76,7 +76,7 @@ describe("metadata", () => {
     const failure = await failureOf(metadata.topic("late"));
     expect(failure.code).toBe("unknown_topic_or_partition");
     expect(rig.brokers[0]!.count(Metadata)).toBe(1);
-    const waiting = metadata.topic("late", { unknownWaitMs: 400 });
+    const waiting = metadata.topic("late", { unknownWaitMs: 15_000 });
     await new Promise((resolve) => setTimeout(resolve, 5));
     rig.cluster.addTopic("late", 2);
     expect((await waiting).partitions.length).toBe(2);
