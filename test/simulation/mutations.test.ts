@@ -13,7 +13,7 @@ const FROM = 1;
 
 /** What is wrong, and who has to notice. */
 const CASES: readonly (readonly [Mutation, string])[] = [
-  ["sync_lies", "acked_records_survive"],
+  ["sync_lies", "high_watermark_monotonic"],
   ["acks_before_sync", "high_watermark_monotonic"],
   ["drops_batches", "acked_records_survive"],
   ["reorders_appends", "producer_order_kept"],
@@ -28,6 +28,7 @@ const CASES: readonly (readonly [Mutation, string])[] = [
   ["ignores_delete_topics", "deleted_topics_stay_gone"],
   ["offsets_by_timestamp_off_by_one", "offsets_by_timestamp"],
   ["gives_producer_ids_twice", "producer_ids_unique"],
+  ["disk_rots", "false_alarm"],
   ["reads_the_host_clock", "traps"],
 ];
 

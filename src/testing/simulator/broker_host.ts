@@ -23,6 +23,8 @@ export interface BrokerHostOptions {
   readonly conditions: StorageConditions;
   /** Wraps the transport, for mutations that must be caught. */
   readonly wrapTransport: (plugin: TransportPlugin) => TransportPlugin;
+  /** Hears the broker's log. */
+  readonly onLog: (event: string) => void;
   /** Called when unsynced data may be gone: the power went, or a write failed. */
   readonly onLoss: () => void;
 }
@@ -72,7 +74,7 @@ export class BrokerHost {
       network: network.of(process),
       state: this.runtimeState,
       hasFastCrc: scenario.hasFastCrc,
-      onLog: () => {},
+      onLog: (event) => this.#options.onLog(event),
     });
     process.spawn("start_broker", async () => {
       let broker: RunningBroker;

@@ -44,6 +44,8 @@ export const MUTATIONS = [
   "offsets_by_timestamp_off_by_one",
   /** Every producer gets the same id. */
   "gives_producer_ids_twice",
+  /** Bits of what was synced flip before the last start, and nobody is told. */
+  "disk_rots",
   /** The broker looks at the host's clock. */
   "reads_the_host_clock",
   /** A promise rejects and nobody listens. */
@@ -63,7 +65,7 @@ export function mutatedTransport(
   mutation: Mutation | null,
   random: SeededRandom,
 ): TransportPlugin {
-  if (mutation === null || mutation === "sync_lies") return plugin;
+  if (mutation === null || mutation === "sync_lies" || mutation === "disk_rots") return plugin;
   return {
     ...plugin,
     start: (context) =>

@@ -24,7 +24,7 @@ export interface SimRuntimeOptions {
   readonly state: SimRuntimeState;
   /** Offers the plain CRC-32C as the host's fast one. */
   readonly hasFastCrc: boolean;
-  readonly onLog: (level: string, event: string, fields: LogFields) => void;
+  readonly onLog: (event: string) => void;
 }
 
 export function simRuntime(options: SimRuntimeOptions): Runtime {
@@ -66,7 +66,7 @@ function simLogger(options: SimRuntimeOptions, base: LogFields): Logger {
       // Fields may hold stack traces, which differ from engine to engine; the event does not.
       world.trace.add(event);
       world.say(() => `${process.name} ${level} ${event} ${inWords({ ...base, ...fields })}`);
-      onLog(level, event, fields);
+      onLog(event);
     };
   return {
     debug: at("debug"),
