@@ -26,7 +26,6 @@ import { describeError, type SimFailure, SimProcess, World } from "./world.ts";
 const LIVENESS_US = 120_000_000;
 const SETTLE_US = 60_000_000;
 
-/** Which run, and what is wrong in it on purpose. */
 /**
  * What the broker logs when it meets damage. Not journal_header_corrupt: the header of a file that was never
  * synced may be torn within its sector, and the broker cannot tell that from damage.
@@ -41,6 +40,7 @@ const ALARMS: ReadonlySet<string> = new Set([
   "segment_cut_short",
 ]);
 
+/** Which run, and what is wrong in it on purpose. */
 export interface SimulationOptions {
   /** A safe integer, at least 0. */
   readonly seed: number;
