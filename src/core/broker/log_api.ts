@@ -44,6 +44,11 @@ import {
 } from "../log/validate_batches.ts";
 import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 
+/** Bytes of answers to fetches that may be held at once, over all callers. */
+const READ_MEMORY_BYTES = 128 * 1024 * 1024;
+/** What a fetch gets when so much is held already; and one batch, however large, always. */
+const CROWDED_BYTES = 64 * 1024;
+
 /** A partition's refusal may name the records that caused it (Produce v8+). */
 export interface AppendError extends KafkaError {
   readonly recordErrors?: readonly RecordError[];
@@ -274,6 +279,7 @@ class ParkedFetch implements LogWaiter {
   readonly #buffers: Uint8Array<ArrayBuffer>[] = [];
   #wake: (() => void) | null = null;
   #hasNews = false;
+  #bytesMax = 0;
 
   constructor(logs: LogManager, runtime: Runtime, caller: Caller, request: FetchRequest) {
     this.#logs = logs;
@@ -287,11 +293,14 @@ class ParkedFetch implements LogWaiter {
     const deadlineMs = this.#runtime.clock.monotonicMs() + waitMsMax;
     for (;;) {
       this.#hasNews = false;
+      // Counted before reading, so that a crowd that asks at one time shares the bound as well.
+      const roomBytes = Math.max(READ_MEMORY_BYTES - this.#logs.pool.lentBytes, CROWDED_BYTES);
+      this.#bytesMax = Math.min(this.#request.bytesMax, roomBytes);
       const read = this.#readAll();
       const outcome = read instanceof Promise ? await this.#listening(read) : read;
       const leftMs = deadlineMs - this.#runtime.clock.monotonicMs();
       const isEnough =
-        outcome.sizeBytes >= bytesMin ||
+        outcome.sizeBytes >= Math.min(bytesMin, this.#bytesMax) ||
         outcome.hasError ||
         leftMs <= 0 ||
         this.#caller.signal.aborted;
@@ -407,7 +416,7 @@ class ParkedFetch implements LogWaiter {
         `Offset ${fetchOffset} is outside ${log.logStartOffset} to ${log.logEndOffset}`,
       );
     }
-    const leftBytes = this.#request.bytesMax - state.sizeBytes;
+    const leftBytes = this.#bytesMax - state.sizeBytes;
     const isFirst = state.sizeBytes === 0;
     if (leftBytes <= 0 && !isFirst) return fetchResult(log, null);
     const bytesMax = Math.min(request.bytesMax, leftBytes);

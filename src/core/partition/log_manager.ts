@@ -370,6 +370,12 @@ export class LogManager implements Partitions {
           if (foundBytes >= segment.settledBytes) continue;
           const settledBytes = segment.settledBytes;
           runtime.log.error("segment_cut_short", { name, sizeBytes: foundBytes, settledBytes });
+          if (foundBytes > 0) continue;
+          // All of it is lost: readers are told so, and do not wait for it.
+          const { baseOffset: start } = segment;
+          const next = log.segments[log.segments.indexOf(segment) + 1];
+          const end = Math.min(next?.baseOffset ?? log.logEndOffset, log.settledEnd);
+          log.holes = [...(log.holes ?? []), { start, end }];
         }
       }
     }

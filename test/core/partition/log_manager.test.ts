@@ -75,3 +75,56 @@ describe("LogManager", () => {
     await rig.close();
   });
 });
+
+describe("LogManager: what is not there", () => {
+  test("a segment file that is gone is corrupt to its readers, and the rest is served", async () => {
+    const plugin = storageMemory();
+    const options = {
+      topics: [topic("t", 1, { "segment.bytes": "1048576" })],
+      journalFileBytes: 256 * 1024,
+      journalBytesMax: 0,
+    };
+    let rig = await LogRig.open(plugin, options);
+    for (let i = 0; i < 300; i++) await rig.append(batchOf([`${i}${"x".repeat(10_000)}`]));
+    await rig.logs.maintain(false);
+    const log = rig.logs.log(options.topics[0]!.id, 0)!;
+    const second = log.segments[1]!.baseOffset;
+    await rig.close();
+    const storage = await plugin.open({ runtime: rig.test.runtime, brokerId: 1 });
+    const [first] = await storage.segments!.list("segments/");
+    const names = (await storage.segments!.list("segments/")).map((each) => each.name);
+    await storage.segments!.remove(names.find((name) => name.endsWith("0000.log")) ?? first!.name);
+    await storage.close();
+    rig = await LogRig.open(plugin, options);
+    expect((await rig.fetch(0)).partitions[0]).toMatchObject({
+      error: { code: "corrupt_message" },
+    });
+    expect((await rig.readAll(second)).length).toBe(300 - second);
+    expect(rig.test.events("segment_cut_short").length).toBe(1);
+    await rig.close();
+  });
+});
+
+describe("LogApi: memory of answers", () => {
+  test("a crowd that fetches at one time shares a bound, and each still gets a batch", async () => {
+    const rig = await LogRig.open(storageMemory(), { journalFileBytes: 64 * 1024 * 1024 });
+    for (let i = 0; i < 40; i++) await rig.append(batchOf(["x".repeat(1_000_000)]));
+    const bytesMax = 32 * 1024 * 1024;
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => rig.fetch(0, { bytesMax })),
+    );
+    expect(rig.logs.pool.lentBytes).toBeLessThan(
+      128 * 1024 * 1024 + bytesMax * 2 + 100 * 2_097_152,
+    );
+    for (const answer of answers) {
+      const [outcome] = answer.partitions;
+      expect(outcome!.ok && outcome!.value.sizeBytes).toBeGreaterThan(1_000_000);
+      answer.release();
+    }
+    const alone = await rig.fetch(0, { bytesMax });
+    const [outcome] = alone.partitions;
+    expect(outcome!.ok && outcome!.value.sizeBytes).toBeGreaterThan(30_000_000);
+    alone.release();
+    await rig.close();
+  });
+});
