@@ -22,6 +22,7 @@ import {
 } from "./runtime/host.ts";
 import type { HostRuntime } from "./runtime/host_runtime.ts";
 import type { LogOptions } from "./runtime/logger.ts";
+import { giveBackOnceQuiet } from "./runtime/quiet_memory.ts";
 
 /** Calls in flight get so long to end after the first signal. */
 const GRACE_MS = 10_000;
@@ -108,6 +109,7 @@ async function start(argv: readonly string[]): Promise<number> {
     const signals = watchSignals();
     await broker.start();
     announce(plan, broker, host);
+    giveBackOnceQuiet();
     const reason = await Promise.race([signals, broker.failed, host.failed]);
     return await stop(broker, host, reason);
   } catch (error) {
