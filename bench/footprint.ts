@@ -1,6 +1,6 @@
 // What Millrace costs before anybody uses it: start to the first acknowledged record on a fresh folder (from source
 // on Bun and Deno, and as one bundled file), idle memory, and 100,000 idle partitions in memory and in files.
-//   bun bench/footprint.ts [--starts 11] [--partitions 100000] [--runtimes bun,bundle,deno] [--write]
+//   bun bench/footprint.ts [--starts 11] [--partitions 100000] [--runtimes bun,compiled,bundle,deno] [--write]
 // --write puts the table into bench/RESULTS.md. Each start is timed from outside, by kbench: from the fork to the
 // acknowledgement of a record in a topic created for it.
 import { spawnSync } from "node:child_process";
@@ -16,7 +16,7 @@ const { values: flags } = parseArgs({
   options: {
     starts: { type: "string", default: "11" },
     partitions: { type: "string", default: "100000" },
-    runtimes: { type: "string", default: "bun,bundle,deno" },
+    runtimes: { type: "string", default: "bun,compiled,bundle,deno" },
     write: { type: "boolean", default: false },
   },
 });
@@ -31,8 +31,15 @@ const PROGRAMS = {
     startMs: 100,
     idleMb: 50,
   },
+  compiled: {
+    label: "Bun, one bundled file (compiled)",
+    side: "millrace-bun",
+    words: [join(repo, "dist/millrace")],
+    startMs: 45,
+    idleMb: 50,
+  },
   bundle: {
-    label: "Bun, one bundled file",
+    label: "Bun, bundled, bytecode beside it",
     side: "millrace-bun",
     words: [tool("bun"), join(repo, "dist/millrace.js")],
     startMs: 45,
@@ -48,8 +55,8 @@ const PROGRAMS = {
 } as const;
 type Name = keyof typeof PROGRAMS;
 const names = flags.runtimes.split(",") as Name[];
-if (names.includes("bundle")) {
-  const done = spawnSync(tool("bun"), ["run", join(repo, "scripts/bundle.ts")], {
+if (names.includes("bundle") || names.includes("compiled")) {
+  const done = spawnSync(tool("bun"), ["run", join(repo, "scripts/bundle.ts"), "--compile"], {
     cwd: repo,
     encoding: "utf8",
   });
@@ -171,7 +178,9 @@ try {
       "| 100 partitions to a topic | KB of memory each | after a restart | files added | created in, ms | restart to first ack, ms |",
       "| --- | ---: | ---: | ---: | ---: | ---: |",
     );
-    for (const name of names) if (name !== "bundle") lines.push(await idlePartitions(name));
+    for (const name of names) {
+      if (name === "bun" || name === "deno") lines.push(await idlePartitions(name));
+    }
   }
 } finally {
   removeFolder(folder);
