@@ -266,8 +266,13 @@ export class Settler {
     const { segmentFiles, journal } = this.#options;
     if (journal.isFailed) return;
     for (const { segment } of parts) {
-      if (!log.segments.includes(segment)) await segmentFiles.remove(log, segment.baseOffset);
-      else if (outcome !== "gone") await segmentFiles.reopen(log, segment);
+      if (log.segments.includes(segment)) {
+        if (outcome !== "gone") await segmentFiles.reopen(log, segment);
+        continue;
+      }
+      // A synced state may speak of a dropped segment until the start entry that dropped it is synced too.
+      if (!(await journal.flush())) return;
+      await segmentFiles.remove(log, segment.baseOffset);
     }
   }
 
