@@ -101,7 +101,6 @@ export class LogRig {
         runtime: test.runtime,
         journalFileBytes: options.journalFileBytes ?? 1024 * 1024,
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
-        syncIntervalMs: 50,
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
         onOffline: (reason) => {

@@ -122,7 +122,6 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
         journalFileBytes: settings.number("millrace.journal.file.bytes"),
         journalBytesMax: settings.number("millrace.journal.bytes"),
         grownBytes: settings.number("millrace.segment.after.bytes"),
-        syncIntervalMs: settings.number("millrace.sync.interval.ms"),
         retentionCheckMs: () => settings.number("log.retention.check.interval.ms"),
         producerExpiryMs: () => settings.number("producer.id.expiration.ms"),
         onOffline,

@@ -30,14 +30,15 @@ export interface JournalOptions {
   readonly overlapBytesMin: number;
   /** A group is closed, and the next one begun, at this many bytes. */
   readonly groupBytesMax: number;
-  /** How long data of topics with `millrace.durability=interval` may stay unsynced. */
-  readonly syncIntervalMs: number;
   /** Called once, when a write or sync failed. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** How an append wants to be acknowledged. */
-export type CommitMode = "sync" | "write";
+/**
+ * How an append wants to be acknowledged: once synced, or once written and then synced within so
+ * many milliseconds (Infinity: when something else is).
+ */
+export type CommitMode = "sync" | number;
 
 const HEADERS_FIRST = 8;
 /** After this long without an append, an entry says that all before it is synced. */
@@ -57,6 +58,8 @@ export class CommitGroup {
   sizeBytes = 0;
   endPosition = 0;
   needsSync = false;
+  /** Where nothing in it needs a sync to be acknowledged. */
+  syncWithinMs = Number.POSITIVE_INFINITY;
   state: "open" | "written" | "committed" | "failed" = "open";
   readonly clients: JournalClient[] = [];
   readonly endOffsets: number[] = [];
@@ -111,6 +114,7 @@ export class Journal {
   #headersUsed = 0;
   #headersNext = HEADERS_FIRST;
   #intervalTimer: { cancel(): void } | null = null;
+  #intervalDueMs = 0;
   #voucherTimer: { cancel(): void } | null = null;
   #failure: unknown = null;
   #isClosing = false;
@@ -183,6 +187,7 @@ export class Journal {
     file.endPosition = position + sizeBytes;
     group.endPosition = file.endPosition;
     if (mode === "sync") group.needsSync = true;
+    else if (mode < group.syncWithinMs) group.syncWithinMs = mode;
     if (endOffset >= 0) {
       group.clients.push(client);
       group.endOffsets.push(endOffset);
@@ -375,7 +380,7 @@ export class Journal {
           this.#startSync();
         } else {
           group.settle("committed");
-          this.#syncLater();
+          this.#syncLater(group.syncWithinMs);
         }
       }
     } catch (error) {
@@ -445,7 +450,7 @@ export class Journal {
   #vouch(): void {
     const file = this.#active;
     if (file.file === null || file.syncedBytes <= FILE_HEADER_BYTES) return;
-    this.append(NOBODY, Kind.synced, 0, NO_PAYLOAD, -1, "write");
+    this.append(NOBODY, Kind.synced, 0, NO_PAYLOAD, -1, Number.POSITIVE_INFINITY);
     file.vouchedBytes = file.endPosition;
   }
 
@@ -467,16 +472,19 @@ export class Journal {
     gate?.();
   }
 
-  #syncLater(): void {
-    if (this.#intervalTimer !== null) return;
-    this.#intervalTimer = this.#options.scheduler.after(
-      this.#options.syncIntervalMs,
-      "journal_sync_interval",
-      () => {
-        this.#intervalTimer = null;
-        this.#options.scheduler.spawn("journal_interval", () => this.#syncActive());
-      },
-    );
+  #syncLater(withinMs: number): void {
+    if (withinMs === Number.POSITIVE_INFINITY) return;
+    const { clock, scheduler } = this.#options;
+    const dueMs = clock.monotonicMs() + withinMs;
+    if (this.#intervalTimer !== null) {
+      if (this.#intervalDueMs <= dueMs) return;
+      this.#intervalTimer.cancel();
+    }
+    this.#intervalDueMs = dueMs;
+    this.#intervalTimer = scheduler.after(withinMs, "journal_sync_interval", () => {
+      this.#intervalTimer = null;
+      scheduler.spawn("journal_interval", () => this.#syncActive());
+    });
   }
 
   async #syncActive(): Promise<void> {

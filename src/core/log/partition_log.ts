@@ -8,7 +8,7 @@ import type { KafkaErrorName } from "../../protocol/errors.ts";
 import { patchBaseOffset, patchLeaderEpoch } from "../../record/batch_header.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
 import { ExtentIndex } from "./extent_index.ts";
-import type { CommitGroup, Journal } from "./journal.ts";
+import type { CommitGroup, CommitMode, Journal } from "./journal.ts";
 import type { JournalClient, JournalFile } from "./journal_file.ts";
 import { ENTRY_HEADER_BYTES, EntryKind, FLAG_SEGMENT_START } from "./journal_format.ts";
 import { LeaderEpochs } from "./leader_epochs.ts";
@@ -18,6 +18,12 @@ import type { ValidBatch } from "./validate_batches.ts";
 
 const OFFSET_DELTA_MAX = 0x7fff_ffff;
 const START_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8;
+/** What `millrace.durability` asks of the journal. */
+function commitMode(settings: TopicSettings): CommitMode {
+  if (settings.durability === "fsync") return "sync";
+  return settings.durability === "interval" ? settings.syncIntervalMs : Number.POSITIVE_INFINITY;
+}
+
 const NO_SEGMENTS: readonly SegmentInfo[] = [];
 
 /** What the logs of one topic share. Settings are replaced as a whole when they change. */
@@ -132,7 +138,7 @@ export class PartitionLog implements JournalClient {
       rolls ? FLAG_SEGMENT_START : 0,
       bytes,
       endOffset,
-      settings.durability === "fsync" ? "sync" : "write",
+      commitMode(settings),
     );
     this.#journal.lastFile.liveBytes += bytes.length;
     this.applyBatch(

@@ -33,7 +33,6 @@ export interface LogManagerOptions {
   readonly journalBytesMax: number;
   /** Bytes in the journal from which a partition gets segment files; the log's own bound when left out. */
   readonly grownBytes?: number;
-  readonly syncIntervalMs: number;
   /** Asked each time: they are dynamic. */
   readonly retentionCheckMs: () => number;
   readonly producerExpiryMs: () => number;
@@ -119,7 +118,6 @@ export class LogManager implements Partitions {
         fileBytesMax: options.journalFileBytes,
         overlapBytesMin: 128 * 1024,
         groupBytesMax: 8 * 1024 * 1024,
-        syncIntervalMs: options.syncIntervalMs,
         onFailure: (error) => holder.manager?.goOffline(error),
       },
       found.sealed,

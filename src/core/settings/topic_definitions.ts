@@ -73,7 +73,7 @@ message.timestamp.type string CreateTime [CreateTime|LogAppendTime] medium honou
 millrace.durability string fsync [fsync|interval|memory] high honoured
   = millrace.durability
   What an acknowledged record has reached: "fsync" the disk, "interval" the operating system
-  (synced every millrace.sync.interval.ms), "memory" the broker's memory.
+  (synced within millrace.sync.interval.ms), "memory" the same (synced when something else is).
 millrace.sync.interval.ms int 50 [1..] medium honoured
   = millrace.sync.interval.ms
   How often a topic of durability "interval" is synced, in milliseconds.

@@ -6,7 +6,7 @@ export type Durability =
   | "fsync"
   /** Acknowledged means written to the operating system; synced every `millrace.sync.interval.ms`. */
   | "interval"
-  /** Acknowledged means in the broker's memory; written and synced soon after. */
+  /** Acknowledged means written to the operating system; synced when something else is. */
   | "memory";
 
 export type TimestampType = "CreateTime" | "LogAppendTime";

@@ -303,3 +303,32 @@ describe("fetch", () => {
     await rig.close();
   });
 });
+
+describe("millrace.durability", () => {
+  test("interval is acknowledged once written and synced within the topic's own interval; memory waits for others", async () => {
+    const plugin = storageMemory();
+    const topics = [
+      topic("fast", 1, { "millrace.durability": "interval", "millrace.sync.interval.ms": "20" }),
+      topic("slow", 1, { "millrace.durability": "interval", "millrace.sync.interval.ms": "5000" }),
+      topic("lazy", 1, { "millrace.durability": "memory" }),
+    ];
+    const rig = await LogRig.open(plugin, { topics });
+    const isSynced = () =>
+      rig.logs.journal.active.syncedBytes === rig.logs.journal.active.endPosition;
+    await rig.append(batchOf(["a"]), "lazy");
+    await rig.test.advance(200);
+    expect(isSynced()).toBe(false);
+    await rig.append(batchOf(["b"]), "slow");
+    await rig.test.advance(4000);
+    expect(isSynced()).toBe(false);
+    await rig.append(batchOf(["c"]), "fast");
+    await rig.test.advance(20);
+    expect(isSynced()).toBe(true);
+    plugin.loseUnsynced();
+    const again = await LogRig.open(plugin, { topics });
+    for (const name of ["fast", "slow", "lazy"]) {
+      expect((await again.readAll(0, name)).length).toBe(1);
+    }
+    await again.close();
+  });
+});
