@@ -7,6 +7,7 @@ import { type OpenOptions, openRecords } from "../../record/record_block.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
 import type { LogRead, LogReader } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
+import type { SegmentInfo } from "./partition_state.ts";
 import type { SegmentFiles } from "./segment_files.ts";
 
 const READ_BYTES = 256 * 1024;
@@ -37,10 +38,16 @@ export async function findOffset(
     if (readableMs < 0) return null;
     return await findOffset(log, readableMs, reader, segmentFiles, open);
   }
-  const segment = log.segments.findIndex((each) => each.maxTimestampMs >= at);
-  if (segment < 0) return null;
-  const start = await startIn(log, segment, at, segmentFiles);
-  return await scan(log, Math.max(log.logStartOffset, start), at, reader, open);
+  const segments = [...log.segments];
+  for (const [i, segment] of segments.entries()) {
+    if (segment.maxTimestampMs < at) continue;
+    const end = segments[i + 1]?.baseOffset ?? log.logEndOffset;
+    const start = await startIn(log, segment, end, at, segmentFiles);
+    // The record that makes the segment new enough may be deleted: then a later one is the first.
+    if (start === null) continue;
+    return await scan(log, Math.max(log.logStartOffset, start), at, reader, open);
+  }
+  return null;
 }
 
 function newestSegment(log: PartitionLog) {
@@ -121,28 +128,31 @@ function timestampOf(batch: RecordBatch, cursor: RecordCursor): number {
     : batch.baseTimestampMs + cursor.timestampDelta;
 }
 
-/** An offset at or before the first batch of the segment that is new enough. */
+/** An offset at or before the first batch of the segment that is new enough; null when it has none. */
 async function startIn(
   log: PartitionLog,
-  index: number,
+  segment: SegmentInfo,
+  segmentEnd: number,
   timestampMs: number,
   segmentFiles: SegmentFiles,
-): Promise<number> {
-  const segment = log.segments[index]!;
-  const settledUpTo = Math.min(log.settledEnd, log.segmentEnd(index));
+): Promise<number | null> {
+  const { settledEnd } = log;
+  const settledUpTo = Math.max(segment.baseOffset, Math.min(settledEnd, segmentEnd));
   if (segment.settledBytes > 0) {
     const sparse = await segmentFiles.index(log, segment);
     if (sparse.maxTimestampMs >= timestampMs) return sparse.offsetForTimestamp(timestampMs);
+    // Settling went on meanwhile: what it took out of the journal is no extent any more.
+    if (log.settledEnd !== settledEnd) return settledUpTo;
   }
   const { extents } = log;
   for (
-    let i = Math.max(extents?.indexOf(Math.max(segment.baseOffset, settledUpTo)) ?? 0, 0);
-    extents !== null && i < extents.count;
+    let i = Math.max(extents?.indexOf(settledUpTo) ?? 0, 0);
+    extents !== null && i < extents.count && extents.baseOffset(i) < segmentEnd;
     i++
   ) {
     if (extents.maxTimestampMs(i) >= timestampMs) return extents.baseOffset(i);
   }
-  return segment.baseOffset;
+  return null;
 }
 
 async function scan(

@@ -265,6 +265,42 @@ describe("PartitionLog: look-ups by timestamp", () => {
   });
 });
 
+describe("PartitionLog: look-ups by timestamp after deletions", () => {
+  // Simulation seed 16257: the newest record of a segment was deleted, the rest of it and the next
+  // segments had been settled, and the look-up went on in the journal, past all of them.
+  test("goes on in the next segment when what made one new enough is deleted", async () => {
+    const rig = await LogRig.open(storageMemory(), {
+      topics: [topic("t", 1, { "segment.bytes": "1048576" })],
+      journalFileBytes: 256 * 1024,
+      journalBytesMax: 0,
+    });
+    const start = 1_600_000_000_000;
+    const append = (ms: number) =>
+      rig.append(batchOf(["x".repeat(50_000)], { timestampMs: start + ms }));
+    await append(5000);
+    for (let i = 1; i < 100; i++) await append(i * 10);
+    const { id } = rig.logs.topicNamed("t")!;
+    await rig.logs.deleteRecords(id, 0, 1);
+    await rig.logs.maintain(false);
+    const log = rig.logs.log(id, 0)!;
+    expect(log.settledEnd).toBeGreaterThan(50);
+    const at = (ms: number) =>
+      rig.api.offsetFor(caller, [
+        {
+          topic: "t",
+          partition: 0,
+          at: { timestampMs: start + ms },
+          isolation: "read_uncommitted",
+          leaderEpoch: -1,
+        },
+      ]);
+    for (const offset of [1, 15, 25, 50, 99]) {
+      expect((await at(offset * 10))[0]).toMatchObject({ ok: true, value: { offset } });
+    }
+    await rig.close();
+  });
+});
+
 describe("fetch", () => {
   test("parks until data is committed, and wakes on it", async () => {
     const { rig } = await rigWith();
