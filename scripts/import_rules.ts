@@ -60,6 +60,9 @@ function coreRooms(): RoomRule[] {
 export const pluginOutside: Readonly<Record<string, readonly string[]>> = {
   "metadata-file": ["node:*"],
   "storage-fs": ["node:*"],
+  "storage-kv": ["node:sqlite"],
+  "transport-http": ["hono"],
+  "transport-tcp": ["cbor-x"],
 };
 
 export const rooms: readonly RoomRule[] = [
@@ -102,6 +105,12 @@ export const rooms: readonly RoomRule[] = [
       "node:*": ["src/config/load_config.ts", "src/config/resolve_plugins.ts"],
     },
     computed: ["src/config/load_config.ts", "src/config/resolve_plugins.ts"],
+  },
+  {
+    // What transports of our own share: records, not batches, over the Broker (ADR 19).
+    room: "gateway",
+    paths: ["src/gateway/"],
+    may: { ...below },
   },
   { room: "client", paths: ["src/client/"], may: { ...bytes, contracts: "types" } },
   {
@@ -151,7 +160,7 @@ export const rooms: readonly RoomRule[] = [
 ];
 
 /** Every plugin: the rooms below, its own folder, and what `pluginOutside` names. Never another plugin. */
-export const pluginMay: Readonly<Record<string, Grant>> = below;
+export const pluginMay: Readonly<Record<string, Grant>> = { ...below, gateway: "all" };
 
 /** Test code may import any room; of packages only these. Nothing shipped may import test code. */
 export const testOutside = [

@@ -33,10 +33,17 @@ export interface Auth {
   close(): Promise<void>;
 }
 
+/** The conversation of one message, the token's bytes: `Authorization: Bearer` of HTTP, the first frame of TCP. */
+export const BEARER_MECHANISM = "BEARER";
+
 /** Turns what a client sends into who it is, one conversation a connection. */
 export interface Authenticator {
-  /** Names offered in SaslHandshake and in WWW-Authenticate, e.g. ["SCRAM-SHA-512"]. */
+  /**
+   * SASL names as Kafka offers them, e.g. ["PLAIN"], and "BEARER" (BEARER_MECHANISM) where a token alone is
+   * enough: HTTP and TCP use that one, Kafka's handshake never lists it.
+   */
   readonly mechanisms: readonly string[];
+  /** @param mechanism one of `mechanisms` */
   begin(mechanism: string, peer: Peer): AuthSession;
 }
 

@@ -2,9 +2,11 @@
 // the three error classes of the edges.
 
 export type * from "./auth.ts";
+export { BEARER_MECHANISM } from "./auth.ts";
 export type * from "./broker.ts";
 export type { MetadataStoreErrorCode, NetworkErrorCode, StorageErrorCode } from "./errors.ts";
 export { MetadataStoreError, NetworkError, StorageError } from "./errors.ts";
+export type * from "./key_value.ts";
 export type * from "./metadata_store.ts";
 export { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX } from "./metadata_store.ts";
 export type * from "./plugin.ts";

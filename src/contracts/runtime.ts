@@ -59,7 +59,12 @@ export interface Network {
   listen(at: ListenAddress, accept: (connection: Connection) => void): Promise<Listener>;
   /** @throws {NetworkError} code "refused" | "unreachable" | "timeout" | "tls" */
   connect(to: ConnectAddress): Promise<Connection>;
-  /** Absent where the host calls us instead (edge functions): see RunningTransport.handle. */
+  /**
+   * Serves HTTP/1.1 at an address; the host streams bodies both ways and holds back a peer that does not read.
+   * Closing the listener stops accepting and lets responses under way end.
+   * Absent where the host calls us instead (edge functions): see RunningTransport.handle.
+   * @throws {NetworkError} code "in_use" | "denied"
+   */
   serveHttp?(at: ListenAddress, handle: FetchHandler): Promise<Listener>;
 }
 
@@ -126,8 +131,17 @@ export interface TlsTrust {
   readonly identity?: TlsIdentity;
 }
 
-/** A request answered, in the shapes of the Fetch standard. */
-export type FetchHandler = (request: Request) => Promise<Response>;
+/** Who asks over HTTP: as far as the host knows it. The host's edge may give nothing. */
+export interface HttpPeer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * A request answered, in the shapes of the Fetch standard. `request.signal` fires when the client has gone.
+ * Never rejects: what a handler cannot serve is a response too.
+ */
+export type FetchHandler = (request: Request, peer: HttpPeer) => Promise<Response>;
 
 /** Synchronous on purpose: host-async crypto settles after a varying number of turns, which no seed can replay. */
 export interface Cryptography {
