@@ -17,13 +17,8 @@ import {
 import type { Api } from "../protocol/schema.ts";
 import { aborted, ClientError } from "./client_error.ts";
 import { FrameReader } from "./frame_reader.ts";
+import { usableVersion, type VersionRange } from "./version_range.ts";
 import type { ClientRuntime } from "./waiting.ts";
-
-/** Lowest and highest version of an API that a broker serves, inclusive. */
-export interface VersionRange {
-  readonly min: number;
-  readonly max: number;
-}
 
 export interface ConnectionOptions {
   readonly clientId: string;
@@ -128,21 +123,9 @@ export class KafkaConnection {
    *
    * @throws {ClientError} "unsupported_version" naming both ranges
    */
-  versionOf(api: Api, versionMin = api.lowest, versionMax = api.highestStable): number {
+  versionOf(api: Api, versionMin?: number, versionMax?: number): number {
     const theirs = this.#versions.get(api.apiKey);
-    const lowest = Math.max(api.lowest, versionMin);
-    const highest = Math.min(api.highestStable, versionMax);
-    if (theirs !== undefined) {
-      const version = Math.min(highest, theirs.max);
-      if (version >= lowest && version >= theirs.min) return version;
-    }
-    const wanted = lowest === highest ? `v${lowest}` : `v${lowest} to v${highest}`;
-    const found =
-      theirs === undefined ? "does not serve it" : `serves v${theirs.min} to v${theirs.max}`;
-    throw new ClientError(
-      "unsupported_version",
-      `Cannot send ${api.name} to ${this.address}: ${wanted} would do, and the broker ${found}`,
-    );
+    return usableVersion(api, theirs, this.address, versionMin, versionMax);
   }
 
   /** Sends a request and returns its response. Requests go out in the order of the calls. */

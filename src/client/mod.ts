@@ -12,6 +12,7 @@ export type {
   NewTopic,
   TopicDescription,
 } from "./admin.ts";
+export { type BrokerPortOptions, brokerPort } from "./broker_port.ts";
 export { bootstrapAddresses, type Client, type ClientOptions, createClient } from "./client.ts";
 export { ClientError, type ClientErrorCode } from "./client_error.ts";
 export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";
