@@ -92,6 +92,7 @@ export const rooms: readonly RoomRule[] = [
     outside: {
       "node:*": "all",
       "@logtape/logtape": "all",
+      "@noble/hashes": ["src/runtime/edge_cryptography.ts"],
       "@node-rs/crc32": "all",
     },
   },

@@ -10,11 +10,18 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 export class HostScheduler implements Scheduler {
   readonly #clock: Clock;
   readonly #onFailure: (label: string, error: unknown) => void;
+  readonly #later: (task: () => void) => void;
   readonly #tasks = new Map<Promise<void>, string>();
 
-  constructor(clock: Clock, onFailure: (label: string, error: unknown) => void) {
+  /** @param later Calls its task in a later turn of the event loop; edges have no setImmediate. */
+  constructor(
+    clock: Clock,
+    onFailure: (label: string, error: unknown) => void,
+    later: (task: () => void) => void = setImmediate,
+  ) {
     this.#clock = clock;
     this.#onFailure = onFailure;
+    this.#later = later;
   }
 
   after(delayMs: number, label: string, task: () => void): Timer {
@@ -57,7 +64,7 @@ export class HostScheduler implements Scheduler {
   }
 
   yieldNow(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
+    return new Promise((resolve) => this.#later(resolve));
   }
 
   /** Waits for the tasks that still run, at most `graceMs`. Returns the labels of those left over. */
