@@ -1,10 +1,11 @@
 // deno.json and package.json say the same: `bun run scripts/check_exports.ts`. Exit code 1 when they do not.
-// Equal exports whose targets exist, every face and plugin exported, exact versions, both lockfiles up to date,
-// and no dependency that nothing shipped imports.
+// Equal exports whose targets exist, every face and plugin exported, the same ones in the published package, exact
+// versions, both lockfiles up to date, every dependency imported and everything imported a dependency.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readTree } from "./check_imports.ts";
+import { publishedManifest, undeclared } from "./pack_manifest.ts";
 import { importsOf } from "./source_scan.ts";
 
 /** Not imported yet, and kept, by why. */
@@ -59,6 +60,16 @@ export function checkExports(given: Manifests): readonly string[] {
     if (!name.startsWith("./plugins/") && denoJson.imports[own] !== deno) {
       refuse("deno.json", `imports "${own}" is ${denoJson.imports[own]}, wanted ${deno}`);
     }
+  }
+  const published = publishedManifest(packageJson, imported);
+  for (const [name, target] of Object.entries(packageJson.exports)) {
+    const { types, default: code } = published.exports[name] ?? {};
+    if (`${types} ${code}` !== target.replace(/^(.*)\.ts$/, "$1.d.ts $1.js")) {
+      refuse("exports", `"${name}" → ${target} cannot be published: it must be a .ts file`);
+    }
+  }
+  for (const name of undeclared(packageJson, imported)) {
+    refuse("package.json", `${name} is imported by shipped code and is no dependency`);
   }
   const exported = new Set(Object.values(packageJson.exports));
   for (const face of faces) if (!exported.has(face)) refuse("exports", `${face} is not exported`);

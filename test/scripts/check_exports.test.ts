@@ -91,6 +91,19 @@ test.each<[string, Partial<Manifests>, string]>([
     },
     "take it off",
   ],
+  [
+    "an import of what nothing installs",
+    { imported: new Set([...good.imported, "left-pad/sub"]) },
+    "left-pad is imported by shipped code",
+  ],
+  [
+    "an export that cannot be compiled",
+    {
+      packageJson: { ...packageJson, exports: { ...packageJson.exports, "./plugins/x": "./x.js" } },
+      denoJson: { ...denoJson, exports: { ...denoJson.exports, "./plugins/x": "./x.js" } },
+    },
+    "cannot be published",
+  ],
   ["a lost override", { packageJson: { ...packageJson, overrides: {} } }, "cbor-extract"],
 ])("%s is refused", (_name, change, wanted) => {
   expect(checkExports({ ...good, ...change }).join("\n")).toContain(wanted);
