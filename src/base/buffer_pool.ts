@@ -107,9 +107,9 @@ export class BufferPool {
   }
 }
 
-/** Without waiting for the collector, which does not know how much hangs on a small object. */
+/** Without waiting for the collector, which does not know how much hangs on a small object. Node 20 has to wait. */
 function free(buffer: Uint8Array<ArrayBuffer>): void {
-  buffer.buffer.transfer(0);
+  buffer.buffer.transfer?.(0);
 }
 
 function classBitsOf(bytes: number): number {

@@ -38,13 +38,14 @@ export interface Compression {
    *
    * @param sizeBytesMax Most bytes that may come out, inclusive; memory stays within a small multiple.
    * @returns Fresh bytes.
-   * @throws {CompressionError} "corrupt" for damaged input, "too_large" past the bound
+   * @throws {CompressionError} "corrupt" for damaged input, "too_large" past the bound, "unsupported"
+   *   where the host lacks the codec, as `compress` does, too
    */
   decompress(codec: CompressionCodec, bytes: Uint8Array, sizeBytesMax: number): Uint8Array;
 }
 
-/** Why a block could not be decompressed. */
-export type CompressionErrorCode = "corrupt" | "too_large";
+/** Why a block could not be decompressed; or compressed, where the host lacks the codec. */
+export type CompressionErrorCode = "corrupt" | "too_large" | "unsupported";
 
 /** The one error of decompression. */
 export class CompressionError extends Error {

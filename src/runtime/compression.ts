@@ -21,6 +21,14 @@ function zlib(): typeof nodeZlib {
   return zlibLoaded;
 }
 
+/** zlib where it has zstd: Node has it from 22.15 on. */
+function zstdZlib(): typeof nodeZlib {
+  const { zstdCompressSync } = zlib() as Partial<typeof nodeZlib>;
+  if (zstdCompressSync !== undefined) return zlib();
+  const detail = "this host has no zstd; Bun, Deno and Node from 22.15 on have it";
+  throw new CompressionError("unsupported", "zstd", detail);
+}
+
 /** The codecs of this host. Holds no state; works on Bun, Deno, and workerd with nodejs_compat. */
 export const hostCompression: Compression = {
   compress(codec: CompressionCodec, bytes: Uint8Array, level?: number): Uint8Array {
@@ -32,7 +40,7 @@ export const hostCompression: Compression = {
       case "lz4":
         return lz4Compress(bytes);
       case "zstd":
-        return plain(zlib().zstdCompressSync(bytes, zstdOptions(level)));
+        return plain(zstdZlib().zstdCompressSync(bytes, zstdOptions(level)));
     }
   },
 
@@ -67,7 +75,7 @@ function zstdDecompress(bytes: Uint8Array, sizeBytesMax: number): Uint8Array {
   for (const frame of frames) {
     const part = bounded(
       "zstd",
-      zlib().zstdDecompressSync,
+      zstdZlib().zstdDecompressSync,
       bytes.subarray(frame.start, frame.end),
       frame.contentSizeBytes ?? (frame.end - frame.start) * 4,
       sizeBytesMax - sizeBytes,

@@ -1,5 +1,6 @@
 // millrace/testing: what plugin authors and we hold things to: conformance suites, power losses, the simulator.
-// The suites are written against bun:test: Bun has it, Deno needs it mapped, as deno.json here does.
+// The suites take their test functions from bun:test: Bun has it, Deno needs it mapped, as deno.json here does;
+// another runner's are given by `useTestApi`.
 
 export {
   type MetadataStoreConformance,
@@ -12,6 +13,7 @@ export {
   type StorageUnderTest,
   segmentStoreConformance,
 } from "./conformance/segments.ts";
+export { type Matchers, type TestApi, useTestApi } from "./conformance/test_api.ts";
 export { MemoryNetwork } from "./memory_network.ts";
 export type { Point } from "./power_loss/disk_model.ts";
 export type { Survivors } from "./power_loss/rebuild.ts";

@@ -2,7 +2,6 @@
 // any plugin. A plugin author calls it in a `describe`; a case that cannot hold is skipped with a reason.
 // Cases about power losses run where the harness can make one.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { MetadataStoreError, type MetadataStoreErrorCode } from "../../contracts/errors.ts";
 import {
   COMMIT_BYTES_MAX,
@@ -15,6 +14,7 @@ import {
 } from "../../contracts/metadata_store.ts";
 import { pluginContext } from "./plugin_context.ts";
 import type { SkippedCases } from "./segments.ts";
+import { afterEach, beforeEach, describe, expect, test } from "./test_api.ts";
 
 /** A plugin over a fresh place, made for one case. */
 export interface MetadataStoreUnderTest {

@@ -2,10 +2,10 @@
 // plugin. A plugin author calls it in a `describe`; a case that cannot hold is skipped with a reason.
 // Cases about power losses run where the harness can make one.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { StorageError, type StorageErrorCode } from "../../contracts/errors.ts";
 import type { SegmentFile, SegmentStore, Storage, StoragePlugin } from "../../contracts/storage.ts";
 import { pluginContext } from "./plugin_context.ts";
+import { afterEach, beforeEach, describe, expect, test } from "./test_api.ts";
 
 /** A plugin over a fresh place, made for one case. */
 export interface StorageUnderTest {
