@@ -42,8 +42,10 @@ export interface KeyValueRange {
 
 /**
  * Keys are ASCII without control characters, at most 512 characters. Every failure is a StorageError; after
- * "io" or "full" from commit or sync, nothing committed since the last sync may be trusted again.
+ * "io" or "full" from commit or sync, nothing committed since the last sync may be trusted again: the store
+ * takes no more commits and no more syncs, and still answers reads.
  * Answers come as plain values where the store can answer at once: callers look at the type on hot paths.
+ * It need not keep a second opener out: who needs that commits with a check (see storage-kv's owner key).
  */
 export interface KeyValueStore {
   readonly bounds: KeyValueBounds;
@@ -59,9 +61,10 @@ export interface KeyValueStore {
     | Promise<readonly { readonly key: string; readonly sizeBytes: number }[]>;
   /**
    * Does all operations, or none: at once for every reader, and after a crash too. Not yet durable: see `sync`.
-   * Values are not looked at any more once it has returned (or resolved).
+   * Values are not looked at any more once it has returned (or resolved). A process that is killed loses no
+   * commit that had returned, where the store can: then only a power loss needs `sync`.
    *
-   * @returns false, and nothing is done, when a check does not hold
+   * @returns false, and nothing is done, when a check does not hold as things stood before the first operation
    */
   commit(
     operations: readonly KeyValueOperation[],
