@@ -161,7 +161,11 @@ const handlers: Bun.SocketHandler<BunConnection, "uint8array"> = {
 const handler = handlers as unknown as Bun.SocketHandler<BunConnection>;
 
 export function bunNetwork(): Network {
-  return { listen, connect };
+  return {
+    listen,
+    connect,
+    serveHttp: async (at, handle) => (await import("./bun_http.ts")).serveHttp(at, handle),
+  };
 }
 
 function listen(at: ListenAddress, accept: (connection: Connection) => void): Promise<Listener> {

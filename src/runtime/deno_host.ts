@@ -4,6 +4,21 @@
 export interface DenoHost {
   listen(options: { hostname: string; port: number; tcpBacklog?: number }): DenoListener;
   connect(options: { hostname: string; port: number; signal?: AbortSignal }): Promise<DenoConn>;
+  serve(
+    options: {
+      hostname: string;
+      port: number;
+      tcpBacklog?: number;
+      cert?: string;
+      key?: string;
+      onListen: () => void;
+      onError: (error: unknown) => Response;
+    },
+    handle: (
+      request: Request,
+      info: { readonly remoteAddr: { readonly hostname: string; readonly port: number } },
+    ) => Promise<Response>,
+  ): DenoHttpServer;
   unrefTimer(id: number): void;
   readonly stdin: { isTerminal(): boolean };
   readonly stderr: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean };
@@ -25,6 +40,13 @@ export interface DenoListener {
   readonly addr: { readonly hostname: string; readonly port: number };
   accept(): Promise<DenoConn>;
   close(): void;
+}
+
+export interface DenoHttpServer {
+  readonly addr: { readonly port: number };
+  /** Stops accepting; resolves when the last response has ended. */
+  shutdown(): Promise<void>;
+  unref(): void;
 }
 
 export interface DenoConn {

@@ -181,7 +181,11 @@ class DenoConnection implements Connection {
 declare const Deno: DenoHost;
 
 export function denoNetwork(): Network {
-  return { listen, connect };
+  return {
+    listen,
+    connect,
+    serveHttp: async (at, handle) => (await import("./deno_http.ts")).serveHttp(at, handle),
+  };
 }
 
 async function listen(

@@ -10,6 +10,8 @@ export function hostNetwork(): Network {
   return {
     listen: async (at, accept) => (await networkFor(at.tls !== undefined)).listen(at, accept),
     connect: async (to) => (await networkFor(to.tls !== undefined)).connect(to),
+    // The hosts' own servers speak TLS, too.
+    serveHttp: async (at, handle) => (await networkFor(false)).serveHttp!(at, handle),
   };
 }
 

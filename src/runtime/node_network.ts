@@ -107,7 +107,11 @@ class NodeConnection implements Connection {
 }
 
 export function nodeNetwork(): Network {
-  return { listen, connect };
+  return {
+    listen,
+    connect,
+    serveHttp: async (at, handle) => (await import("./node_http.ts")).serveHttp(at, handle),
+  };
 }
 
 function listen(at: ListenAddress, accept: (connection: Connection) => void): Promise<Listener> {
