@@ -3,7 +3,7 @@
 // Kafka: org.apache.kafka.common.record.DefaultRecordBatch.compressedIterator.
 
 import { BATCH_HEADER_BYTES, recordCountAt } from "./batch_header.ts";
-import { type Compression, CompressionError } from "./compression.ts";
+import { type Compression, CompressionError, type CompressionErrorCode } from "./compression.ts";
 import type { RecordBatch } from "./record_batch.ts";
 
 /**
@@ -15,6 +15,7 @@ import type { RecordBatch } from "./record_batch.ts";
  * - `out_of_range`: a timestamp outside ±(2^53 - 1) ms.
  * - `bad_codec`: attribute bits name codec 5, 6 or 7.
  * - `bad_compression`: the compressed block is damaged.
+ * - `unsupported_codec`: this host lacks the codec, so nothing can be said of the block.
  * - `too_large`: the block would grow past the bound given.
  */
 export type RecordFault =
@@ -24,6 +25,7 @@ export type RecordFault =
   | "out_of_range"
   | "bad_codec"
   | "bad_compression"
+  | "unsupported_codec"
   | "too_large";
 
 /** The record area of a batch, decompressed. */
@@ -43,6 +45,12 @@ export interface OpenOptions {
   readonly sizeBytesMax: number;
 }
 
+const FAULTS: Record<CompressionErrorCode, RecordFault> = {
+  corrupt: "bad_compression",
+  too_large: "too_large",
+  unsupported: "unsupported_codec",
+};
+
 /** The record area of a batch: a view of it, or decompressed into fresh bytes. */
 export function openRecords(batch: RecordBatch, options: OpenOptions): RecordBlock | RecordFault {
   const count = recordCountAt(batch.bytes, batch.position);
@@ -61,9 +69,7 @@ export function openRecords(batch: RecordBatch, options: OpenOptions): RecordBlo
     );
     return { bytes, start: 0, end: bytes.length, count };
   } catch (error) {
-    if (error instanceof CompressionError) {
-      return error.code === "too_large" ? "too_large" : "bad_compression";
-    }
+    if (error instanceof CompressionError) return FAULTS[error.code];
     throw error;
   }
 }

@@ -8,6 +8,7 @@ import { LogApiImpl } from "../../src/core/broker/log_api.ts";
 import type { TopicImage } from "../../src/core/cluster/image.ts";
 import { LogManager } from "../../src/core/partition/log_manager.ts";
 import { Settings } from "../../src/core/settings/dynamic.ts";
+import type { Compression } from "../../src/record/compression.ts";
 import { batchesIn } from "../../src/record/record_batch.ts";
 import { openRecords } from "../../src/record/record_block.ts";
 import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
@@ -28,6 +29,10 @@ export interface RigOptions {
   readonly journalBytesMax?: number;
   readonly topics?: readonly TopicImage[];
   readonly test?: TestRuntime;
+  /** Codecs of the broker; the host's when left out. */
+  readonly compression?: Compression;
+  /** Default true. */
+  readonly opensCompressed?: boolean;
 }
 
 export function topic(
@@ -92,13 +97,15 @@ export class LogRig {
 
   static async open(plugin: StoragePlugin, options: RigOptions = {}): Promise<LogRig> {
     const test = options.test ?? new TestRuntime();
-    const storage = await plugin.open({ runtime: test.runtime, brokerId: 1 });
+    const { compression = hostCompression, opensCompressed = true } = options;
+    const runtime = { ...test.runtime, compression };
+    const storage = await plugin.open({ runtime, brokerId: 1 });
     const settings = new Settings();
     const holder: { rig: LogRig | null } = { rig: null };
     const logs = await LogManager.open(
       {
         store: storage.segments!,
-        runtime: test.runtime,
+        runtime,
         journalFileBytes: options.journalFileBytes ?? 1024 * 1024,
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
         retentionCheckMs: () => 300_000,
@@ -116,10 +123,10 @@ export class LogRig {
     );
     const api = new LogApiImpl({
       logs,
-      runtime: test.runtime,
+      runtime,
       xxhash: await loadXxhash(),
       decompressedBytesMax: () => 100 * 1024 * 1024,
-      opensCompressed: () => true,
+      opensCompressed: () => opensCompressed,
       fetchBytesMax: () => 57_671_680,
     });
     holder.rig = new LogRig(test, storage, logs, api);

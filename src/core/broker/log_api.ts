@@ -218,6 +218,7 @@ export class LogApiImpl implements LogApi {
       sizeBytesMax: this.#options.decompressedBytesMax(),
     });
     if (hit === "corrupt") return refuse("corrupt_message");
+    if (hit === "unsupported") return refuse("unsupported_compression_type");
     if (hit === "io") return refuse("kafka_storage_error");
     if (hit === null) return ok({ offset: -1, timestampMs: -1, leaderEpoch: -1 });
     return ok({ ...hit, leaderEpoch: log.epochs.epochAt(hit.offset) });

@@ -3,7 +3,7 @@
 
 import { lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
 import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
-import { type OpenOptions, openRecords } from "../../record/record_block.ts";
+import { type OpenOptions, openRecords, type RecordFault } from "../../record/record_block.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
 import type { LogRead, LogReader } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -18,6 +18,13 @@ export interface FoundOffset {
   readonly timestampMs: number;
 }
 
+/** Why a batch has no answer: it is damaged, or compressed with what this host lacks. */
+type Unopened = "corrupt" | "unsupported";
+
+function unopened(fault: RecordFault): Unopened {
+  return fault === "unsupported_codec" ? "unsupported" : "corrupt";
+}
+
 /** @param at A timestamp in ms, or "max" for the first record with the greatest timestamp. */
 export async function findOffset(
   log: PartitionLog,
@@ -25,7 +32,7 @@ export async function findOffset(
   reader: LogReader,
   segmentFiles: SegmentFiles,
   open: OpenOptions,
-): Promise<FoundOffset | null | "corrupt" | "io"> {
+): Promise<FoundOffset | null | Unopened | "io"> {
   if (at === "max") {
     const newest = newestSegment(log);
     if (newest === null) return null;
@@ -65,7 +72,7 @@ async function newestReadable(
   reader: LogReader,
   segmentFiles: SegmentFiles,
   open: OpenOptions,
-): Promise<number | "corrupt" | "io"> {
+): Promise<number | Unopened | "io"> {
   let newestMs = -1;
   for (const [i, segment] of [...log.segments].entries()) {
     const start = Math.max(segment.baseOffset, log.logStartOffset);
@@ -94,7 +101,7 @@ async function newestReadable(
       if (read.fault !== null || read.buffer === null) return "io";
       try {
         const found = newestInBatch(log, read.batches, open);
-        if (found === "corrupt") return found;
+        if (typeof found === "string") return found;
         newestMs = Math.max(newestMs, found);
         offset = lastOffsetAt(read.batches, 0) + 1;
       } finally {
@@ -109,10 +116,10 @@ function newestInBatch(
   log: PartitionLog,
   batches: Uint8Array,
   open: OpenOptions,
-): number | "corrupt" {
+): number | Unopened {
   const batch = new RecordBatch(batches, 0, batchSizeAt(batches, 0, batches.length));
   const block = openRecords(batch, open);
-  if (typeof block === "string") return "corrupt";
+  if (typeof block === "string") return unopened(block);
   const cursor = new RecordCursor(block);
   let newestMs = -1;
   while (cursor.next()) {
@@ -161,7 +168,7 @@ async function scan(
   timestampMs: number,
   reader: LogReader,
   open: OpenOptions,
-): Promise<FoundOffset | null | "corrupt" | "io"> {
+): Promise<FoundOffset | null | Unopened | "io"> {
   let offset = from;
   for (let tries = 0; offset < log.highWatermark; ) {
     const read = await reader.read(log, offset, log.highWatermark, READ_BYTES, true);
@@ -174,7 +181,7 @@ async function scan(
     if (read.fault !== null) return read.fault;
     try {
       const hit = scanBatches(log, read, timestampMs, open);
-      if (hit === "corrupt" || typeof hit === "object") return hit;
+      if (typeof hit !== "number") return hit;
       offset = hit;
     } finally {
       reader.release(read);
@@ -189,7 +196,7 @@ function scanBatches(
   { batches }: LogRead,
   timestampMs: number,
   open: OpenOptions,
-): FoundOffset | "corrupt" | number {
+): FoundOffset | Unopened | number {
   let at = 0;
   let next = 0;
   while (at < batches.length) {
@@ -198,7 +205,7 @@ function scanBatches(
     if (maxTimestampAt(batches, at) >= timestampMs) {
       const batch = new RecordBatch(batches, at, sizeBytes);
       const block = openRecords(batch, open);
-      if (typeof block === "string") return "corrupt";
+      if (typeof block === "string") return unopened(block);
       const cursor = new RecordCursor(block);
       while (cursor.next()) {
         const offset = batch.baseOffset + cursor.offsetDelta;

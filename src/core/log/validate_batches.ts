@@ -22,7 +22,7 @@ import {
   recordCountAt,
   TRANSACTIONAL_BIT,
 } from "../../record/batch_header.ts";
-import { type Compression, codecNumber } from "../../record/compression.ts";
+import { type Compression, CompressionError, codecNumber } from "../../record/compression.ts";
 import { batchSizeAt, checkBatch, faultOfSize, RecordBatch } from "../../record/record_batch.ts";
 import { openRecords, type RecordBlock } from "../../record/record_block.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
@@ -144,6 +144,7 @@ export function validateBatch(
       compression: context.compression,
       sizeBytesMax: context.decompressedBytesMax,
     });
+    if (opened === "unsupported_codec") return unsupported(codec);
     if (typeof opened === "string") {
       return invalid(`The records (${codec}) cannot be opened: ${opened.replaceAll("_", " ")}`);
     }
@@ -170,7 +171,9 @@ export function validateBatch(
 
   let out = bytes.subarray(at, at + sizeBytes);
   if (isRecompressed && block !== null) {
-    out = recompress(out, block, context);
+    const recompressed = recompress(out, block, context);
+    if (!(recompressed instanceof Uint8Array)) return recompressed;
+    out = recompressed;
     if (out.length > settings.maxMessageBytes)
       return tooLarge(out.length, settings.maxMessageBytes);
   }
@@ -238,13 +241,25 @@ function errorsWhere(
 }
 
 /** The same batch with its records in the topic's codec: header copied, records not decoded. */
-function recompress(batch: Uint8Array, block: RecordBlock, context: ValidationContext): Uint8Array {
+function recompress(
+  batch: Uint8Array,
+  block: RecordBlock,
+  context: ValidationContext,
+): Uint8Array | Refusal {
   const { compression, compressionLevel } = context.settings;
   const plain = block.bytes.subarray(block.start, block.end);
   const isPlain = compression === "uncompressed" || compression === "producer";
-  const records = isPlain
-    ? plain
-    : context.compression.compress(compression, plain, compressionLevel ?? undefined);
+  let records = plain;
+  if (!isPlain) {
+    try {
+      records = context.compression.compress(compression, plain, compressionLevel ?? undefined);
+    } catch (error) {
+      if (error instanceof CompressionError && error.code === "unsupported") {
+        return unsupported(compression);
+      }
+      throw error;
+    }
+  }
   const out = new Uint8Array(BATCH_HEADER_BYTES + records.length);
   out.set(batch.subarray(0, BATCH_HEADER_BYTES));
   out.set(records, BATCH_HEADER_BYTES);
@@ -260,6 +275,14 @@ function tooLarge(sizeBytes: number, maxBytes: number): Refusal {
   return {
     code: "message_too_large",
     message: `The batch has ${sizeBytes} bytes, and max.message.bytes is ${maxBytes}`,
+  };
+}
+
+/** Not a word about the batch: another broker of the same cluster may open it. */
+function unsupported(codec: string): Refusal {
+  return {
+    code: "unsupported_compression_type",
+    message: `This broker's host has no ${codec}; send it uncompressed, or with snappy or lz4`,
   };
 }
 

@@ -3,7 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { batchesIn } from "../../../src/record/record_batch.ts";
-import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
+import { edgeCompression } from "../../../src/runtime/edge_compression.ts";
+import { batchOf, caller, LogRig, topic } from "../../support/log_rig.ts";
 
 async function rigWith(configs: Record<string, string>) {
   return await LogRig.open(storageMemory(), { topics: [topic("t", 1, configs)] });
@@ -19,6 +20,45 @@ async function storedBatch(rig: LogRig, offset: number) {
 }
 
 const joined = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+
+describe("a host that lacks codecs", () => {
+  const compression = edgeCompression;
+  const packed = () => batchOf(["a", "b"], { codec: "gzip", timestampMs: 5 });
+
+  test("refuses what it cannot open under its own name, and keeps nothing of it", async () => {
+    const rig = await LogRig.open(storageMemory(), { compression });
+    expect(await rig.append(packed())).toMatchObject({
+      error: { code: "unsupported_compression_type" },
+    });
+    expect(await rig.append(batchOf(["a"], { codec: "snappy" }))).toMatchObject({
+      value: { baseOffset: 0 },
+    });
+    await rig.close();
+  });
+
+  test("refuses to compress for a topic with such a codec", async () => {
+    const topics = [topic("t", 1, { "compression.type": "zstd" })];
+    const rig = await LogRig.open(storageMemory(), { compression, topics });
+    expect(await rig.append(batchOf(["a"]))).toMatchObject({
+      error: { code: "unsupported_compression_type" },
+    });
+    await rig.close();
+  });
+
+  test("keeps it unopened where it need not look, gives it back, and has no offset by time in it", async () => {
+    const rig = await LogRig.open(storageMemory(), { compression, opensCompressed: false });
+    expect(await rig.append(packed())).toMatchObject({ value: { baseOffset: 0 } });
+    expect((await storedBatch(rig, 0)).codec).toBe("gzip");
+    expect((await rig.readAll()).map(({ value }) => value)).toEqual(["a", "b"]);
+    for (const at of ["max_timestamp", { timestampMs: 1 }] as const) {
+      const [found] = await rig.api.offsetFor(caller, [
+        { topic: "t", partition: 0, at, isolation: "read_uncommitted", leaderEpoch: -1 },
+      ]);
+      expect(found).toMatchObject({ error: { code: "unsupported_compression_type" } });
+    }
+    await rig.close();
+  });
+});
 
 describe("validateBatch", () => {
   test("a batch that grows past max.message.bytes when the topic re-compresses it is refused", async () => {
