@@ -1,8 +1,21 @@
 // Millrace, the public face: a broker in your own program, clients of it, the types of its
 // configuration, and the contracts of plugins. Run as a program it is the broker: `deno run -A mod.ts`.
 
-import { type Client, type ClientOptions, createClient } from "./src/client/mod.ts";
+import {
+  type Admin,
+  brokerPort,
+  type Client,
+  type ClientOptions,
+  type Consumer,
+  type ConsumerOptions,
+  clientOptionsOf,
+  connectWith,
+  createClient,
+  type Producer,
+  type ProducerOptions,
+} from "./src/client/mod.ts";
 import type { MillraceConfig } from "./src/config/define_config.ts";
+import type { Principal } from "./src/contracts/auth.ts";
 import type { Endpoint } from "./src/contracts/transport.ts";
 import type { RunningBroker } from "./src/core/mod.ts";
 import type { Embedded } from "./src/main.ts";
@@ -30,6 +43,8 @@ const GRACE_MS = 10_000;
 export class Millrace {
   readonly #embedded: Embedded;
   readonly #clients: Client[] = [];
+  /** Behind `producer`, `consumer` and `admin`. */
+  #own: Client | null = null;
 
   private constructor(embedded: Embedded) {
     this.#embedded = embedded;
@@ -62,25 +77,54 @@ export class Millrace {
     return Promise.race([this.#embedded.broker.failed, this.#embedded.host.failed]);
   }
 
+  /** A producer of this broker, in process. */
+  producer(options: ProducerOptions = {}): Producer {
+    return this.#ownClient().producer(options);
+  }
+
+  /** A consumer of this broker, in process: it reads the partitions that it is told. */
+  consumer(options: ConsumerOptions): Consumer {
+    return this.#ownClient().consumer(options);
+  }
+
+  /** Topics, partitions, settings and offsets of this broker, in process. */
+  admin(): Admin {
+    return this.#ownClient().admin;
+  }
+
   /**
-   * Producers, consumers and admin of this broker, over its first Kafka listener. Closed with it.
+   * A client with options of its own: in process, without a socket, unless `bootstrap` or `port` says where
+   * else. Closed with the broker.
    *
-   * @param options As of `createClient`; `bootstrap` is this broker unless given.
+   * @param options As of `createClient`, and `principal`: as whom the authorizer is asked in process
    */
-  client(options: ClientOptions = {}): Client {
-    const kafka = this.endpoints.find((endpoint) => endpoint.protocol === "kafka");
-    if (kafka === undefined && options.bootstrap === undefined && options.port === undefined) {
-      throw new Error("Cannot make a client as this broker has no Kafka transport");
-    }
-    const own = kafka === undefined ? {} : { bootstrap: [{ host: kafka.host, port: kafka.port }] };
-    const client = createClient(this.#embedded.host.runtime, { ...own, ...options });
+  client(options: ClientOptions & { readonly principal?: Principal } = {}): Client {
+    const { runtime } = this.#embedded.host;
+    const { principal, ...own } = options;
+    const isElsewhere = own.bootstrap !== undefined || own.port !== undefined;
+    const { clientId, requestTimeoutMs } = own;
+    const port = brokerPort(this.broker, {
+      runtime,
+      ...(principal === undefined ? {} : { principal }),
+      ...(clientId === undefined ? {} : { clientId }),
+      ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
+    });
+    const client = createClient(runtime, isElsewhere ? own : { ...own, port });
     this.#clients.push(client);
     return client;
   }
 
-  /** Closes clients, lets calls in flight end within `graceMs`, and closes every plugin. Idempotent. */
+  #ownClient(): Client {
+    this.#own ??= this.client();
+    return this.#own;
+  }
+
+  /**
+   * Closes clients, which send what they hold, lets calls in flight end within `graceMs`, and closes every
+   * plugin. Idempotent.
+   */
   async stop(graceMs = GRACE_MS): Promise<void> {
-    await Promise.all(this.#clients.splice(0).map((client) => client.close()));
+    await Promise.all(this.#clients.splice(0).map((client) => client.close(graceMs)));
     await this.#embedded.broker.stop(graceMs);
     await this.#embedded.host.stop(graceMs);
   }
@@ -94,18 +138,18 @@ export class Millrace {
 /**
  * A client of any cluster, ours or Apache's, on this host's network and clock.
  *
- * @throws {ClientError} at once when no bootstrap address answers
+ * @param target "kafka://host:9092,other:9092?clientId=billing" (kafkas:// for TLS), or options
+ * @param options stand above what the address says
+ * @throws {ClientError} at once when no bootstrap address answers @throws {TypeError} for an address that is none
  */
-export async function connect(options: ClientOptions): Promise<Client> {
+export async function connect(
+  target: string | ClientOptions,
+  options: ClientOptions = {},
+): Promise<Client> {
+  // A wrong address is told before anything is loaded.
+  const said = typeof target === "string" ? clientOptionsOf(target) : target;
   const { clientRuntime } = await import("./src/main.ts");
-  const client = createClient(await clientRuntime(), options);
-  try {
-    await client.connect();
-    return client;
-  } catch (error) {
-    await client.close();
-    throw error;
-  }
+  return connectWith(await clientRuntime(), { ...said, ...options });
 }
 
 if (import.meta.main) {

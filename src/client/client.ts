@@ -9,7 +9,7 @@ import type { ClientPort } from "./port.ts";
 import { Producer } from "./producer.ts";
 import type { ProducerOptions } from "./producer_record.ts";
 import type { ClientRuntime } from "./waiting.ts";
-import { type BootstrapAddress, WirePort, type WirePortOptions } from "./wire_port.ts";
+import { type BootstrapAddress, type ClientTls, WirePort } from "./wire_port.ts";
 
 /** How to reach a cluster and how patient to be. All but the way there may be left out. */
 export interface ClientOptions {
@@ -35,7 +35,8 @@ export interface ClientOptions {
   readonly inFlightMax?: number;
   /** A longer response closes its connection. Default 256 MiB. */
   readonly responseBytesMax?: number;
-  readonly tls?: WirePortOptions["tls"];
+  /** Speaks TLS to every broker; `{}` trusts the host's authorities. Default: none. */
+  readonly tls?: ClientTls;
 }
 
 /** A client of one cluster. */
@@ -45,8 +46,12 @@ export interface Client {
   connect(): Promise<ClusterInfo>;
   producer(options?: ProducerOptions): Producer;
   consumer(options: ConsumerOptions): Consumer;
-  /** Sends what producers still hold, then ends everything. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Sends what producers still hold, then ends everything. Idempotent.
+   *
+   * @param graceMs so long producers may take, in ms; until their delivery timeout when left out
+   */
+  close(graceMs?: number): Promise<void>;
 }
 
 const DEFAULT_PORT = 9092;
@@ -102,10 +107,11 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
       if (!consumer.isClosed) consumers.add(consumer);
       return consumer;
     },
-    close() {
+    close(graceMs) {
       closing ??= (async () => {
         for (const consumer of [...consumers]) consumer.close();
-        await Promise.allSettled([...producers].map((producer) => producer.close()));
+        const open = [...producers];
+        await Promise.allSettled(open.map((producer) => producer.close(graceMs)));
         port.close();
       })();
       return closing;

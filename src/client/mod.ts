@@ -15,6 +15,7 @@ export type {
 export { type BrokerPortOptions, brokerPort } from "./broker_port.ts";
 export { bootstrapAddresses, type Client, type ClientOptions, createClient } from "./client.ts";
 export { ClientError, type ClientErrorCode } from "./client_error.ts";
+export { clientOptionsOf, connectWith } from "./connect.ts";
 export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";
 export type { ConsumedRecord, FetchedBatch } from "./fetched.ts";
 export type { ClusterInfo, PartitionInfo, TopicInfo, TopicLookup } from "./metadata.ts";
@@ -30,4 +31,4 @@ export type {
   ProducerStats,
 } from "./producer_record.ts";
 export type { BackoffOptions, ClientRuntime } from "./waiting.ts";
-export type { BootstrapAddress } from "./wire_port.ts";
+export type { BootstrapAddress, ClientTls } from "./wire_port.ts";

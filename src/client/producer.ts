@@ -3,7 +3,8 @@
 // `bufferBytesMax`, and callers beyond it wait in line.
 // Kafka: KafkaProducer, RecordAccumulator.
 
-import { ClientError, isRetriable } from "./client_error.ts";
+import type { Timer } from "../contracts/runtime.ts";
+import { aborted, ClientError, isRetriable } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
 import { type Partitioner, partitionerFor } from "./partitioner.ts";
 import {
@@ -12,6 +13,7 @@ import {
   PartitionQueue,
   ProducerBatch,
 } from "./producer_batch.ts";
+import { ProducerLine } from "./producer_line.ts";
 import {
   bytesOf,
   headersOf,
@@ -25,19 +27,11 @@ import { ProducerSender } from "./producer_sender.ts";
 
 const IN_FLIGHT_MAX_IDEMPOTENT = 5;
 
-interface WaitingRecord {
-  readonly record: ProducerRecord;
-  readonly sizeBytes: number;
-  readonly waiter: DeliveryWaiter | null;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** What the producer knows of a topic. */
 interface TopicState {
   readonly name: string;
   readonly queues: PartitionQueue[];
-  readonly waiting: WaitingRecord[];
+  readonly line: ProducerLine;
   isReady: boolean;
   isLoading: boolean;
   partitionCount: number;
@@ -57,6 +51,7 @@ export class Producer {
   readonly #onClose: () => void;
   #bufferedBytes = 0;
   #waitingBytes = 0;
+  #lineTimer: Timer | null = null;
   #failure: ClientError | null = null;
   #closing: Promise<void> | null = null;
   #isClosed = false;
@@ -84,6 +79,7 @@ export class Producer {
       batchBytesMax: options.batchBytesMax ?? 1_000_000,
       requestBytesMax: options.requestBytesMax ?? 8 * 1024 * 1024,
       bufferBytesMax: options.bufferBytesMax ?? 64 * 1024 * 1024,
+      bufferWaitMsMax: options.bufferWaitMsMax ?? 60_000,
       deliveryTimeoutMs: options.deliveryTimeoutMs ?? 120_000,
       inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX_IDEMPOTENT,
       mayCreateTopics: options.mayCreateTopics ?? true,
@@ -114,12 +110,65 @@ export class Producer {
   /**
    * Sends a record and says where it lies.
    *
+   * @param options `signal` ends the waiting: a record without a place yet is not sent; one that is in a batch
+   *   already may be delivered all the same
    * @throws {ClientError} "message_too_large", "unknown_topic_or_partition", "request_timed_out", …;
-   *   "buffer_full" when twice `bufferBytesMax` wait already because nobody awaited
+   *   "buffer_full" after `bufferWaitMsMax` without room, or when twice `bufferBytesMax` wait already because
+   *   nobody awaited; "aborted"
    */
-  send(record: ProducerRecord): Promise<Delivery> {
+  send(
+    record: ProducerRecord,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Delivery> {
+    const { signal } = options;
+    if (signal !== undefined) return this.#sendUntil(record, signal);
     return new Promise((resolve, reject) => {
       this.#add(record, { resolve, reject })?.catch(reject);
+    });
+  }
+
+  /**
+   * Sends records, waiting for room where there is none, and says where each lies, in the order given: one
+   * promise for all of them. They are not one transaction: when it rejects, some may have been delivered.
+   *
+   * @throws {ClientError} the first failure; what was not taken by then is not sent
+   */
+  async sendAll(
+    records: readonly ProducerRecord[],
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<readonly Delivery[]> {
+    const { signal } = options;
+    if (records.length === 0) return [];
+    const deliveries: Delivery[] = new Array(records.length);
+    let left = records.length;
+    let isOver = false;
+    return await new Promise((resolve, reject) => {
+      const onAbort = () => fail(aborted());
+      const fail = (error: unknown) => {
+        isOver = true;
+        signal?.removeEventListener("abort", onAbort);
+        reject(error);
+      };
+      const addAll = async () => {
+        for (let i = 0; i < records.length && !isOver; i++) {
+          const took = this.#add(records[i]!, {
+            resolve(delivery) {
+              deliveries[i] = delivery;
+              if (--left > 0 || isOver) return;
+              signal?.removeEventListener("abort", onAbort);
+              resolve(deliveries);
+            },
+            reject: fail,
+          });
+          if (took !== null) await took;
+        }
+      };
+      if (signal?.aborted === true) {
+        fail(aborted());
+        return;
+      }
+      signal?.addEventListener("abort", onAbort, { once: true });
+      addAll().catch(fail);
     });
   }
 
@@ -137,30 +186,7 @@ export class Producer {
    * @throws {ClientError} the first failure of a record that was only enqueued, once
    */
   async flush(): Promise<void> {
-    const admitted: Promise<void>[] = [];
-    for (const { waiting } of this.#topics.values()) {
-      const last = waiting.length - 1;
-      if (last < 0) continue;
-      const { record, sizeBytes, waiter, resolve, reject } = waiting[last]!;
-      admitted.push(
-        new Promise((done) => {
-          waiting[last] = {
-            record,
-            sizeBytes,
-            waiter,
-            resolve: () => {
-              resolve();
-              done();
-            },
-            reject: (error) => {
-              reject(error);
-              done();
-            },
-          };
-        }),
-      );
-    }
-    await Promise.all(admitted);
+    await Promise.all([...this.#topics.values()].map(({ line }) => line.whenThrough()));
     for (const { queues } of this.#topics.values()) {
       for (const queue of queues) {
         if (queue?.open == null) continue;
@@ -174,23 +200,65 @@ export class Producer {
     if (failure !== null) throw failure;
   }
 
-  /** Flushes, then takes no more. Idempotent. @throws what `flush` throws */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Flushes, then takes no more. Idempotent.
+   *
+   * @param graceMs what is not delivered by then is lost, in ms; the delivery timeout alone bounds it when left out
+   * @throws what `flush` throws; {ClientError} "request_timed_out" after `graceMs`
+   */
+  close(graceMs?: number): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    const flushed = this.flush();
+  async #close(graceMs: number | undefined): Promise<void> {
+    const { scheduler } = this.#context.runtime;
+    const ends = [this.flush()];
     this.#isClosed = true;
+    let timer: Timer | null = null;
+    if (graceMs !== undefined) {
+      const late = new Promise<never>((_, reject) => {
+        timer = scheduler.after(graceMs, "producer_close", () => {
+          const text = `Not everything was delivered within ${graceMs} ms of closing`;
+          reject(new ClientError("request_timed_out", text));
+        });
+      });
+      ends.push(late);
+    }
     try {
-      await flushed;
+      await Promise.race(ends);
     } finally {
+      (timer as Timer | null)?.cancel();
+      this.#lineTimer?.cancel();
       const error = new ClientError("closed", "The producer was closed");
       this.#sender.close(error);
-      for (const topic of this.#topics.values()) this.#rejectWaiting(topic, error);
+      for (const topic of this.#topics.values()) topic.line.close(error);
       this.#onClose();
     }
+  }
+
+  #sendUntil(record: ProducerRecord, signal: AbortSignal): Promise<Delivery> {
+    if (signal.aborted) return Promise.reject(aborted());
+    return new Promise((resolve, reject) => {
+      const forget = () => signal.removeEventListener("abort", onAbort);
+      const waiter: DeliveryWaiter = {
+        resolve(delivery) {
+          forget();
+          resolve(delivery);
+        },
+        reject(error) {
+          forget();
+          reject(error);
+        },
+      };
+      const onAbort = () => {
+        const error = aborted();
+        this.#topics.get(record.topic)?.line.drop(waiter, error);
+        reject(error);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#add(record, waiter)?.catch(waiter.reject);
+    });
   }
 
   #add(record: ProducerRecord, waiter: DeliveryWaiter | null): Promise<void> | null {
@@ -202,22 +270,22 @@ export class Producer {
       topic = this.#newTopic(record.topic);
       this.#topics.set(record.topic, topic);
     }
-    const { bufferBytesMax } = this.#options;
-    if (topic.isReady && topic.waiting.length === 0 && this.#bufferedBytes < bufferBytesMax) {
+    const { bufferBytesMax, bufferWaitMsMax } = this.#options;
+    if (topic.isReady && topic.line.isEmpty && this.#bufferedBytes < bufferBytesMax) {
       const error = this.#append(topic, record, waiter);
       return error === null ? null : Promise.reject(error);
     }
+    if (topic.isReady && bufferWaitMsMax <= 0) return Promise.reject(this.#noRoom());
     const sizeBytes = sizeOf(record);
     if (this.#waitingBytes > 0 && this.#waitingBytes + sizeBytes > bufferBytesMax) {
       const text = `More than ${bufferBytesMax} bytes wait for room: await the records sent before`;
       return Promise.reject(new ClientError("buffer_full", text));
     }
     if (!topic.isReady && !topic.isLoading) void this.#load(topic);
-    this.#waitingBytes += sizeBytes;
-    const { waiting } = topic;
-    return new Promise((resolve, reject) => {
-      waiting.push({ record, sizeBytes, waiter, resolve, reject });
-    });
+    const nowMs = this.#context.runtime.clock.monotonicMs();
+    const admitted = topic.line.join(record, sizeBytes, waiter, nowMs + bufferWaitMsMax);
+    this.#watchLines();
+    return admitted;
   }
 
   /** Puts a record into the open batch of its partition; an error when it has no place. */
@@ -304,37 +372,53 @@ export class Producer {
       if (batch.hasUnwaited) this.#failure ??= error;
     }
     for (const topic of this.#topics.values()) {
-      if (topic.waiting.length > 0) this.#admit(topic);
+      if (!topic.line.isEmpty) this.#admit(topic);
     }
   }
 
   /** Lets waiting records in, in order, while there is room. */
   #admit(topic: TopicState): void {
     if (!topic.isReady) return;
-    const { waiting } = topic;
-    let count = 0;
-    while (count < waiting.length && this.#bufferedBytes < this.#options.bufferBytesMax) {
-      const { record, sizeBytes, waiter, resolve, reject } = waiting[count++]!;
-      this.#waitingBytes -= sizeBytes;
-      const error = this.#append(topic, record, waiter);
-      if (error === null) resolve();
-      else reject(error);
-    }
-    waiting.splice(0, count);
+    topic.line.admit(
+      () => this.#bufferedBytes < this.#options.bufferBytesMax,
+      (record, waiter) => this.#append(topic, record, waiter),
+    );
+    this.#watchLines();
   }
 
-  #rejectWaiting(topic: TopicState, error: unknown): void {
-    for (const { sizeBytes, reject } of topic.waiting.splice(0)) {
-      this.#waitingBytes -= sizeBytes;
-      reject(error);
+  /** Wakes when the first that waits for room has waited too long; a topic's look-up has its own bound. */
+  #watchLines(): void {
+    if (this.#lineTimer !== null || this.#isClosed) return;
+    let deadlineMs = Number.POSITIVE_INFINITY;
+    for (const { isReady, line } of this.#topics.values()) {
+      if (isReady) deadlineMs = Math.min(deadlineMs, line.deadlineMs);
     }
+    if (deadlineMs === Number.POSITIVE_INFINITY) return;
+    const { clock, scheduler } = this.#context.runtime;
+    const delayMs = Math.max(deadlineMs - clock.monotonicMs(), 0);
+    this.#lineTimer = scheduler.after(delayMs, "producer_room", () => {
+      this.#lineTimer = null;
+      const nowMs = clock.monotonicMs();
+      for (const { isReady, line } of this.#topics.values()) {
+        if (isReady) line.expire(nowMs, () => this.#noRoom());
+      }
+      this.#watchLines();
+    });
+  }
+
+  #noRoom(): ClientError {
+    const { bufferBytesMax, bufferWaitMsMax } = this.#options;
+    const text = `${bufferBytesMax} bytes are on their way, and no room came within ${bufferWaitMsMax} ms`;
+    return new ClientError("buffer_full", text, { retriable: true });
   }
 
   #newTopic(name: string): TopicState {
     return {
       name,
       queues: [],
-      waiting: [],
+      line: new ProducerLine((deltaBytes) => {
+        this.#waitingBytes += deltaBytes;
+      }),
       isReady: false,
       isLoading: false,
       partitionCount: 0,
@@ -356,7 +440,7 @@ export class Producer {
       await this.#loadSettings(topic);
       topic.isReady = true;
     } catch (error) {
-      this.#rejectWaiting(topic, error);
+      topic.line.close(error);
       // The next record asks again: the topic may be there by then.
       this.#topics.delete(topic.name);
       return;

@@ -43,6 +43,8 @@ export interface ProducerOptions {
   readonly requestBytesMax?: number;
   /** What may wait and be under way. Default 64 MiB. */
   readonly bufferBytesMax?: number;
+  /** A record waits so long for room, in ms, and is then refused with "buffer_full"; 0: at once. Default 60,000. */
+  readonly bufferWaitMsMax?: number;
   /** Until a record is given up, in ms. Default 120,000. */
   readonly deliveryTimeoutMs?: number;
   /** Requests under way to one broker; with idempotence at most 5. Default 5. */

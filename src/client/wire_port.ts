@@ -20,8 +20,11 @@ export interface BootstrapAddress {
 export interface WirePortOptions extends ConnectionOptions, BackoffOptions {
   readonly bootstrap: readonly BootstrapAddress[];
   readonly connectTimeoutMs: number;
-  readonly tls?: TlsTrust | undefined;
+  readonly tls?: ClientTls | undefined;
 }
+
+/** TLS towards every broker; each must prove the name that it is reached by, unless one is given here. */
+export type ClientTls = Partial<TlsTrust>;
 
 /** One address, and its connections by lane. */
 interface Endpoint {
@@ -167,7 +170,9 @@ export class WirePort implements ClientPort {
           host: endpoint.host,
           port: endpoint.port,
           timeoutMs: this.#options.connectTimeoutMs,
-          ...(this.#options.tls === undefined ? {} : { tls: this.#options.tls }),
+          ...(this.#options.tls === undefined
+            ? {}
+            : { tls: { serverName: endpoint.host, ...this.#options.tls } }),
         },
         this.#options,
       );
