@@ -7,13 +7,11 @@ import { handlers } from "../plugins/transport-kafka/handlers/table.ts";
 
 const begin = "<!-- apis: begin -->";
 const end = "<!-- apis: end -->";
-/** Answered, but not listed: nothing to authenticate with yet. */
-const unlisted = ["SaslHandshake", "SaslAuthenticate"];
 
 /** The page with the table as it has to be. */
 export function withApis(page: string): string {
   const rows = handlers.flatMap((handler) =>
-    handler === undefined || unlisted.includes(handler.api.name)
+    handler === undefined
       ? []
       : [
           `| ${handler.api.apiKey} | ${handler.api.name} | ${handler.api.lowest}–${handler.api.highestStable} |`,

@@ -145,6 +145,11 @@ export class KafkaConnection {
    * @param isContended others wait for the memory of arriving frames: then whoever holds some must keep a pace
    */
   reap(nowMs: number, idleMsMax: number, stallMsMax: number, isContended: boolean): void {
+    const overdue = this.#decoder.overdue?.(nowMs) ?? null;
+    if (overdue !== null) {
+      this.close(overdue.event, overdue.message);
+      return;
+    }
     const quietMs = nowMs - this.#lastActiveMs;
     if (this.#reader.holdsMemory && !this.#isWaitingForMemory) {
       const pace = this.#pace ?? { bytes: this.#receivedBytes, atMs: nowMs };
@@ -325,8 +330,8 @@ export class KafkaConnection {
       replies.push(reply);
       sizeBytes += reply.sizeBytes;
       chunkCount += reply.chunks.length;
-      if (reply.closeAfter === true) {
-        refusal = new ConnectionRefusal("authentication_failed", "");
+      if (reply.closeAfter !== undefined) {
+        refusal = reply.closeAfter;
         taken++;
         break;
       }

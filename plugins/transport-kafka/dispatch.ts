@@ -5,8 +5,7 @@
 import { DecodeError } from "../../src/base/byte_reader.ts";
 import type { Caller } from "../../src/contracts/broker.ts";
 import { apiKeyOf, apiVersionOf, correlationIdOf } from "../../src/protocol/header.ts";
-import { decodeRequest, encodeResponse } from "../../src/protocol/mod.ts";
-import type { Api } from "../../src/protocol/schema.ts";
+import { decodeRequest } from "../../src/protocol/mod.ts";
 import {
   ConnectionRefusal,
   type Job,
@@ -18,15 +17,17 @@ import type { Frame } from "./framing.ts";
 import type { AnyHandler, HandlerContext, ServedApi } from "./handler.ts";
 import { refuseApiVersions } from "./handlers/18_api_versions.ts";
 import { handlers } from "./handlers/table.ts";
+import type { Login } from "./login.ts";
+import { framedReply, ReadyJob } from "./reply.ts";
 
 /** API key of ApiVersions: its response header stays at version 0, and it answers versions it does not know. */
 const API_VERSIONS_KEY = 18;
 
-/** What ApiVersions lists: what has a handler and is meant to be advertised. */
+/** What ApiVersions lists: what has a handler. */
 export function servedApis(): ServedApi[] {
   const served: ServedApi[] = [];
   for (const handler of handlers) {
-    if (handler === undefined || handler.isUnlisted === true) continue;
+    if (handler === undefined) continue;
     const { apiKey, advertisedLowest, highestStable } = handler.api;
     served.push({ apiKey, minVersion: advertisedLowest, maxVersion: highestStable });
   }
@@ -36,21 +37,30 @@ export function servedApis(): ServedApi[] {
 /** The decoder of one connection: remembers who calls. */
 export class Session implements RequestDecoder {
   readonly #context: HandlerContext;
+  readonly #login: Login | null;
   #caller: Caller;
 
-  /** @param caller its client id is replaced by that of each request */
-  constructor(context: HandlerContext, caller: Caller) {
+  /**
+   * @param caller its client id is replaced by that of each request, its principal by that of each login
+   * @param login null where everyone is let in as the caller given
+   */
+  constructor(context: HandlerContext, caller: Caller, login: Login | null = null) {
     this.#context = context;
     this.#caller = caller;
+    this.#login = login;
   }
 
   decode(frame: Frame): Job {
     try {
-      return this.#decode(frame);
+      return this.#login?.take(frame) ?? this.#decode(frame);
     } catch (error) {
-      if (error instanceof DecodeError) throw undecodable(frame, error);
+      if (error instanceof DecodeError) throw undecodable(frame, error, this.#login);
       throw error;
     }
+  }
+
+  overdue(nowMs: number): ConnectionRefusal | null {
+    return this.#login?.overdue(nowMs) ?? null;
   }
 
   #decode(frame: Frame): Job {
@@ -79,6 +89,10 @@ export class Session implements RequestDecoder {
     }
     const clientId = header.clientId ?? "";
     if (clientId !== this.#caller.clientId) this.#caller = { ...this.#caller, clientId };
+    const principal = this.#login?.principal ?? null;
+    if (principal !== null && principal !== this.#caller.principal) {
+      this.#caller = { ...this.#caller, principal };
+    }
     const context = this.#context;
     const dataBytesMax = handler.dataBytesMax?.(context, body) ?? 0;
     const { correlationId } = header;
@@ -156,34 +170,12 @@ class RequestJob implements Job {
   }
 }
 
-/** A job whose reply is known already. */
-class ReadyJob implements Job {
-  readonly overlap = "parallel";
-  readonly dataBytesMax = 0;
-  readonly #reply: Reply;
-  constructor(reply: Reply) {
-    this.#reply = reply;
-  }
-  run(): Promise<Reply> {
-    return Promise.resolve(this.#reply);
-  }
-}
-
-function framedReply(
-  api: Api,
-  version: number,
-  correlationId: number,
-  response: unknown,
-  release?: () => void,
-): Reply {
-  const chunks = encodeResponse(api, version, correlationId, response as never);
-  let sizeBytes = 0;
-  for (const chunk of chunks) sizeBytes += chunk.length;
-  return release === undefined ? { chunks, sizeBytes } : { chunks, sizeBytes, release };
-}
-
-function undecodable(frame: Frame, error: DecodeError): ConnectionRefusal {
+function undecodable(frame: Frame, error: DecodeError, login: Login | null): ConnectionRefusal {
   const { bytes } = frame;
+  // What comes at a login may hold a password: the log does not get to see it.
+  if (login?.isOpen === false) {
+    return new ConnectionRefusal("request_undecodable", `${bytes.length} bytes at the login`);
+  }
   const head = [...bytes.subarray(0, 16)]
     .map((byte) => byte.toString(16).padStart(2, "0"))
     .join("");

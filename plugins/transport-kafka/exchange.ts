@@ -37,8 +37,8 @@ export interface Reply {
   readonly sizeBytes: number;
   /** Called once the chunks are no longer needed: sent, or never to be sent. */
   readonly release?: () => void;
-  /** Set when the connection ends behind this reply (a failed login). */
-  readonly closeAfter?: boolean;
+  /** Set when the connection ends behind this reply (a failed login), and why. */
+  readonly closeAfter?: ConnectionRefusal;
 }
 
 /** One a connection: turns frames into jobs. */
@@ -48,4 +48,6 @@ export interface RequestDecoder {
    * @throws {ConnectionRefusal} when the connection must close behind the requests before this one
    */
   decode(frame: Frame): Job;
+  /** Why the connection has to end although its peer may be busy; null while it has not. */
+  overdue?(nowMs: number): ConnectionRefusal | null;
 }

@@ -71,7 +71,7 @@ export class FrameReader {
   readonly #pool: BufferPool;
   readonly #budget: MemoryBudget;
   readonly #arrivals: ArrivalMemory;
-  readonly #frameBytesMax: number;
+  #frameBytesMax: number;
   readonly #recycle: (chunk: Uint8Array) => void;
 
   #chunk: Chunk | null = null;
@@ -121,6 +121,11 @@ export class FrameReader {
   /** Bytes of frames handed out and not yet released. */
   get inFlightBytes(): number {
     return this.#inFlightBytes;
+  }
+
+  /** Bounds the frames from the next one on. */
+  limitTo(frameBytesMax: number): void {
+    this.#frameBytesMax = frameBytesMax;
   }
 
   /** Hands over the next chunk, owned from here on. The one before must be used up. */

@@ -40,8 +40,6 @@ export interface HandlerOf<A> {
   readonly holdsFrame?: true;
   /** True when int64 values beyond 2^53 are dealt with here; otherwise such requests are refused unread. */
   readonly takesBigints?: true;
-  /** True when it answers, but is not listed in ApiVersions. */
-  readonly isUnlisted?: true;
   /** Most bytes of records that the response can carry; 0 when left out. */
   dataBytesMax?(context: HandlerContext, request: RequestOf<A>): number;
   /**

@@ -17,6 +17,7 @@ import { Session, servedApis } from "./dispatch.ts";
 import { FetchSessions } from "./fetch_sessions.ts";
 import { FrameReader } from "./framing.ts";
 import type { HandlerContext } from "./handler.ts";
+import { Login, saslMechanisms } from "./login.ts";
 import { type KafkaListener, resolveOptions, type TransportKafkaOptions } from "./options.ts";
 import { ReplyMemory } from "./reply_memory.ts";
 
@@ -33,7 +34,8 @@ const IDLE_POOL_BYTES = 1024 * 1024;
  *
  * @param options listeners, at least one, and bounds; see TransportKafkaOptions for units and defaults
  * @throws {TypeError} when an option is out of range
- * @errors `start` throws NetworkError "in_use" or "denied" when a listener cannot be opened
+ * @errors `start` throws NetworkError "in_use" or "denied" when a listener cannot be opened, TypeError when
+ *   nobody could log in
  */
 export function transportKafka(options: TransportKafkaOptions): TransportPlugin {
   const resolved = resolveOptions(options);
@@ -42,10 +44,10 @@ export function transportKafka(options: TransportKafkaOptions): TransportPlugin 
     name: "transport-kafka",
     contract: 1,
     start: async (context) => {
-      if (context.authenticator !== null) {
+      if (context.authenticator !== null && saslMechanisms(context.authenticator).length === 0) {
         // Serving everyone as anonymous would be worse than not serving.
         throw new TypeError(
-          "transport-kafka cannot authenticate yet: start it without authenticator",
+          "transport-kafka cannot start: the authenticator has no SASL mechanism for Kafka's clients",
         );
       }
       const server = new KafkaServer(resolved, context);
@@ -166,7 +168,7 @@ class KafkaServer implements RunningTransport {
   }
 
   #accept(connection: Connection, listener: string): void {
-    const { runtime, requestMemory: budget } = this.#context;
+    const { authenticator, broker, runtime, requestMemory: budget } = this.#context;
     const { host } = connection.remote;
     const openFromHost = this.#countByHost.get(host) ?? 0;
     if (this.#isStopped || !this.#hasRoomFor(openFromHost)) {
@@ -187,17 +189,32 @@ class KafkaServer implements RunningTransport {
       listener,
       signal: gone.signal,
     };
+    const { frameBytesMax, loginMsMax } = this.#options;
+    const reader = new FrameReader({
+      pool: this.#pool,
+      budget,
+      arrivals: this.#arrivals,
+      frameBytesMax,
+      recycle: (chunk) => connection.recycle?.(chunk),
+    });
+    const login =
+      authenticator === null
+        ? null
+        : new Login({
+            authenticator,
+            peer: caller.peer,
+            broker,
+            runtime,
+            signal: gone.signal,
+            loginMsMax,
+            onOpen: () => reader.limitTo(frameBytesMax),
+          });
+    if (login !== null) reader.limitTo(Math.min(frameBytesMax, login.messageBytesMax));
     const kafkaConnection = new KafkaConnection({
       connection,
       runtime,
-      reader: new FrameReader({
-        pool: this.#pool,
-        budget,
-        arrivals: this.#arrivals,
-        frameBytesMax: this.#options.frameBytesMax,
-        recycle: (chunk) => connection.recycle?.(chunk),
-      }),
-      decoder: new Session(this.#handlerContext, caller),
+      reader,
+      decoder: new Session(this.#handlerContext, caller, login),
       limits: this.#limits,
       replies: this.#replies,
       abort: () => gone.abort(),
@@ -225,8 +242,8 @@ class KafkaServer implements RunningTransport {
   }
 
   #scheduleSweep(): void {
-    const { connectionIdleMsMax, frameStallMsMax } = this.#options;
-    const delayMs = Math.min(SWEEP_MS_MAX, connectionIdleMsMax, frameStallMsMax);
+    const { connectionIdleMsMax, frameStallMsMax, loginMsMax } = this.#options;
+    const delayMs = Math.min(SWEEP_MS_MAX, connectionIdleMsMax, frameStallMsMax, loginMsMax);
     const { clock, scheduler } = this.#context.runtime;
     this.#sweep = scheduler.after(delayMs, "kafka_idle_sweep", () => {
       const nowMs = clock.monotonicMs();

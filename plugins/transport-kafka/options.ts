@@ -28,6 +28,8 @@ export interface TransportKafkaOptions {
   readonly connectionIdleMsMax?: number;
   /** A peer that stops in the middle of a large request is closed after this; 30 seconds. */
   readonly frameStallMsMax?: number;
+  /** A connection on which nobody has logged in is closed after this, where logins are wanted; 30 seconds. */
+  readonly loginMsMax?: number;
   /** Open connections, whatever `max.connections` allows; 20,000. */
   readonly connectionsMax?: number;
   /** Requests of one connection begun and not yet answered; 128. */
@@ -55,6 +57,7 @@ const NUMBERS = {
   frameBytesMax: [1024, 0x7fffffff, 100 * MIB],
   connectionIdleMsMax: [1, Number.MAX_SAFE_INTEGER, 600_000],
   frameStallMsMax: [1, Number.MAX_SAFE_INTEGER, 30_000],
+  loginMsMax: [1, Number.MAX_SAFE_INTEGER, 30_000],
   connectionsMax: [1, 1_000_000, 20_000],
   inFlightMax: [1, 100_000, 128],
   requestBytesMax: [1, Number.MAX_SAFE_INTEGER, 64 * MIB],

@@ -1,7 +1,7 @@
 // SaslHandshake, API key 17, versions 0–1.
 //
-// Serves: nothing yet: on a listener without authentication it is answered with illegal_sasl_state.
-// Limits: not listed in ApiVersions until there is an authenticator to talk to.
+// Serves: nothing here. Where there is an authenticator, login.ts takes the handshake before any handler is asked;
+// what comes to this one is a handshake where no login is wanted (any more): illegal_sasl_state.
 // Kafka: KafkaApis.handleSaslHandshakeRequest; the conversation itself is SaslServerAuthenticator.
 
 import { wireCodeOf } from "../../../src/protocol/errors.ts";
@@ -11,7 +11,6 @@ import { handlerOf } from "../handler.ts";
 export const saslHandshake = handlerOf<typeof SaslHandshake>({
   api: SaslHandshake,
   overlap: "exclusive",
-  isUnlisted: true,
   async handle() {
     return { response: { errorCode: wireCodeOf("illegal_sasl_state"), mechanisms: [] } };
   },

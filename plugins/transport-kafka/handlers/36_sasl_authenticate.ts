@@ -1,7 +1,7 @@
 // SaslAuthenticate, API key 36, versions 0–2.
 //
-// Serves: nothing yet: without a handshake before it, it is answered with illegal_sasl_state.
-// Limits: not listed in ApiVersions until there is an authenticator to talk to.
+// Serves: nothing here. Where there is an authenticator, login.ts takes what follows a handshake before any handler
+// is asked; what comes to this one has no handshake before it: illegal_sasl_state.
 // Kafka: KafkaApis.handleSaslAuthenticateRequest; the conversation itself is SaslServerAuthenticator.
 
 import { wireCodeOf } from "../../../src/protocol/errors.ts";
@@ -13,12 +13,11 @@ const noBytes = new Uint8Array(0);
 export const saslAuthenticate = handlerOf<typeof SaslAuthenticate>({
   api: SaslAuthenticate,
   overlap: "exclusive",
-  isUnlisted: true,
   async handle() {
     return {
       response: {
         errorCode: wireCodeOf("illegal_sasl_state"),
-        errorMessage: "Cannot authenticate as this listener has no authentication",
+        errorMessage: "Cannot authenticate as no handshake came before",
         authBytes: noBytes,
       },
     };

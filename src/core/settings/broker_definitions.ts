@@ -19,8 +19,13 @@ compression.type string producer [uncompressed|zstd|lz4|snappy|gzip|producer] hi
   Default of the topic setting compression.type.
 compression.zstd.level int 3 [-131072..22] medium dynamic-cluster honoured
   Default of the topic setting compression.zstd.level.
+connection.failed.authentication.delay.ms int 100 [0..] low honoured
+  A login that failed is answered, and its connection closed, only after so many milliseconds (KIP-306).
 connections.max.idle.ms long 600000 [] medium honoured
   A connection that has carried nothing for so many milliseconds is closed.
+connections.max.reauth.ms long 0 [] medium honoured
+  Longest a login over SASL lasts before the client has to log in again (KIP-368); 0 is no bound but
+  that of the credentials themselves.
 default.replication.factor int 1 [] medium honoured
   Replication factor of a topic that is created with -1, or created by itself.
 delete.topic.enable boolean true [] high honoured
@@ -82,6 +87,8 @@ producer.id.expiration.ms int 86400000 [1..] low dynamic-cluster honoured
 queued.max.request.bytes long -1 [] medium honoured
   Bytes of requests in flight over all connections, above which reading from sockets pauses; -1
   takes the built-in bound.
+sasl.server.max.receive.size int 524288 [] medium honoured
+  Largest message, in bytes, that is taken from a client that has not logged in.
 socket.request.max.bytes int 104857600 [1..] high honoured
   Largest request in bytes; a larger one closes its connection.
 transaction.max.timeout.ms int 900000 [1..] high honoured

@@ -36,8 +36,6 @@ delegation.token.expiry.time.ms long 86400000 [1..] medium
 delegation.token.max.lifetime.ms long 604800000 [1..] medium
 delegation.token.secret.key password null [] medium
 # without-effect logins are set up under 'auth' in the config file
-connection.failed.authentication.delay.ms int 100 [0..] low
-connections.max.reauth.ms long 0 [] medium
 sasl.client.callback.handler.class class null [] medium
 sasl.enabled.mechanisms list GSSAPI [] medium dynamic-broker
 sasl.jaas.config password null [] medium dynamic-broker
@@ -86,5 +84,4 @@ sasl.oauthbearer.scope.claim.name string scope [] low
 sasl.oauthbearer.sub.claim.name string sub [] low
 sasl.oauthbearer.token.endpoint.url string null [] medium
 sasl.server.callback.handler.class class null [] medium
-sasl.server.max.receive.size int 524288 [] medium
 `;

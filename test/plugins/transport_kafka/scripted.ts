@@ -5,6 +5,7 @@ import {
   type TransportKafkaOptions,
   transportKafka,
 } from "../../../plugins/transport-kafka/mod.ts";
+import type { Authenticator } from "../../../src/contracts/auth.ts";
 import type {
   AppendRequest,
   AppendResult,
@@ -160,13 +161,14 @@ export class Harness {
   static async start(
     options: Partial<TransportKafkaOptions> = {},
     budgetBytes = 1 << 28,
+    authenticator: Authenticator | null = null,
   ): Promise<Harness> {
     const harness = new Harness(options, budgetBytes);
     harness.running = await transportKafka(harness.#options).start({
       runtime: harness.hand.runtime,
       brokerId: 1,
       broker: harness.scripted.broker,
-      authenticator: null,
+      authenticator,
       requestMemory: harness.budget,
     });
     return harness;
