@@ -6,11 +6,11 @@
 import { addressText, isLoopback } from "./config/addresses.ts";
 import { ConfigError } from "./config/config_error.ts";
 import type { MillraceConfig } from "./config/define_config.ts";
-import { kafkaListenersOf } from "./config/kafka_listeners.ts";
 import { type Layer, readEnvironment, readFlags } from "./config/layers.ts";
+import { listenersOf } from "./config/listeners.ts";
 import { loadConfig } from "./config/load_config.ts";
 import { openDoorText, planStart, type StartPlan } from "./config/start_plan.ts";
-import type { Network, Runtime } from "./contracts/runtime.ts";
+import type { ListenAddress, Network, Runtime } from "./contracts/runtime.ts";
 import type { RunningBroker } from "./core/mod.ts";
 import {
   environment,
@@ -35,6 +35,9 @@ const HELP = `millrace start [flags]: starts a broker; "millrace" alone does the
 
   --data DIR          folder of the data (./data)
   --kafka HOST:PORT   where Kafka clients connect (127.0.0.1:9092); port 0 picks a free one
+  --http HOST:PORT    where HTTP is served (127.0.0.1:8080, or a free port where that is taken)
+  --tcp HOST:PORT     where framed CBOR over TCP is served (nowhere)
+                      --kafka off, --http off and --tcp off do without
   --config FILE       config file (millrace.config.ts or millrace.config.json, where there is one)
   -o KEY=VALUE        a setting by Kafka's name, e.g. -o num.partitions=3; may be repeated
   --log-level LEVEL   debug, info, warn, error or off (info); log lines go to standard error
@@ -46,9 +49,11 @@ const HELP = `millrace start [flags]: starts a broker; "millrace" alone does the
   --help, --version
 
 Variables stand below flags: MILLRACE_DATA, MILLRACE_KAFKA, MILLRACE_CONFIG, MILLRACE_LOG_LEVEL,
-MILLRACE_SETTING_NUM_PARTITIONS=3 for num.partitions, and so on.
+MILLRACE_SETTING_NUM_PARTITIONS=3 for num.partitions, and so on; "millrace config print" shows
+what is in force.
 
-When ready it prints one line:  ready kafka=127.0.0.1:9092 data=./data in 30 ms
+When ready it prints one line:
+  ready kafka=127.0.0.1:9092 http=127.0.0.1:8080 data=./data in 30 ms
 Try it:  millrace topic create hello && echo hi | millrace produce hello && millrace consume hello
 All commands:  millrace help`;
 
@@ -69,8 +74,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       import("./cli/host.ts"),
     ]);
     const host = processHost(async (settings) => {
-      const { readStaticSettings } = await import("./core/mod.ts");
-      return readStaticSettings(settings);
+      const { readStaticSettings, settingDefaults } = await import("./core/mod.ts");
+      return { ...readStaticSettings(settings), defaults: settingDefaults() };
     });
     return await runCli([...argv], host);
   } catch (error) {
@@ -144,9 +149,9 @@ export async function embed(config: MillraceConfig): Promise<Embedded> {
   const lookUp = (name: string): string | undefined => environment()[name];
   const none = { settings: {}, given: new Map<string, string>() };
   const { problemsOf } = await import("./config/check_config.ts");
-  const problems = problemsOf(config, lookUp);
+  const problems = problemsOf(config, lookUp, folder);
   if (problems.length > 0) throw new ConfigError(problems);
-  const plan = planStart({ path: "", folder, config }, none, none, folder);
+  const plan = planStart({ path: "", folder, config }, none, none, folder, lookUp);
   // A program that uses LogTape configures it itself, unless it says here how it wants the lines.
   const host = await hostFor({ ...plan.log, configure: config.log !== undefined });
   let broker: RunningBroker | null = null;
@@ -182,7 +187,7 @@ async function brokerOf(
   const isOpen = plan.insecure || plugins.auth.length > 0;
   return await createBroker({
     broker: plan.broker,
-    runtime: { ...runtime, network: guarded(runtime.network, isOpen) },
+    runtime: { ...runtime, network: networkOf(plan, runtime, isOpen) },
     ...plugins,
     settings: plan.settings,
   });
@@ -197,12 +202,12 @@ async function planFrom(
   const named = flags.config ?? variables.config ?? null;
   // Without the permission to look, Deno would ask for a file that most people do not have.
   const file = named !== null || mayRead(folder) ? await loadConfig(named, folder, lookUp) : null;
-  return planStart(file, variables, flags, folder);
+  return planStart(file, variables, flags, folder, lookUp);
 }
 
 /** What to type where Deno lacks a permission and there is no terminal to ask on; null when all is well. */
 function permissionText(plan: StartPlan, argv: readonly string[]): string | null {
-  const addresses = plan.transports.flatMap(kafkaListenersOf).map(addressText);
+  const addresses = plan.transports.flatMap(listenersOf).map(addressText);
   const isInMemory = "use" in plan.storage && plan.storage.use === "memory";
   // The folder above is read, too: its entries are synced.
   const above = process.getBuiltinModule("node:path").dirname(plan.data);
@@ -213,22 +218,53 @@ function permissionText(plan: StartPlan, argv: readonly string[]): string | null
   return `Deno was not given what a broker needs, and asks for it on a terminal alone. Type: ${words} (or, instead of -A, ${flags.join(" ")})`;
 }
 
-/** The second lock of decision 12: whichever transport listens, it passes here. */
-function guarded(network: Network, isOpen: boolean): Network {
-  if (isOpen) return network;
+/**
+ * The network of a plan. The second lock of decision 12: whichever transport listens, it passes here.
+ * And where nobody said where HTTP is to listen, a port that is taken is no reason not to start.
+ */
+function networkOf(plan: StartPlan, { network, log }: Runtime, isOpen: boolean): Network {
+  const { unaskedHttp } = plan;
+  const guard = <T>(at: ListenAddress, listen: () => Promise<T>): Promise<T> =>
+    isOpen || isLoopback(at.host)
+      ? listen()
+      : Promise.reject(new ConfigError(openDoorText(addressText(at))));
+  const serveHttp = network.serveHttp?.bind(network);
+  const whole: Network = {
+    connect: (to) => network.connect(to),
+    listen: (at, accept) => guard(at, () => network.listen(at, accept)),
+  };
+  if (serveHttp === undefined) return whole;
   return {
-    ...network,
-    listen(at, accept) {
-      if (isLoopback(at.host)) return network.listen(at, accept);
-      return Promise.reject(new ConfigError(openDoorText(addressText(at))));
-    },
+    ...whole,
+    serveHttp: (at, handle) =>
+      guard(at, async () => {
+        try {
+          return await serveHttp(at, handle);
+        } catch (error) {
+          const isUnasked = at.host === unaskedHttp?.host && at.port === unaskedHttp.port;
+          if (!isUnasked || (error as { code?: string }).code !== "in_use") throw error;
+          // Where no other port may be had either, the first error names the fix.
+          const listener = await serveHttp({ ...at, port: 0 }, handle).catch(() =>
+            Promise.reject(error),
+          );
+          log.warn("http_port_taken", {
+            taken: addressText(at),
+            listening: addressText(listener),
+            fix: "--http HOST:PORT, or --http off",
+          });
+          return listener;
+        }
+      }),
   };
 }
 
 /** The one line on standard output. */
 function announce(plan: StartPlan, broker: RunningBroker, host: HostRuntime): void {
   const named = new Set<string>();
-  const words = broker.endpoints.map((endpoint) => {
+  // Kafka's address stands first: scripts look for it there.
+  const rank = ({ protocol }: { protocol: string }) => (protocol === "kafka" ? 0 : 1);
+  const endpoints = broker.endpoints.toSorted((a, b) => rank(a) - rank(b));
+  const words = endpoints.map((endpoint) => {
     const key = named.has(endpoint.protocol)
       ? `${endpoint.protocol}.${endpoint.listener}`
       : endpoint.protocol;

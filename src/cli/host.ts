@@ -18,10 +18,13 @@ export interface ByteSink {
   close(): Promise<void>;
 }
 
-/** What a broker would say of settings given at its start, a sentence each. */
-export type CheckSettings = (
-  settings: Readonly<Record<string, string>>,
-) => Promise<{ readonly errors: readonly string[]; readonly warnings: readonly string[] }>;
+/** What a broker would say of settings given at its start, a sentence each; and what it takes without them. */
+export type CheckSettings = (settings: Readonly<Record<string, string>>) => Promise<{
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+  /** Settings that do something here, with their defaults; null for none. */
+  readonly defaults?: ReadonlyMap<string, string | null>;
+}>;
 
 export interface CliHost {
   readonly environment: Readonly<Record<string, string | undefined>>;

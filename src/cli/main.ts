@@ -42,7 +42,7 @@ export const commands: readonly CommandEntry[] = [
     "config print",
     "show what a start would use, and where each value comes from",
     async () => {
-      return (await import("./commands/config.ts")).print;
+      return (await import("./commands/config_print.ts")).print;
     },
   ),
   entry("config schema", "print the JSON Schema of the config file, for editors", async () => {

@@ -4,11 +4,18 @@
 
 import type { z } from "zod";
 import { CONFIG_SCHEMA, MODULE_SCHEMA, OPTION_SCHEMAS, slotSchema } from "./config_schema.ts";
+import { type Path, pathText } from "./key_path.ts";
 import { hint } from "./nearest_key.ts";
-import { mapReferences } from "./references.ts";
+import {
+  mapReferences,
+  type Reference,
+  type ReferencePlaces,
+  readReference,
+} from "./references.ts";
+import { isSecretKey } from "./secrets.ts";
 
 type Issue = z.core.$ZodIssue;
-type Path = readonly PropertyKey[];
+type Options = Readonly<Record<string, unknown>>;
 
 const SLOTS = { storage: "storage", metadata: "metadata" } as const;
 const SLOT_LISTS = { transports: "transport", auth: "auth" } as const;
@@ -17,11 +24,14 @@ const SLOT_LISTS = { transports: "transport", auth: "auth" } as const;
  * Everything that is wrong with `config`; empty when it is fine.
  *
  * @param lookUp The value of an environment variable that an option refers to.
+ * @param folder Where the names of files that options refer to start from.
  */
 export function problemsOf(
   config: unknown,
   lookUp: (name: string) => string | undefined,
+  folder = "",
 ): string[] {
+  const places = { lookUp, folder };
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
     return [`the file must hold an object: found ${shown(config)}`];
   }
@@ -29,13 +39,13 @@ export function problemsOf(
   const problems: string[] = [];
   for (const [key, slot] of Object.entries(SLOTS)) {
     if (whole[key] === undefined) continue;
-    problems.push(...slotProblems(slot, whole[key], [key], lookUp));
+    problems.push(...slotProblems(slot, whole[key], [key], places));
     delete whole[key];
   }
   for (const [key, slot] of Object.entries(SLOT_LISTS)) {
     const list = whole[key];
     if (!Array.isArray(list)) continue; // The schema below says so.
-    problems.push(...list.flatMap((each, at) => slotProblems(slot, each, [key, at], lookUp)));
+    problems.push(...list.flatMap((each, at) => slotProblems(slot, each, [key, at], places)));
     delete whole[key];
   }
   return [...checked(CONFIG_SCHEMA, whole, whole, []), ...problems];
@@ -46,12 +56,7 @@ export function isPluginObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && "kind" in value && "contract" in value;
 }
 
-function slotProblems(
-  slot: string,
-  value: unknown,
-  path: Path,
-  lookUp: (name: string) => string | undefined,
-): string[] {
+function slotProblems(slot: string, value: unknown, path: Path, places: ReferencePlaces): string[] {
   if (isPluginObject(value)) return [];
   const use = typeof value === "string" ? value : (value as { use?: unknown } | null)?.use;
   const words = Object.keys(OPTION_SCHEMAS[slot]!);
@@ -68,19 +73,28 @@ function slotProblems(
       `${pathText(at)} must be a built-in ${slot} (${known}) or a module with a /, . or :, found "${use}"${hint(use, words)}`,
     ];
   }
-  if (typeof value === "string") return [];
-  const missing: string[] = [];
-  const resolved = mapReferences(value, (name) => {
-    const found = lookUp(name);
-    if (found === undefined) missing.push(name);
-    return found ?? "";
-  });
-  if (missing.length > 0) {
-    return missing.map(
-      (name) => `${pathText(path)} refers to the variable ${name}, which is not set`,
-    );
+  const builtIn = isModule ? null : slotSchema(slot, use);
+  // Without options it must do without: one that needs some says which.
+  if (typeof value === "string") {
+    return builtIn === null ? [] : checked(builtIn, { use, options: {} }, { use }, path);
   }
-  return checked((isModule ? null : slotSchema(slot, use)) ?? MODULE_SCHEMA, resolved, value, path);
+  const missing: string[] = [];
+  const replace = (reference: Reference): string => {
+    try {
+      return readReference(reference, places);
+    } catch (error) {
+      missing.push(`${pathText(path)} refers to ${(error as Error).message}`);
+      return "";
+    }
+  };
+  const { options = {} } = value as { options?: unknown };
+  const isTree = typeof options === "object" && options !== null && !Array.isArray(options);
+  const resolved = {
+    ...(value as object),
+    options: isTree ? mapReferences(options as Options, replace) : options,
+  };
+  if (missing.length > 0) return missing;
+  return checked(builtIn ?? MODULE_SCHEMA, resolved, value, path);
 }
 
 /** `raw` is what messages show: a secret that a reference stands for is not printed. */
@@ -94,6 +108,10 @@ function sentences(issue: Issue, schema: z.ZodType, value: unknown, base: Path):
   const path = [...base, ...issue.path];
   const found = valueAt(value, issue.path);
   const at = pathText(path);
+  const key = path.at(-1);
+  // What should be a hash may be the token itself.
+  const isHidden = typeof found === "string" && (isSecretKey(key) || key === "hash");
+  const shownValue = isHidden ? "something that is not shown" : shown(found);
   switch (issue.code) {
     case "unrecognized_keys":
       return issue.keys.map((key) => {
@@ -102,23 +120,25 @@ function sentences(issue: Issue, schema: z.ZodType, value: unknown, base: Path):
         return `Unknown key "${pathText([...path, key])}"${hint(key, known) || list}`;
       });
     case "invalid_type":
-      return [`${at} must be ${article(issue.expected)}: found ${shown(found)}`];
+      return [`${at} must be ${article(issue.expected)}: found ${shownValue}`];
     case "invalid_value":
-      return [`${at} must be ${issue.values.map(shown).join(" or ")}: found ${shown(found)}`];
+      return [
+        `${at} must be ${issue.values.map(shown).join(" or ")}: found ${shownValue}${hint(String(found), issue.values.map(String))}`,
+      ];
     case "too_small":
       return issue.origin === "string" || issue.origin === "array"
-        ? [`${at} must not be empty: found ${shown(found)}`]
-        : [`${at} must be at least ${issue.minimum}: found ${shown(found)}`];
+        ? [`${at} must not be empty: found ${shownValue}`]
+        : [`${at} must be at least ${issue.minimum}: found ${shownValue}`];
     case "too_big":
       return [
         issue.origin === "string"
-          ? `${at} must have at most ${issue.maximum} characters: found ${shown(found)}`
-          : `${at} must be at most ${issue.maximum}: found ${shown(found)}`,
+          ? `${at} must have at most ${issue.maximum} characters: found ${shownValue}`
+          : `${at} must be at most ${issue.maximum}: found ${shownValue}`,
       ];
     case "invalid_union":
-      return [`${at} must be text, a number, true or false: found ${shown(found)}`];
+      return [`${at} must be text, a number, true or false: found ${shownValue}`];
     default:
-      return [`${at} must be ${issue.message}: found ${shown(found)}`];
+      return [`${at} must be ${issue.message}: found ${shownValue}`];
   }
 }
 
@@ -139,18 +159,6 @@ function inner(schema: unknown): unknown {
     at = at.unwrap() as typeof at;
   }
   return at;
-}
-
-/** `transports[0].options.listen`, `settings["log.dirs"]`. */
-export function pathText(path: Path): string {
-  let text = "";
-  for (const step of path) {
-    if (typeof step === "number") text += `[${step}]`;
-    else if (/^[A-Za-z_$][\w$]*$/.test(String(step)))
-      text += `${text === "" ? "" : "."}${String(step)}`;
-    else text += text === "" ? String(step) : `[${JSON.stringify(step)}]`;
-  }
-  return text;
 }
 
 function valueAt(value: unknown, path: Path): unknown {

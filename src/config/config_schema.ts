@@ -64,6 +64,71 @@ const kafkaOptions = z.strictObject({
   receivePoolBytesMax: count(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 
+const OPERATIONS = [
+  "all",
+  "read",
+  "write",
+  "create",
+  "delete",
+  "alter",
+  "describe",
+  "cluster_action",
+  "describe_configs",
+  "alter_configs",
+  "idempotent_write",
+] as const;
+const user = z
+  .string()
+  .regex(/^User:[^\0]{1,255}$/, { message: '"User:NAME"' })
+  .meta({ description: "Who: User:NAME", examples: ["User:alice"] });
+const names = (of: string) =>
+  z
+    .array(z.string())
+    .optional()
+    .meta({
+      description: `Beginnings of ${of}: "orders-"; "=orders" is that one alone, "*" all`,
+    });
+const tokenOptions = z.strictObject({
+  tokens: z
+    .array(
+      z.strictObject({
+        principal: user,
+        hash: z
+          .string()
+          .regex(/^sha256:([0-9a-fA-F]{64}|[A-Za-z0-9_-]{43}=?)$/, {
+            message: '"sha256:" and 64 hex digits, or 43 of base64url',
+          })
+          .meta({ description: "Of the token: `millrace token hash` prints it" }),
+        expiresAt: z
+          .string()
+          .refine(isTime, { message: 'a time with its zone, e.g. "2027-01-31T00:00:00Z"' })
+          .optional()
+          .meta({ description: "From then on the token is refused: 2027-01-31T00:00:00Z" }),
+      }),
+    )
+    .min(1),
+  rules: z
+    .array(
+      z.strictObject({
+        principal: z
+          .string()
+          .regex(/^(\*|User:[^\0]{1,255})$/, { message: '"User:NAME" or "*"' })
+          .meta({ description: 'Who: User:NAME, or "*" for everyone who is let in' }),
+        allow: z.array(z.enum(OPERATIONS)).min(1),
+        topics: names("topic names"),
+        groups: names("group names"),
+        transactionalIds: names("transactional ids"),
+        cluster: z
+          .boolean()
+          .optional()
+          .meta({ description: "The operations are allowed on the cluster, too" }),
+      }),
+    )
+    .optional()
+    .meta({ description: "What is allowed; everything else is refused" }),
+  superUsers: z.array(user).optional().meta({ description: "They may do everything" }),
+});
+
 /** Options of the built-in plugins, by slot and bare word. */
 export const OPTION_SCHEMAS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   storage: { fs: fsOptions, memory: z.strictObject({}) },
@@ -75,7 +140,7 @@ export const OPTION_SCHEMAS: Readonly<Record<string, Readonly<Record<string, z.Z
     memory: z.strictObject({ historyRevisionsMax: historyRevisions }),
   },
   transport: { kafka: kafkaOptions },
-  auth: {},
+  auth: { token: tokenOptions },
 };
 
 /** A slot: the built-in names with their own options, any other module with any options. */
@@ -152,4 +217,12 @@ export function configJsonSchema(): object {
     ...z.toJSONSchema(CONFIG_SCHEMA, { io: "input" }),
     title: "millrace.config.json",
   };
+}
+
+/** ISO 8601 with a zone. */
+function isTime(text: string): boolean {
+  return (
+    /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text) &&
+    !Number.isNaN(Date.parse(text))
+  );
 }

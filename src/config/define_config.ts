@@ -11,20 +11,24 @@ export interface EnvReference {
   readonly env: string;
 }
 
+/** Names the file that holds a secret, relative to the config file; one newline at its end is not part of it. */
+export interface FileReference {
+  readonly file: string;
+}
+
 /**
  * A plugin by name: a bare word is `plugins/SLOT-WORD` of Millrace; with a `/`, `.` or `:` it is a
  * module, whose default export is the plugin or a function from options to it.
  */
 export interface PluginUse {
   readonly use: string;
-  /** Checked by the plugin's own schema where it is a built-in one. Values may be `{ env: "NAME" }`. */
+  /** Checked by the plugin's own schema where it is a built-in one. Values may be `{ env: "NAME" }` or `{ file: "PATH" }`. */
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
 /** A bare name, a name with options, or a plugin made in the file. */
 export type Slot<Plugin> = string | PluginUse | Plugin;
 
-/** A setting as the file may have it; it is kept as text. */
 /** The value of a setting; numbers and booleans stand for their text. */
 export type SettingValue = string | number | boolean;
 
@@ -45,7 +49,7 @@ export interface MillraceConfig {
   readonly storage?: Slot<StoragePlugin>;
   /** "file" when left out. */
   readonly metadata?: Slot<MetadataStorePlugin>;
-  /** Kafka on 127.0.0.1:9092 when left out. */
+  /** Kafka on 127.0.0.1:9092 and HTTP on 127.0.0.1:8080 when left out. */
   readonly transports?: readonly Slot<TransportPlugin>[];
   readonly auth?: readonly Slot<AuthPlugin>[];
   /** Broker settings by Kafka's names, e.g. { "log.segment.bytes": 1048576 }. */

@@ -1,24 +1,10 @@
-// The listeners of the Kafka transport, from the three ways to give them: its options in the config
-// file, Kafka's settings `listeners` and `advertised.listeners`, and --kafka.
+// What Kafka's settings say of the Kafka transport: `listeners`, `advertised.listeners`, and its bounds.
 // Invariant: the planned transport ends up with whole `listeners`, as plugins/transport-kafka takes them.
 // Kafka: `listeners`, `advertised.listeners`, `socket.request.max.bytes` and the like.
 
 import { parseAddress, parseListeners } from "./addresses.ts";
 import { ConfigError } from "./config_error.ts";
-import type { PluginUse } from "./define_config.ts";
-
-export const KAFKA_ADDRESS_DEFAULT = "127.0.0.1:9092";
-/** Name of the one listener where none is named. */
-const LISTENER_NAME = "kafka";
-
-/** One listener as plugins/transport-kafka takes it. */
-export interface PlannedListener {
-  readonly name: string;
-  readonly host: string;
-  readonly port: number;
-  readonly advertisedHost?: string;
-  readonly advertisedPort?: number;
-}
+import { DEFAULT_ADDRESSES, type PlannedListener, readListeners } from "./listeners.ts";
 
 /** Kafka's settings that bound the transport, and the options they are. */
 const OPTION_SETTINGS: Readonly<Record<string, string>> = {
@@ -38,95 +24,52 @@ const OPTION_BOUNDS: Readonly<Record<string, readonly [number, number]>> = {
   sessionCacheSlots: [0, 1_000_000],
 };
 
+/** A planned Kafka transport, and which setting each key of its options comes from. */
+export interface KafkaOptions {
+  readonly options: Readonly<Record<string, unknown>> & {
+    readonly listeners: readonly PlannedListener[];
+  };
+  readonly fromSettings: ReadonlyMap<string, string>;
+}
+
 /**
- * Gives every Kafka transport its whole listeners.
+ * Options of the Kafka transport with whole listeners.
  *
  * @param listeners The setting `listeners`, which stands behind the transport's own options.
  * @param settings What else bounds the transport; `advertised.listeners` stands before the options.
  */
-export function applyKafkaSettings(
-  transports: object[],
+export function kafkaOptions(
+  given: Readonly<Record<string, unknown>>,
   listeners: string | undefined,
   settings: Readonly<Record<string, string>>,
-): void {
-  for (const [at, transport] of transports.entries()) {
-    if (!isKafka(transport)) continue;
-    const { listen, advertise, ...options } = transport.options ?? {};
-    const whole = advertised(
-      listenersOf(listen, advertise, options["listeners"], listeners),
-      settings["advertised.listeners"],
-    );
-    transports[at] = {
-      use: transport.use,
-      options: { ...optionsOf(settings), ...options, listeners: whole },
-    };
-  }
-  if (listeners !== undefined && !transports.some(isKafka)) {
-    throw new ConfigError("The setting listeners needs a Kafka transport: add one to transports");
-  }
-}
-
-/** Moves the first listener of the Kafka transport to `address` (HOST:PORT), or adds the transport. */
-export function applyKafkaAddress(transports: object[], address: string): void {
-  const { host, port } = parseAddress(address)!;
-  const at = transports.findIndex(isKafka);
-  if (at === -1) {
-    transports.push({
-      use: "kafka",
-      options: { listeners: [{ name: LISTENER_NAME, host, port }] },
-    });
-    return;
-  }
-  const { use, options } = transports[at] as PluginUse;
-  const [first, ...others] = options!["listeners"] as PlannedListener[];
-  transports[at] = {
-    use,
-    options: { ...options, listeners: [{ ...first!, host, port }, ...others] },
-  };
-}
-
-/** The listeners of a planned transport; none for one that is not the built-in Kafka one. */
-export function kafkaListenersOf(transport: object): readonly PlannedListener[] {
-  return isKafka(transport) ? ((transport.options?.["listeners"] ?? []) as PlannedListener[]) : [];
-}
-
-function isKafka(transport: object): transport is PluginUse {
-  return "use" in transport && transport.use === "kafka";
-}
-
-function listenersOf(
-  listen: unknown,
-  advertise: unknown,
-  list: unknown,
-  setting: string | undefined,
-): PlannedListener[] {
-  const own = list as { name: string; listen: string; advertise?: string }[] | undefined;
-  if (own !== undefined) {
-    return own.map((each) => listener(each.name, each.listen, each.advertise));
-  }
-  if (listen === undefined && setting !== undefined) {
-    const read = parseListeners(setting);
-    if (read === null) {
+): KafkaOptions {
+  const { listen, advertise, listeners: own, ...options } = given;
+  const fromSettings = new Map<string, string>();
+  let whole = readListeners("kafka", { listen, advertise, listeners: own });
+  if (listeners !== undefined && listen === undefined && own === undefined) {
+    whole = parseListeners(listeners);
+    if (whole === null) {
       throw new ConfigError(
-        `The setting listeners must be NAME://HOST:PORT, separated by commas: found "${setting}"`,
+        `The setting listeners must be NAME://HOST:PORT, separated by commas: found "${listeners}"`,
       );
     }
-    return read;
+    fromSettings.set("listeners", "listeners");
   }
-  return [
-    listener(
-      LISTENER_NAME,
-      (listen as string | undefined) ?? KAFKA_ADDRESS_DEFAULT,
-      advertise as string | undefined,
-    ),
-  ];
-}
-
-function listener(name: string, listen: string, advertise: string | undefined): PlannedListener {
-  const { host, port } = parseAddress(listen)!;
-  if (advertise === undefined) return { name, host, port };
-  const told = parseAddress(advertise)!;
-  return { name, host, port, advertisedHost: told.host, advertisedPort: told.port };
+  whole ??= [{ name: "kafka", ...parseAddress(DEFAULT_ADDRESSES.kafka)! }];
+  const told = settings["advertised.listeners"];
+  if (told !== undefined && told !== "") fromSettings.set("advertise", "advertised.listeners");
+  const bounds = boundsOf(settings);
+  for (const [option, { setting }] of bounds) {
+    if (options[option] === undefined) fromSettings.set(option, setting);
+  }
+  return {
+    options: {
+      ...Object.fromEntries([...bounds].map(([option, { value }]) => [option, value])),
+      ...options,
+      listeners: advertised(whole, told),
+    },
+    fromSettings,
+  };
 }
 
 /** Sets what `advertised.listeners` tells clients, matched by name; one to one whatever the names. */
@@ -168,15 +111,20 @@ function advertised(
   return whole;
 }
 
-function optionsOf(settings: Readonly<Record<string, string>>): Record<string, number> {
-  const options: Record<string, number> = {};
+function boundsOf(
+  settings: Readonly<Record<string, string>>,
+): Map<string, { readonly value: number; readonly setting: string }> {
+  const bounds = new Map<string, { value: number; setting: string }>();
   for (const [setting, option] of Object.entries(OPTION_SETTINGS)) {
     const text = settings[setting];
     // What is no number is refused where settings are checked, by its own name.
     if (text === undefined || !/^-?\d+$/.test(text)) continue;
     const value = Number(text);
     const [least, most] = OPTION_BOUNDS[option]!;
-    options[option] = value < 0 ? most : Math.max(least, Math.min(value, most));
+    bounds.set(option, {
+      value: value < 0 ? most : Math.max(least, Math.min(value, most)),
+      setting,
+    });
   }
-  return options;
+  return bounds;
 }

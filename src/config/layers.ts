@@ -8,8 +8,12 @@ import { hint } from "./nearest_key.ts";
 export interface Layer {
   readonly config?: string;
   readonly data?: string;
-  /** HOST:PORT of the Kafka listener. */
+  /** HOST:PORT of the Kafka listener; "off" does without. */
   readonly kafka?: string;
+  /** The same of the HTTP listener. */
+  readonly http?: string;
+  /** The same of the TCP listener. */
+  readonly tcp?: string;
   readonly brokerId?: string;
   readonly clusterId?: string;
   readonly rack?: string;
@@ -28,10 +32,13 @@ export interface StartFlags extends Layer {
 
 type Key = Exclude<keyof Layer, "settings" | "given" | "insecure">;
 
-const FLAGS: Readonly<Record<string, Key>> = {
+/** Flags with a value, but for -o; and what they set. */
+export const FLAGS: Readonly<Record<string, Key>> = {
   "--config": "config",
   "--data": "data",
   "--kafka": "kafka",
+  "--http": "http",
+  "--tcp": "tcp",
   "--broker-id": "brokerId",
   "--cluster-id": "clusterId",
   "--rack": "rack",
@@ -43,6 +50,8 @@ const VARIABLES: Readonly<Record<string, Key>> = {
   MILLRACE_CONFIG: "config",
   MILLRACE_DATA: "data",
   MILLRACE_KAFKA: "kafka",
+  MILLRACE_HTTP: "http",
+  MILLRACE_TCP: "tcp",
   MILLRACE_BROKER_ID: "brokerId",
   MILLRACE_CLUSTER_ID: "clusterId",
   MILLRACE_RACK: "rack",

@@ -37,7 +37,7 @@ export async function loadConfig(
   const full = resolve(folder, path);
   const config = await readConfig(path, full);
   const { problemsOf } = await import("./check_config.ts");
-  const problems = problemsOf(config, lookUp);
+  const problems = problemsOf(config, lookUp, dirname(full));
   if (problems.length > 0) {
     throw new ConfigError(problems.map((problem) => `In config file "${path}": ${problem}`));
   }

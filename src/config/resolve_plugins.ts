@@ -8,8 +8,9 @@ import type { TransportPlugin } from "../contracts/transport.ts";
 import { ConfigError } from "./config_error.ts";
 import type { PluginUse } from "./define_config.ts";
 import { hint } from "./nearest_key.ts";
-import { mapReferences } from "./references.ts";
-import type { PlannedSlot, StartPlan } from "./start_plan.ts";
+import type { PlannedSlot } from "./planned_slot.ts";
+import { dereferenced } from "./references.ts";
+import type { StartPlan } from "./start_plan.ts";
 
 type Plugin = StoragePlugin | MetadataStorePlugin | TransportPlugin | AuthPlugin;
 type Options = Readonly<Record<string, unknown>>;
@@ -43,7 +44,14 @@ const BUILT_IN: Readonly<Record<SlotName, Readonly<Record<string, Load>>>> = {
         >[0],
       ),
   },
-  auth: {},
+  auth: {
+    token: async (options) =>
+      (await import("../../plugins/auth-token/mod.ts")).authToken(
+        options as unknown as Parameters<
+          typeof import("../../plugins/auth-token/mod.ts")["authToken"]
+        >[0],
+      ),
+  },
 };
 const KINDS: Readonly<Record<SlotName, string>> = {
   storage: "storage",
@@ -113,7 +121,10 @@ async function load(
   lookUp: (name: string) => string | undefined,
 ): Promise<unknown> {
   const { use } = given;
-  const options = dereferenced(path, given.options ?? {}, lookUp) as Options;
+  const options = dereferenced(path, given.options ?? {}, {
+    lookUp,
+    folder: plan.moduleFolder,
+  }) as Options;
   const builtIn = BUILT_IN[slot][use];
   const make = builtIn ?? (await importMaker(slot, path, use, plan.moduleFolder));
   try {
@@ -152,20 +163,6 @@ async function importMaker(
 
 function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function dereferenced(
-  path: string,
-  options: Options,
-  lookUp: (name: string) => string | undefined,
-): unknown {
-  return mapReferences(options, (name) => {
-    const value = lookUp(name);
-    if (value === undefined) {
-      throw new ConfigError(`${path} refers to the variable ${name}, which is not set`);
-    }
-    return value;
-  });
 }
 
 /** A relative name is relative to the config file; the rest is left to the host. */

@@ -1,22 +1,15 @@
 // Puts the layers together: defaults, the config file, MILLRACE_* variables, flags; later ones win.
 // Invariant: the plan is complete and checked, and says of every value where it came from.
 
-import { addressText, isLoopback, parseAddress } from "./addresses.ts";
+import { type Address, addressText, isLoopback } from "./addresses.ts";
 import { ConfigError } from "./config_error.ts";
 import type { MillraceConfig, PluginUse, SettingValue, Slot } from "./define_config.ts";
-import { applyKafkaAddress, applyKafkaSettings, kafkaListenersOf } from "./kafka_listeners.ts";
 import type { Layer } from "./layers.ts";
+import { listenersOf, TRANSPORT_WORDS, type TransportWord, transportWord } from "./listeners.ts";
 import type { LoadedConfig } from "./load_config.ts";
-
-export type Source = "default" | "file" | "environment" | "flag";
-export interface Provenance {
-  readonly source: Source;
-  /** The file, the variable or the flag; empty for a default. */
-  readonly detail: string;
-}
-
-/** A slot as the plan keeps it: a name with options, or a plugin made in the file. */
-export type PlannedSlot = PluginUse | object;
+import { type GivenAddress, planTransports } from "./plan_transports.ts";
+import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
+import { dereferenced } from "./references.ts";
 
 export interface StartPlan {
   readonly broker: { readonly id: number; readonly clusterId?: string; readonly rack?: string };
@@ -25,6 +18,8 @@ export interface StartPlan {
   readonly storage: PlannedSlot;
   readonly metadata: PlannedSlot;
   readonly transports: readonly PlannedSlot[];
+  /** Where HTTP listens as nobody said where: it gives way where that is taken. Null when somebody did. */
+  readonly unaskedHttp: Address | null;
   readonly auth: readonly PlannedSlot[];
   readonly settings: Readonly<Record<string, string>>;
   readonly log: {
@@ -46,6 +41,7 @@ const BUILT_IN: Provenance = { source: "default", detail: "" };
 /**
  * The plan of a start.
  *
+ * @param lookUp The value of an environment variable that a listening address refers to.
  * @throws {ConfigError} naming what is wrong and where it was given
  */
 export function planStart(
@@ -53,8 +49,10 @@ export function planStart(
   environment: Layer & { readonly warnings?: readonly string[] },
   flags: Layer,
   currentFolder: string,
+  lookUp: (name: string) => string | undefined = () => undefined,
 ): StartPlan {
   const provenance = new Map<string, Provenance>();
+  const folder = file?.folder ?? currentFolder;
   const config: MillraceConfig = file?.config ?? {};
   const fromFile: Provenance = { source: "file", detail: file?.path ?? "" };
   const upper: [Layer, Source][] = [
@@ -69,6 +67,7 @@ export function planStart(
     inFile: T | undefined,
     otherwise: D,
     read: (text: string, how: string) => T,
+    whence: Provenance = fromFile,
   ): T | D {
     for (const [layer, source] of upper) {
       const value = layer[key];
@@ -77,11 +76,15 @@ export function planStart(
       provenance.set(path, { source, detail });
       return read(String(value), detail);
     }
-    provenance.set(path, inFile === undefined ? BUILT_IN : fromFile);
+    provenance.set(path, inFile === undefined ? BUILT_IN : whence);
     return inFile === undefined ? otherwise : inFile;
   }
 
   const settings = mergeSettings(config, fromFile, upper, provenance);
+  const whereSetting = (...names: string[]): Provenance => {
+    const paths = names.map((name) => `settings[${JSON.stringify(name)}]`);
+    return provenance.get(paths.find((path) => provenance.has(path)) ?? "") ?? BUILT_IN;
+  };
   const fromSetting = (name: string): string | undefined => {
     const value = settings[name];
     delete settings[name];
@@ -98,7 +101,14 @@ export function planStart(
   const fileData =
     config.data === undefined ? undefined : inFolder(file!.folder, config.data, currentFolder);
   const text = (value: string) => value;
-  const data = pick("data", "data", fileData ?? logDirs, "./data", text);
+  const data = pick(
+    "data",
+    "data",
+    fileData ?? logDirs,
+    "./data",
+    text,
+    fileData === undefined ? whereSetting("log.dirs", "log.dir") : fromFile,
+  );
   const id = pick(
     "broker.id",
     "brokerId",
@@ -106,6 +116,7 @@ export function planStart(
       (nodeId === undefined ? undefined : brokerId(nodeId, "The setting node.id")),
     1,
     brokerId,
+    config.broker?.id === undefined ? whereSetting("node.id", "broker.id") : fromFile,
   );
   const clusterId = pick(
     "broker.clusterId",
@@ -120,6 +131,7 @@ export function planStart(
     config.broker?.rack ?? settings["broker.rack"],
     undefined,
     text,
+    config.broker?.rack === undefined ? whereSetting("broker.rack") : fromFile,
   );
   const level = pick("log.level", "logLevel", config.log?.level, "info", oneOf(LEVELS));
   const format = pick("log.format", "logFormat", config.log?.format, "auto", oneOf(FORMATS));
@@ -133,12 +145,12 @@ export function planStart(
 
   const slot = (path: string, given: Slot<object> | undefined, otherwise: string): PlannedSlot => {
     provenance.set(path, given === undefined ? BUILT_IN : fromFile);
-    return planned(given ?? otherwise);
+    return withPaths(planned(given ?? otherwise), folder, currentFolder);
   };
-  const transports = (config.transports ?? ["kafka"]).map(planned);
-  provenance.set("transports", config.transports === undefined ? BUILT_IN : fromFile);
   const auth = (config.auth ?? []).map(planned);
   provenance.set("auth", config.auth === undefined ? BUILT_IN : fromFile);
+  const storage = slot("storage", config.storage, "fs");
+  const metadata = slot("metadata", config.metadata, "file");
 
   const warnings = [...(environment.warnings ?? [])];
   if (logDirs !== undefined && data !== logDirs) {
@@ -146,16 +158,25 @@ export function planStart(
       `The setting log.dirs has no effect as ${provenance.get("data")!.detail} says ${data}`,
     );
   }
-  const listeners = fromSetting("listeners");
-  applyKafkaSettings(transports, listeners, settings);
-  const kafka = pick("kafka", "kafka", undefined as string | undefined, undefined, (value, how) => {
-    if (parseAddress(value) === null) {
-      throw new ConfigError(`${how} must be HOST:PORT, e.g. 127.0.0.1:9092: found "${value}"`);
-    }
-    return value;
+  const addresses: Partial<Record<TransportWord, GivenAddress>> = {};
+  for (const word of TRANSPORT_WORDS) {
+    const layer = upper.find(([each]) => each[word] !== undefined);
+    if (layer === undefined) continue;
+    const [{ [word]: text, given }, source] = layer;
+    addresses[word] = { text: text!, from: { source, detail: given.get(word) ?? word } };
+  }
+  const { transports, unaskedHttp, ...from } = planTransports({
+    transports: config.transports?.map((each, at) =>
+      withAddresses(planned(each), `transports[${at}]`, { lookUp, folder }),
+    ),
+    addresses,
+    listeners: fromSetting("listeners"),
+    settings,
+    fromSetting: whereSetting,
+    fromFile,
   });
-  if (kafka === undefined) provenance.delete("kafka");
-  else applyKafkaAddress(transports, kafka);
+  provenance.set("transports", config.transports === undefined ? BUILT_IN : fromFile);
+  for (const [path, where] of from.provenance) provenance.set(`transports${path}`, where);
   if (!insecure && auth.length === 0) refuseOpenDoors(transports);
 
   return {
@@ -165,14 +186,15 @@ export function planStart(
       ...(rack === undefined ? {} : { rack }),
     },
     data,
-    storage: slot("storage", config.storage, "fs"),
-    metadata: slot("metadata", config.metadata, "file"),
+    storage,
+    metadata,
     transports,
+    unaskedHttp,
     auth,
     settings,
     log: { level, format },
     insecure,
-    moduleFolder: file?.folder ?? currentFolder,
+    moduleFolder: folder,
     warnings,
     provenance,
   };
@@ -206,6 +228,28 @@ function planned(slot: Slot<object>): PlannedSlot {
   return typeof slot === "string" ? { use: slot } : slot;
 }
 
+/** A built-in transport whose `listen`, `advertise` and `listeners` are what references in them stand for. */
+function withAddresses(
+  transport: PlannedSlot,
+  path: string,
+  places: Parameters<typeof dereferenced>[2],
+): PlannedSlot {
+  const { options } = transport as PluginUse;
+  if (options === undefined || transportWord(transport) === null) return transport;
+  const { listen, advertise, listeners, ...rest } = options;
+  const addresses = dereferenced(path, { listen, advertise, listeners }, places);
+  const given = Object.entries(addresses).filter(([, value]) => value !== undefined);
+  return { ...transport, options: { ...rest, ...Object.fromEntries(given) } };
+}
+
+/** A built-in store whose folder, where its options name one, is seen from the current folder. */
+function withPaths(slot: PlannedSlot, folder: string, currentFolder: string): PlannedSlot {
+  const { use, options } = slot as Partial<PluginUse>;
+  const directory = options?.["directory"];
+  if (use === undefined || /[/.:]/.test(use) || typeof directory !== "string") return slot;
+  return { use, options: { ...options, directory: inFolder(folder, directory, currentFolder) } };
+}
+
 /** A path of the config file, as seen from the current folder. */
 function inFolder(folder: string, path: string, currentFolder: string): string {
   const { relative, resolve } = process.getBuiltinModule("node:path");
@@ -230,7 +274,7 @@ function oneOf<T extends string>(values: readonly T[]) {
 /** Decision 12: what others can reach wants a lock, or a person who says that it needs none. */
 function refuseOpenDoors(transports: readonly PlannedSlot[]): void {
   for (const transport of transports) {
-    for (const listener of kafkaListenersOf(transport)) {
+    for (const listener of listenersOf(transport)) {
       if (isLoopback(listener.host)) continue;
       throw new ConfigError(openDoorText(addressText(listener)));
     }

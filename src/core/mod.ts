@@ -6,4 +6,8 @@ export {
   type RunningBroker,
   SettingsError,
 } from "./broker/create_broker.ts";
-export { readStaticSettings, type StaticSettings } from "./settings/static_settings.ts";
+export {
+  readStaticSettings,
+  type StaticSettings,
+  settingDefaults,
+} from "./settings/static_settings.ts";

@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import type { MillraceConfig } from "../../src/config/define_config.ts";
-import { kafkaListenersOf } from "../../src/config/kafka_listeners.ts";
+
 import { readEnvironment, readFlags } from "../../src/config/layers.ts";
+import { listenersOf } from "../../src/config/listeners.ts";
 import { planStart } from "../../src/config/start_plan.ts";
 
 function plan(
@@ -15,7 +16,7 @@ function plan(
   return planStart(file, readEnvironment(environment), readFlags(argv), "/srv/me");
 }
 const listeners = (...given: Parameters<typeof plan>) =>
-  plan(...given).transports.flatMap(kafkaListenersOf);
+  plan(...given).transports.flatMap(listenersOf);
 
 describe("planStart()", () => {
   test("needs nothing: files in ./data, Kafka on loopback", () => {
@@ -30,7 +31,7 @@ describe("planStart()", () => {
       log: { level: "info", format: "auto" },
       insecure: false,
     });
-    expect(made.transports.flatMap(kafkaListenersOf)).toEqual([
+    expect(made.transports.flatMap(listenersOf)).toEqual([
       { name: "kafka", host: "127.0.0.1", port: 9092 },
     ]);
     expect(made.provenance.get("data")).toEqual({ source: "default", detail: "" });
@@ -83,7 +84,7 @@ describe("planStart()", () => {
 
   test("refuses values that mean nothing, naming how they were given", () => {
     expect(() => plan(null, ["--kafka", "9092"])).toThrow(
-      '--kafka must be HOST:PORT, e.g. 127.0.0.1:9092: found "9092"',
+      '--kafka must be HOST:PORT, e.g. 127.0.0.1:9092, or off: found "9092"',
     );
     expect(() => plan(null, ["--broker-id", "-1"])).toThrow("--broker-id must be a whole number");
     expect(() => plan(null, [], { MILLRACE_LOG_LEVEL: "loud" })).toThrow(

@@ -1,4 +1,4 @@
-// `millrace config check`, `config print` and `config schema`.
+// `millrace config check` and `config schema`.
 
 import { ConfigError } from "../../config/config_error.ts";
 import { readEnvironment, readFlags } from "../../config/layers.ts";
@@ -8,7 +8,6 @@ import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
 import { JSON_FLAG } from "../flags.ts";
 import type { CliHost } from "../host.ts";
-import { table } from "../table.ts";
 
 const FILE = {
   name: "file",
@@ -56,34 +55,6 @@ export const check: Command = {
   },
 };
 
-export const print: Command = {
-  name: "config print",
-  summary: "show what a start would use, and where each value comes from",
-  about:
-    "The config file and MILLRACE_* variables over the defaults; flags of `millrace start` stand above.",
-  positionals: [FILE],
-  flags: [JSON_FLAG],
-  examples: [{ command: "millrace config print", says: "as `millrace start` in this folder" }],
-  async run(args, host) {
-    const { plan } = await planned(args.text("file") ?? null, host);
-    const rows = [...plan.provenance].map(([path, { source, detail }]) => {
-      return { path, value: valueAt(plan, path), source, detail };
-    });
-    if (args.has("json")) await host.print(`${JSON.stringify(rows)}\n`);
-    else {
-      const lines = rows.map(({ path, value, source, detail }) => {
-        return [
-          path,
-          typeof value === "string" ? value : (JSON.stringify(value) ?? ""),
-          detail || source,
-        ];
-      });
-      await host.print(table(["KEY", "VALUE", "FROM"], lines));
-    }
-    return 0;
-  },
-};
-
 export const schema: Command = {
   name: "config schema",
   summary: "print the JSON Schema of the config file, for editors",
@@ -111,13 +82,4 @@ async function planned(named: string | null, host: CliHost) {
     (name) => environment[name],
   );
   return { path: file?.path ?? null, plan: planStart(file, variables, readFlags([]), folder) };
-}
-
-/** The value at `data`, `broker.id` or `settings["num.partitions"]`. */
-function valueAt(plan: object, path: string): unknown {
-  let at: unknown = plan;
-  for (const match of path.matchAll(/\["([^"]*)"\]|\[(\d+)\]|([^.[\]]+)/g)) {
-    at = (at as Record<string, unknown> | undefined)?.[match[1] ?? match[2] ?? match[3]!];
-  }
-  return at;
 }

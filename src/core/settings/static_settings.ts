@@ -60,6 +60,12 @@ export function readStaticSettings(
   return { values, warnings, errors };
 }
 
+/** Settings that do something and may be given at start, by name in ascending order, with their defaults. */
+export function settingDefaults(): ReadonlyMap<string, string | null> {
+  const all = allBrokerSettings().filter((each) => each.status === "honoured" && !each.isInternal);
+  return new Map(all.map(({ name, defaultText }) => [name, defaultText]));
+}
+
 function resolveName(
   name: string,
 ): { readonly definition: SettingDefinition; readonly target: string | null } | null {

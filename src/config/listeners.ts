@@ -1,0 +1,101 @@
+// Where the built-in transports listen: `listen`, `advertise` and `listeners` of their options in the file to
+// whole listeners, and back to what the file would say.
+// Invariant: every planned built-in transport has `listeners`, at least one, as its plugin takes them.
+
+import { type Address, addressText, parseAddress } from "./addresses.ts";
+import { ConfigError } from "./config_error.ts";
+import type { PluginUse } from "./define_config.ts";
+
+/** Built-in transports by word, and where each listens when nobody says where. */
+export const DEFAULT_ADDRESSES = {
+  kafka: "127.0.0.1:9092",
+  http: "127.0.0.1:8080",
+  tcp: "127.0.0.1:9090",
+} as const;
+export type TransportWord = keyof typeof DEFAULT_ADDRESSES;
+export const TRANSPORT_WORDS = Object.keys(DEFAULT_ADDRESSES) as TransportWord[];
+
+/** One listener as the built-in transports take it. */
+export interface PlannedListener {
+  /** The transport's word where none is given. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly advertisedHost?: string;
+  readonly advertisedPort?: number;
+}
+
+/** The word of a built-in transport; null for a module and a plugin made in the file. */
+export function transportWord(transport: object): TransportWord | null {
+  if (!("use" in transport)) return null;
+  return TRANSPORT_WORDS.find((word) => word === transport.use) ?? null;
+}
+
+/** The listeners of a planned transport; none for one that is not built in. */
+export function listenersOf(transport: object): readonly PlannedListener[] {
+  if (transportWord(transport) === null) return [];
+  return ((transport as PluginUse).options?.["listeners"] ?? []) as PlannedListener[];
+}
+
+/** The listeners that options ask for; null when they name no address. */
+export function readListeners(
+  word: TransportWord,
+  { listen, advertise, listeners }: Readonly<Record<string, unknown>>,
+): PlannedListener[] | null {
+  if (listeners !== undefined) {
+    const list = listeners as { name: string; listen: string; advertise?: string }[];
+    return list.map((each) => listener(each.name, each.listen, each.advertise));
+  }
+  if (listen === undefined && advertise === undefined) return null;
+  const at = (listen as string | undefined) ?? DEFAULT_ADDRESSES[word];
+  return [listener(word, at, advertise as string | undefined)];
+}
+
+/** Moves the first listener of the first transport `word` to `address`, or adds the transport. */
+export function moveFirst(transports: object[], word: TransportWord, address: Address): void {
+  const { host, port } = address;
+  const at = transports.findIndex((each) => transportWord(each) === word);
+  if (at === -1) {
+    transports.push({ use: word, options: { listeners: [{ name: word, host, port }] } });
+    return;
+  }
+  const { use, options } = transports[at] as PluginUse;
+  const [first, ...others] = listenersOf(transports[at]!);
+  transports[at] = {
+    use,
+    options: { ...options, listeners: [{ ...first!, host, port }, ...others] },
+  };
+}
+
+/** What the file says of listeners: `listen` and `advertise` where there is one without a name of its own. */
+export function listenerOptions(
+  word: TransportWord,
+  listeners: readonly PlannedListener[],
+): Record<string, unknown> {
+  const [first, ...others] = listeners.map(
+    ({ name, host, port, advertisedHost, advertisedPort }) => {
+      const told =
+        advertisedHost === undefined
+          ? {}
+          : { advertise: addressText({ host: advertisedHost, port: advertisedPort ?? port }) };
+      return { name, listen: addressText({ host, port }), ...told };
+    },
+  );
+  if (first === undefined) return {};
+  const { name, ...rest } = first;
+  return others.length === 0 && name === word ? rest : { listeners: [first, ...others] };
+}
+
+function listener(name: string, listen: string, advertise: string | undefined): PlannedListener {
+  const { host, port } = address(listen);
+  if (advertise === undefined) return { name, host, port };
+  const told = address(advertise);
+  return { name, host, port, advertisedHost: told.host, advertisedPort: told.port };
+}
+
+function address(text: string): Address {
+  const read = parseAddress(text);
+  // The schema has looked at it before; a plan may be made without one.
+  if (read === null) throw new ConfigError(`An address must be HOST:PORT: found "${text}"`);
+  return read;
+}
