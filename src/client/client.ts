@@ -4,6 +4,7 @@
 import { Admin } from "./admin.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import type { ClientContext } from "./context.ts";
+import { checkSasl, type SaslOptions } from "./login.ts";
 import { type ClusterInfo, ClusterMetadata } from "./metadata.ts";
 import type { ClientPort } from "./port.ts";
 import { Producer } from "./producer.ts";
@@ -37,6 +38,8 @@ export interface ClientOptions {
   readonly responseBytesMax?: number;
   /** Speaks TLS to every broker; `{}` trusts the host's authorities. Default: none. */
   readonly tls?: ClientTls;
+  /** Who to log in as. Left out: as nobody, which brokers that ask for a login do not serve. */
+  readonly sasl?: SaslOptions;
 }
 
 /** A client of one cluster. */
@@ -75,6 +78,7 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
       inFlightMax: options.inFlightMax ?? 64,
       responseBytesMax: options.responseBytesMax ?? 256 * 1024 * 1024,
       tls: options.tls,
+      sasl: options.sasl === undefined ? undefined : checkSasl(options.sasl),
     });
   const metadata = new ClusterMetadata(runtime, port, {
     ...backoff,

@@ -17,6 +17,7 @@ import {
 import type { Api } from "../protocol/schema.ts";
 import { aborted, ClientError } from "./client_error.ts";
 import { FrameReader } from "./frame_reader.ts";
+import { logIn, renewalDelayMs, type SaslOptions } from "./login.ts";
 import { usableVersion, type VersionRange } from "./version_range.ts";
 import type { ClientRuntime } from "./waiting.ts";
 
@@ -28,12 +29,19 @@ export interface ConnectionOptions {
   readonly inFlightMax: number;
   /** A longer response closes the connection. */
   readonly responseBytesMax: number;
+  /** Who to log in as; left out: nobody. */
+  readonly sasl?: SaslOptions | undefined;
 }
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
   readonly isAnswered?: boolean | undefined;
+}
+
+/** Requests of a login go ahead of what waits for it. */
+interface ExchangeOptions extends RequestOptions {
+  readonly isLogin?: boolean;
 }
 
 /** Says who we are in ApiVersions: letters, digits, dots and dashes. */
@@ -47,6 +55,7 @@ interface Exchange {
   readonly version: number;
   readonly parts: readonly Uint8Array[];
   readonly isAnswered: boolean;
+  readonly isLogin: boolean;
   readonly resolve: (frame: Uint8Array | null) => void;
   readonly reject: (error: unknown) => void;
   readonly timer: Timer;
@@ -67,6 +76,9 @@ export class KafkaConnection {
   #correlationId = 0;
   #isWriting = false;
   #failure: ClientError | null = null;
+  /** While the client logs in again, nothing else may be sent. */
+  #isLoggingIn = false;
+  #renewal: Timer | null = null;
 
   private constructor(
     runtime: ClientRuntime,
@@ -81,10 +93,10 @@ export class KafkaConnection {
   }
 
   /**
-   * Connects and agrees on versions.
+   * Connects, agrees on versions, and logs in where `sasl` says so; the login is renewed before it ends.
    *
    * @throws {ClientError} "network_exception" with the NetworkError as its cause, "request_timed_out",
-   *   "unsupported_version"
+   *   "unsupported_version", "sasl_authentication_failed", "unsupported_sasl_mechanism", "illegal_sasl_state"
    */
   static async open(
     runtime: ClientRuntime,
@@ -102,8 +114,9 @@ export class KafkaConnection {
     void connection.#readAll();
     try {
       await connection.#agree();
+      if (options.sasl !== undefined) await connection.#logIn(options.sasl);
     } catch (error) {
-      connection.close("versions could not be agreed on");
+      connection.close("it could not be opened");
       throw error;
     }
     return connection;
@@ -129,11 +142,20 @@ export class KafkaConnection {
   }
 
   /** Sends a request and returns its response. Requests go out in the order of the calls. */
-  async request<A extends Api>(
+  request<A extends Api>(
     api: A,
     version: number,
     body: RequestInputOf<A>,
     options: RequestOptions = {},
+  ): Promise<ResponseOf<A>> {
+    return this.#request(api, version, body, options);
+  }
+
+  async #request<A extends Api>(
+    api: A,
+    version: number,
+    body: RequestInputOf<A>,
+    options: ExchangeOptions,
   ): Promise<ResponseOf<A>> {
     const frame = await this.#exchange(api, version, body, options);
     if (frame === null) return null as never;
@@ -159,6 +181,7 @@ export class KafkaConnection {
         `The connection to ${this.address} was closed: ${reason}`,
       );
     this.#socket.close(reason);
+    this.#renewal?.cancel();
     for (const exchange of [...this.#inFlight, ...this.#outbox]) {
       this.#forget(exchange);
       exchange.reject(this.#failure);
@@ -206,11 +229,39 @@ export class KafkaConnection {
     }
   }
 
+  async #logIn(sasl: SaslOptions): Promise<void> {
+    const { scheduler, random } = this.#runtime;
+    this.#isLoggingIn = true;
+    let lifetimeMs: number;
+    try {
+      lifetimeMs = await logIn(
+        {
+          address: this.address,
+          versionOf: (api, versionMin, versionMax) => this.versionOf(api, versionMin, versionMax),
+          ask: (api, version, body) => this.#request(api, version, body, { isLogin: true }),
+        },
+        sasl,
+      );
+    } finally {
+      this.#isLoggingIn = false;
+    }
+    if (this.#failure !== null) throw this.#failure;
+    if (!this.#isWriting) void this.#writeAll();
+    if (lifetimeMs <= 0) return;
+    const delayMs = renewalDelayMs(lifetimeMs, random.uint32());
+    this.#renewal = scheduler.after(delayMs, "client_login", () => {
+      void this.#logIn(sasl).catch((error: unknown) => {
+        const text = "the login could not be renewed";
+        this.close(text, error instanceof ClientError ? error : undefined);
+      });
+    });
+  }
+
   #exchange<A extends Api>(
     api: A,
     version: number,
     body: RequestInputOf<A>,
-    options: RequestOptions,
+    options: ExchangeOptions,
   ): Promise<Uint8Array | null> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const { signal } = options;
@@ -233,6 +284,7 @@ export class KafkaConnection {
         version,
         parts,
         isAnswered: options.isAnswered ?? true,
+        isLogin: options.isLogin === true,
         resolve,
         reject,
         timer: this.#runtime.scheduler.after(timeoutMs, "client_request", () => {
@@ -251,7 +303,8 @@ export class KafkaConnection {
         },
       };
       signal?.addEventListener("abort", exchange.onAbort, { once: true });
-      this.#outbox.push(exchange);
+      if (exchange.isLogin) this.#outbox.unshift(exchange);
+      else this.#outbox.push(exchange);
       if (!this.#isWriting) void this.#writeAll();
     });
   }
@@ -260,8 +313,7 @@ export class KafkaConnection {
     this.#isWriting = true;
     try {
       while (this.#failure === null) {
-        const room = this.#options.inFlightMax - this.#inFlight.length;
-        const sending = this.#outbox.splice(0, Math.max(room, 0));
+        const sending = this.#outbox.splice(0, this.#room());
         if (sending.length === 0) return;
         const parts =
           sending.length === 1 ? sending[0]!.parts : sending.flatMap((each) => each.parts);
@@ -278,6 +330,12 @@ export class KafkaConnection {
     } finally {
       this.#isWriting = false;
     }
+  }
+
+  /** How many of those that wait may be sent now. */
+  #room(): number {
+    if (this.#isLoggingIn) return this.#outbox[0]?.isLogin === true ? 1 : 0;
+    return Math.max(this.#options.inFlightMax - this.#inFlight.length, 0);
   }
 
   async #readAll(): Promise<void> {

@@ -18,6 +18,7 @@ export { ClientError, type ClientErrorCode } from "./client_error.ts";
 export { clientOptionsOf, connectWith } from "./connect.ts";
 export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";
 export type { ConsumedRecord, FetchedBatch } from "./fetched.ts";
+export type { SaslOptions } from "./login.ts";
 export type { ClusterInfo, PartitionInfo, TopicInfo, TopicLookup } from "./metadata.ts";
 export type { OffsetFound, OffsetSpec } from "./offsets.ts";
 export type { Partitioner, PartitionerChoice, PartitionFunction } from "./partitioner.ts";

@@ -41,6 +41,8 @@ interface Lane {
 }
 
 const DEFAULT_LANE = "";
+/** Errors after which no other address is tried. */
+const FINAL: readonly string[] = ["closed", "aborted", "sasl_authentication_failed"];
 
 export class WirePort implements ClientPort {
   readonly #runtime: ClientRuntime;
@@ -124,7 +126,8 @@ export class WirePort implements ClientPort {
       try {
         return await this.#open(endpoint, lane, signal);
       } catch (error) {
-        if (error instanceof ClientError && ["closed", "aborted"].includes(error.code)) throw error;
+        // What one broker does not let in, the others will not either: they are not asked in vain.
+        if (error instanceof ClientError && FINAL.includes(error.code)) throw error;
         failure = error;
       }
     }
