@@ -9,10 +9,11 @@ import type {
   Caller,
   EpochQuery,
   FetchPartition,
+  KafkaError,
   OffsetQuery,
-  Outcome,
+  RecordError,
 } from "../contracts/broker.ts";
-import { type KafkaErrorName, NONE, wireCodeOf } from "../protocol/errors.ts";
+import { type KafkaErrorName, kafkaError, NONE, wireCodeOf } from "../protocol/errors.ts";
 import { Produce, type ProduceResponseInput } from "../protocol/messages/00_produce.ts";
 import {
   Fetch,
@@ -33,10 +34,18 @@ import {
 } from "../record/batch_header.ts";
 import { callOf } from "./broker_call.ts";
 
-type OutcomeError = Extract<Outcome<unknown>, { readonly ok: false }>["error"];
-type RecordErrors = readonly { readonly batchIndex: number; readonly message: string | null }[];
+/** A refusal that may name records. */
+type AppendError = KafkaError & { readonly recordErrors?: readonly RecordError[] };
 
 const TOPIC_IDS_SINCE = 13;
+const RECORD_ERRORS_SINCE = 8;
+const INVALID_ACKS = kafkaError("invalid_required_acks");
+const UNKNOWN_TOPIC_ID = kafkaError("unknown_topic_id");
+const NO_RECORDS = kafkaError("invalid_record", "Cannot append null records");
+/** What a transactional batch comes to in a request without a transactional id. */
+const NO_TRANSACTIONAL_ID = kafkaError("transactional_id_authorization_failed");
+/** Codes of partitions that nobody knows. */
+const UNKNOWN = [wireCodeOf("unknown_topic_or_partition"), wireCodeOf("unknown_topic_id")];
 const noRecords = new Uint8Array(0);
 
 export const produce = callOf<typeof Produce>({
@@ -45,16 +54,16 @@ export const produce = callOf<typeof Produce>({
     const { acks, timeoutMs, transactionalId } = request;
     const appends: AppendPartition[] = [];
     /** What is refused unasked, by its place in the request. */
-    const refused = new Map<number, KafkaErrorName>();
+    const refused = new Map<number, KafkaError>();
     let place = 0;
     for (const topic of request.topicData) {
       const name = version < TOPIC_IDS_SINCE ? topic.name : broker.log.topicNameOf(topic.topicId);
       for (const { index, records } of topic.partitionData) {
-        if (acks !== -1 && acks !== 0 && acks !== 1) refused.set(place, "invalid_required_acks");
-        else if (name === null) refused.set(place, "unknown_topic_id");
-        else if (records === null) refused.set(place, "invalid_record");
+        if (acks !== -1 && acks !== 0 && acks !== 1) refused.set(place, INVALID_ACKS);
+        else if (name === null) refused.set(place, UNKNOWN_TOPIC_ID);
+        else if (records === null) refused.set(place, NO_RECORDS);
         else if (transactionalId === null && isTransactional(records)) {
-          refused.set(place, "transactional_id_authorization_failed");
+          refused.set(place, NO_TRANSACTIONAL_ID);
         } else appends.push({ topic: name, partition: index, batches: records, singleBatch: true });
         place++;
       }
@@ -76,11 +85,11 @@ export const produce = callOf<typeof Produce>({
       name,
       topicId,
       partitionResponses: partitionData.map(({ index }): PartitionProduced => {
-        const code = refused.get(at++);
-        if (code !== undefined) return { index, errorCode: wireCodeOf(code), baseOffset: -1 };
+        const error = refused.get(at++);
+        if (error !== undefined) return notAppended(index, error, version);
         const outcome = outcomes[next++]!;
         if (outcome.ok) return { index, errorCode: NONE, ...outcome.value };
-        return notAppended(index, outcome.error);
+        return notAppended(index, outcome.error, version);
       }),
     }));
     return { response: { responses, throttleTimeMs: 0 } };
@@ -95,12 +104,13 @@ function isTransactional(records: Uint8Array): boolean {
 
 type PartitionProduced = ProduceResponseInput["responses"][number]["partitionResponses"][number];
 
-function notAppended(index: number, error: OutcomeError): PartitionProduced {
-  const named = (error as { readonly recordErrors?: RecordErrors }).recordErrors ?? [];
+function notAppended(index: number, error: AppendError, version: number): PartitionProduced {
+  const { wireCode: errorCode, message: errorMessage } = error;
+  if (version < RECORD_ERRORS_SINCE) return { index, errorCode, baseOffset: -1 };
+  const named = error.recordErrors ?? [];
   const recordErrors = named.map(({ batchIndex, message }) => {
     return { batchIndex, batchIndexErrorMessage: message };
   });
-  const { wireCode: errorCode, message: errorMessage } = error;
   return { index, errorCode, baseOffset: -1, recordErrors, errorMessage };
 }
 
@@ -204,7 +214,8 @@ function notFetched(partitionIndex: number, errorCode: number): PartitionFetched
     highWatermark: -1,
     lastStableOffset: -1,
     logStartOffset: -1,
-    abortedTransactions: null,
+    // As Kafka has it: an empty list for what it does not know, else null.
+    abortedTransactions: UNKNOWN.includes(errorCode) ? [] : null,
     records: noRecords,
   };
 }
@@ -231,25 +242,30 @@ export const listOffsets = callOf<typeof ListOffsets>({
   async handle(broker, caller, request, version) {
     const isolation = request.isolationLevel === 1 ? "read_committed" : "read_uncommitted";
     const queries: OffsetQuery[] = [];
+    /** Answers known without asking, in order with holes for those that are asked for. */
     const known: (OffsetListed | null)[] = [];
-    for (const { name, partitions } of request.topics) {
-      const seen = new Set<number>();
-      for (const { partitionIndex, timestamp, currentLeaderEpoch: leaderEpoch } of partitions) {
-        const at = seen.has(partitionIndex) ? "invalid_request" : placeOf(timestamp, version);
-        seen.add(partitionIndex);
-        if (typeof at === "string" && at !== "none" && isRefusal(at)) {
-          known.push(notListed(partitionIndex, wireCodeOf(at)));
-        } else if (at === "none") known.push(notListed(partitionIndex, NONE));
+    const asked = request.topics.map(({ name, partitions }) => {
+      // A partition asked for twice is answered once, with a refusal, as Kafka does.
+      const byIndex = new Map(partitions.map((each) => [each.partitionIndex, each]));
+      const isTwice = (index: number) =>
+        byIndex.size < partitions.length &&
+        partitions.filter(({ partitionIndex }) => partitionIndex === index).length > 1;
+      const once = [...byIndex.values()];
+      for (const { partitionIndex, timestamp, currentLeaderEpoch: leaderEpoch } of once) {
+        const at = isTwice(partitionIndex) ? "invalid_request" : placeOf(timestamp, version);
+        if (at === "none") known.push(notListed(partitionIndex, NONE));
+        else if (isRefusal(at)) known.push(notListed(partitionIndex, wireCodeOf(at)));
         else {
           known.push(null);
           queries.push({ topic: name, partition: partitionIndex, at, isolation, leaderEpoch });
         }
       }
-    }
+      return { name, partitions: once };
+    });
     const outcomes = queries.length === 0 ? [] : await broker.log.offsetFor(caller, queries);
     let at = 0;
     let next = 0;
-    const topics = request.topics.map(({ name, partitions }) => ({
+    const topics = asked.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partitionIndex }): OffsetListed => {
         const answer = known[at++]!;
@@ -257,12 +273,16 @@ export const listOffsets = callOf<typeof ListOffsets>({
         const outcome = outcomes[next++]!;
         if (!outcome.ok) return notListed(partitionIndex, outcome.error.wireCode);
         const { offset, timestampMs: timestamp, leaderEpoch } = outcome.value;
-        return { partitionIndex, errorCode: NONE, timestamp, offset, leaderEpoch };
+        const listed = { partitionIndex, errorCode: NONE, timestamp, offset };
+        return version < EPOCHS_SINCE ? listed : { ...listed, leaderEpoch };
       }),
     }));
     return { response: { throttleTimeMs: 0, topics } };
   },
 });
+
+/** First version of ListOffsets that tells leader epochs. */
+const EPOCHS_SINCE = 4;
 
 type Refusal = "invalid_request" | "unsupported_version";
 

@@ -71,6 +71,8 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   readonly #onAbort = () => this.close();
   #fetcher: PartitionFetcher | null = null;
   #isIterated = false;
+  /** The batch whose records are being given out; null once its partition is read from elsewhere. */
+  #current: FetchedBatch | null = null;
 
   /** Made by `Client.consumer`. */
   constructor(context: ClientContext, options: ConsumerOptions, onClose: (self: Consumer) => void) {
@@ -85,9 +87,12 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   async *[Symbol.asyncIterator](): AsyncGenerator<ConsumedRecord, void, undefined> {
     let left = this.#options.recordsMax ?? Number.POSITIVE_INFINITY;
     for await (const batch of this.batches()) {
-      const records = batch.records(left);
-      left -= records.length;
-      yield* records;
+      this.#current = batch;
+      for (const record of batch.records(left)) {
+        left--;
+        yield record;
+        if (this.#current !== batch) break;
+      }
       if (left <= 0) return;
     }
   }
@@ -127,6 +132,31 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     return states.map(({ topic, partition, position }) => ({ topic, partition, offset: position }));
   }
 
+  /**
+   * Reads a partition from another offset on, from the next record given out.
+   *
+   * @throws {ClientError} "invalid_request" before reading has begun, or of a partition that is not read
+   */
+  seek(topic: string, partition: number, offset: number): void {
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      throw new ClientError("invalid_request", `An offset is a whole number from 0: ${offset}`);
+    }
+    const state = this.#stateOf(topic, partition);
+    const { topic: name, partition: number } = this.#current ?? {};
+    if (name === topic && number === partition) this.#current = null;
+    this.#fetcher!.seek(state, offset);
+  }
+
+  /** Gives nothing more of a partition until `resume`; the rest of a batch under way still comes. @throws as `seek` */
+  pause(topic: string, partition: number): void {
+    this.#fetcher!.setPaused(this.#stateOf(topic, partition), true);
+  }
+
+  /** Goes on with a paused partition where it was. @throws as `seek` */
+  resume(topic: string, partition: number): void {
+    this.#fetcher!.setPaused(this.#stateOf(topic, partition), false);
+  }
+
   /** Ends the iteration. Idempotent. */
   close(): void {
     if (this.#closing.signal.aborted) return;
@@ -134,6 +164,15 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#fetcher?.close();
     this.#onClose(this);
+  }
+
+  #stateOf(topic: string, partition: number): FetchState {
+    const state = this.#fetcher?.states.find((each) => {
+      return each.topic === topic && each.partition === partition;
+    });
+    if (state !== undefined) return state;
+    const text = this.#fetcher === null ? "reading has not begun" : "it is not among those read";
+    throw new ClientError("invalid_request", `Cannot move in ${topic}-${partition}: ${text}`);
   }
 
   #fetchOptions(): FetcherOptions {
@@ -195,6 +234,8 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
         bufferedBytes: 0,
         failures: 0,
         retryAtMs: 0,
+        isPaused: false,
+        seeks: 0,
       };
     });
   }

@@ -147,6 +147,11 @@ export class BatchOpener {
     return { batches, nextOffset };
   }
 
+  /** The partition is read from elsewhere now: transactions seen so far say nothing of it. */
+  forget(): void {
+    this.#aborted.clear();
+  }
+
   #isShown(batch: RecordBatch, aborts: { producerId: number; firstOffset: number }[]): boolean {
     if (this.#isCommittedOnly && batch.isTransactional) {
       while (aborts.length > 0 && aborts[0]!.firstOffset <= batch.lastOffset) {

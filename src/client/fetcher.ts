@@ -43,6 +43,10 @@ export interface FetchState {
   bufferedBytes: number;
   failures: number;
   retryAtMs: number;
+  /** Neither fetched nor given out. */
+  isPaused: boolean;
+  /** How often its position was set: an answer to an older question is dropped. */
+  seeks: number;
 }
 
 /** These mean that the leader is elsewhere, or not yet known to be here. */
@@ -58,11 +62,10 @@ const MOVED: ReadonlySet<string> = new Set<KafkaErrorName>([
   "kafka_storage_error",
   "offset_not_available",
 ]);
-/** Room for an answer on top of the time the broker may hold it back. */
-const ANSWER_MS = 30_000;
 
 interface Fetching {
   readonly state: FetchState;
+  readonly seeks: number;
   readonly leaderEpoch: number;
 }
 interface Buffered {
@@ -116,6 +119,33 @@ export class PartitionFetcher {
     });
   }
 
+  /** Goes on at `offset`; what was fetched of the partition and not given out is dropped. */
+  seek(state: FetchState, offset: number): void {
+    state.position = offset;
+    state.seeks++;
+    state.failures = 0;
+    state.retryAtMs = 0;
+    state.opener.forget();
+    const left = this.#buffer.slice(this.#bufferAt).filter((each) => {
+      if (each.state !== state) return true;
+      this.#bufferedBytes -= each.sizeBytes;
+      state.bufferedBytes -= each.sizeBytes;
+      return false;
+    });
+    this.#buffer.splice(0, this.#buffer.length, ...left);
+    this.#bufferAt = 0;
+    this.#hand();
+    this.#go();
+  }
+
+  /** Holds a partition back, or lets it go on. What was fetched of it is kept. */
+  setPaused(state: FetchState, isPaused: boolean): void {
+    state.isPaused = isPaused;
+    if (isPaused) return;
+    this.#hand();
+    this.#go();
+  }
+
   close(): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
@@ -127,14 +157,22 @@ export class PartitionFetcher {
   }
 
   #isOver(): boolean {
-    return (
-      this.#closing.signal.aborted || this.states.every((state) => state.position >= state.end)
-    );
+    if (this.#closing.signal.aborted) return true;
+    // Batches of paused partitions may still be there.
+    if (this.#bufferAt < this.#buffer.length) return false;
+    return this.states.every((state) => state.position >= state.end);
   }
 
   #take(): FetchedBatch | null {
-    const next = this.#buffer[this.#bufferAt];
+    let next = this.#buffer[this.#bufferAt];
     if (next === undefined) return null;
+    if (next.state.isPaused) {
+      const at = this.#buffer.findIndex((each) => each?.state.isPaused === false);
+      if (at < 0) return null;
+      [next] = this.#buffer.splice(at, 1);
+      this.#taken = next!;
+      return next!.batch;
+    }
     this.#buffer[this.#bufferAt++] = undefined as never;
     if (this.#bufferAt === this.#buffer.length) {
       this.#buffer.length = 0;
@@ -160,7 +198,7 @@ export class PartitionFetcher {
     const byLeader = new Map<number, Fetching[]>();
     let retryAtMs = Number.POSITIVE_INFINITY;
     for (const state of this.states) {
-      if (state.position >= state.end || this.#resetting.has(state)) continue;
+      if (state.isPaused || state.position >= state.end || this.#resetting.has(state)) continue;
       if (state.retryAtMs > nowMs) {
         retryAtMs = Math.min(retryAtMs, state.retryAtMs);
         continue;
@@ -186,7 +224,7 @@ export class PartitionFetcher {
       if (this.#fetching.has(partition.leader)) continue;
       const fetching = byLeader.get(partition.leader) ?? [];
       byLeader.set(partition.leader, fetching);
-      fetching.push({ state, leaderEpoch: partition.leaderEpoch });
+      fetching.push({ state, seeks: state.seeks, leaderEpoch: partition.leaderEpoch });
     }
     for (const [leader, fetching] of byLeader) void this.#fetch(leader, fetching);
     if (retryAtMs < Number.POSITIVE_INFINITY) this.#goAt(retryAtMs);
@@ -216,7 +254,7 @@ export class PartitionFetcher {
 
   async #fetch(leader: number, fetching: readonly Fetching[]): Promise<void> {
     this.#fetching.add(leader);
-    const { port, metadata } = this.#context;
+    const { port, metadata, requestTimeoutMs } = this.#context;
     const { waitMsMax, bytesMin, bytesMax, partitionBytesMax, isolation } = this.#options;
     type Partition = {
       partition: number;
@@ -253,13 +291,15 @@ export class PartitionFetcher {
           to: leader,
           lane: this.#lane,
           signal: this.#closing.signal,
-          timeoutMs: waitMsMax + ANSWER_MS,
+          // On top of the time the broker may hold it back.
+          timeoutMs: waitMsMax + requestTimeoutMs,
           ...(haveIds ? {} : { versionMax: 12 }),
         },
       );
       if (this.#closing.signal.aborted) return;
       requireNone(response.errorCode, "Cannot fetch");
-      for (const { state } of fetching) {
+      for (const { state, seeks } of fetching) {
+        if (state.seeks !== seeks) continue;
         this.#answered(state, response, ids.get(state.topic) ?? ZERO_UUID);
       }
     } catch (error) {
@@ -313,7 +353,7 @@ export class PartitionFetcher {
 
   /** The offset is not there any more, or not yet. */
   async #reset(state: FetchState): Promise<void> {
-    const { topic, partition, position } = state;
+    const { topic, partition, position, seeks } = state;
     const { outOfRange, isolation } = this.#options;
     this.#resetting.add(state);
     try {
@@ -321,7 +361,9 @@ export class PartitionFetcher {
       const outcomes = await this.#context.admin.offsets(queries, { isolation });
       const doing = `Cannot look up an offset of ${topic}-${partition}`;
       const [earliest, latest] = outcomes.map((outcome) => unwrap(outcome, doing).offset);
-      if (outOfRange === "error") {
+      if (state.seeks !== seeks) {
+        // Somebody has chosen another place meanwhile.
+      } else if (outOfRange === "error") {
         const text = `Offset ${position} of ${topic}-${partition} is out of range: it holds ${earliest} to ${latest} (exclusive)`;
         this.#fail(new ClientError("offset_out_of_range", text));
       } else state.position = outOfRange === "earliest" ? earliest! : latest!;

@@ -10,7 +10,7 @@ import type { Api } from "../protocol/schema.ts";
 export interface SendOptions {
   /** Node id of the broker that must answer; any when left out. A port with one broker may ignore it. */
   readonly to?: number;
-  /** Requests of one lane to one broker are answered in order; one that waits long deserves its own. */
+  /** Requests of one lane to one broker may hold one another up: one that waits long deserves its own. */
   readonly lane?: string;
   readonly signal?: AbortSignal | undefined;
   /** Until the answer is here, in ms; the port's default when left out. */

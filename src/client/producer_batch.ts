@@ -136,6 +136,8 @@ export class PartitionQueue {
   retryAtMs = 0;
   identity: ProducerIdentity | null = null;
   nextSequence = 0;
+  /** The broker has acknowledged a batch under this identity: from then on it insists on the order of sequences. */
+  isIdentityKnown = false;
   /** Sequences have a hole, or the broker has forgotten them: a new identity is needed. */
   needsIdentity = true;
   isGettingIdentity = false;
@@ -206,6 +208,7 @@ export class PartitionQueue {
   renew(identity: ProducerIdentity): void {
     this.identity = identity;
     this.needsIdentity = false;
+    this.isIdentityKnown = false;
     this.nextSequence = 0;
     for (const batch of this.pending) {
       if (batch.bytes === null) continue;

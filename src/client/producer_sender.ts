@@ -164,9 +164,16 @@ export class ProducerSender {
       return false;
     }
     // Without sequences a second batch could overtake the retry of the first. With them a retry goes alone:
-    // a broker remembers five batches, and must not get five more before it is asked again for this one.
-    if (queue.inFlight.length >= (isIdempotent && !queue.isRetrying ? inFlightMax : 1))
+    // a broker remembers five batches, and must not get five more before it is asked again for this one. And
+    // so does the first of an identity, since a broker takes whatever sequence it sees first.
+    const mayOverlap = isIdempotent && queue.isIdentityKnown && !queue.isRetrying;
+    if (queue.inFlight.length >= (mayOverlap ? inFlightMax : 1)) return false;
+    // Counted from the oldest without an answer, as answers may come in any order.
+    const [oldest] = queue.inFlight;
+    const next = queue.pending[0] ?? queue.open;
+    if (oldest !== undefined && next !== null && next.order - oldest.order >= inFlightMax) {
       return false;
+    }
     const { open } = queue;
     if (queue.pending.length === 0 && open !== null) {
       const dueMs = open.createdMs + lingerMs;
@@ -298,6 +305,7 @@ export class ProducerSender {
     logAppendTimeMs: number,
   ): void {
     queue.failures = 0;
+    queue.isIdentityKnown = true;
     batch.succeed(queue.topic, queue.partition, baseOffset, logAppendTimeMs);
     this.#options.onSettled(queue, batch, null);
   }

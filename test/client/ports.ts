@@ -1,0 +1,220 @@
+// One real broker in memory, and a client of it by either way: over Kafka's wire (on a network in this
+// process), or through the in-process port. Faults happen in the broker, so that both ways meet the same ones.
+
+import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
+import { storageMemory } from "../../plugins/storage-memory/mod.ts";
+import { transportKafka } from "../../plugins/transport-kafka/mod.ts";
+import { brokerPort } from "../../src/client/broker_port.ts";
+import {
+  type Client,
+  type ClientOptions,
+  type ClientPort,
+  createClient,
+} from "../../src/client/mod.ts";
+import { WirePort } from "../../src/client/wire_port.ts";
+import type {
+  AppendRequest,
+  AppendResult,
+  Broker,
+  Caller,
+  FetchRequest,
+  FetchResponse,
+  Outcome,
+} from "../../src/contracts/broker.ts";
+import type { TransportPlugin } from "../../src/contracts/transport.ts";
+import { createBroker, type RunningBroker } from "../../src/core/mod.ts";
+import { refuse } from "../../src/protocol/errors.ts";
+import { type HostRuntime, hostRuntime } from "../../src/runtime/host_runtime.ts";
+import { MemoryNetwork } from "../../src/testing/memory_network.ts";
+
+export const ways = ["wire", "in process"] as const;
+export type Way = (typeof ways)[number];
+
+/** What befalls one append or fetch. */
+export type Fault =
+  /** The broker breaks off before it has done anything, or after. */
+  | "break_before"
+  | "break_after"
+  /** Done, but the answer never comes. */
+  | "no_answer"
+  | "slow"
+  | "not_leader"
+  /** Done twice, as if a request had been sent twice. */
+  | "twice";
+
+export class Faults {
+  append: () => Fault | null = () => null;
+  fetch: () => Fault | null = () => null;
+  appends = 0;
+  fetches = 0;
+}
+
+const SLOW_MS = 15;
+const later = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const gone = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => {
+    const end = () => reject(new Error("The caller is gone"));
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
+
+/** The broker with faults in its log; all else is as it was. */
+function faulty(broker: Broker, faults: Faults): Broker {
+  const { log } = broker;
+  const append = async (
+    caller: Caller,
+    request: AppendRequest,
+  ): Promise<readonly Outcome<AppendResult>[]> => {
+    faults.appends++;
+    switch (faults.append()) {
+      case "break_before":
+        throw new Error("broken before");
+      case "break_after":
+        await log.append(caller, request);
+        throw new Error("broken after");
+      case "no_answer":
+        await log.append(caller, request);
+        return gone(caller.signal);
+      case "slow": {
+        const answer = log.append(caller, request);
+        await later(SLOW_MS);
+        return answer;
+      }
+      case "not_leader":
+        return request.partitions.map(() => refuse("not_leader_or_follower"));
+      case "twice": {
+        const partitions = request.partitions.map((each) => {
+          return { ...each, batches: each.batches.slice() };
+        });
+        const first = log.append(caller, request);
+        const second = log.append(caller, { ...request, partitions });
+        await first;
+        return second;
+      }
+      default:
+        return log.append(caller, request);
+    }
+  };
+  const fetch = async (caller: Caller, request: FetchRequest): Promise<FetchResponse> => {
+    faults.fetches++;
+    switch (faults.fetch()) {
+      case "break_before":
+      case "break_after":
+        throw new Error("broken fetch");
+      case "no_answer":
+        return gone(caller.signal);
+      case "slow":
+        await later(SLOW_MS);
+        return log.fetch(caller, request);
+      case "not_leader":
+        return {
+          partitions: request.partitions.map(() => refuse("not_leader_or_follower")),
+          release() {},
+        };
+      default:
+        return log.fetch(caller, request);
+    }
+  };
+  return {
+    brokerId: broker.brokerId,
+    clusterId: broker.clusterId,
+    features: broker.features,
+    topics: broker.topics,
+    admin: broker.admin,
+    setting: (name) => broker.setting(name),
+    log: {
+      append,
+      fetch,
+      partitionFor: (caller, topic, key) => log.partitionFor(caller, topic, key),
+      offsetFor: (caller, queries) => log.offsetFor(caller, queries),
+      endOffsetForEpoch: (caller, queries) => log.endOffsetForEpoch(caller, queries),
+      topicNameOf: (topicId) => log.topicNameOf(topicId),
+      topicIdOf: (name) => log.topicIdOf(name),
+    },
+  };
+}
+
+/** A broker whose wire is a network in this process. */
+export class Rig {
+  readonly faults: Faults;
+  readonly broker: RunningBroker;
+  readonly network: MemoryNetwork;
+  readonly #host: HostRuntime;
+  readonly #seen: Broker;
+  readonly #clients: Client[] = [];
+
+  private constructor(
+    broker: RunningBroker,
+    network: MemoryNetwork,
+    host: HostRuntime,
+    faults: Faults,
+  ) {
+    this.broker = broker;
+    this.network = network;
+    this.#host = host;
+    this.faults = faults;
+    this.#seen = faulty(broker, faults);
+  }
+
+  static async start(settings: Record<string, string | number | boolean> = {}): Promise<Rig> {
+    const host = hostRuntime({ log: { level: "off", configure: false, write: () => {} } });
+    const network = new MemoryNetwork();
+    const faults = new Faults();
+    const wire = transportKafka({
+      listeners: [{ name: "kafka", host: "memory", port: 0, advertisedHost: "memory" }],
+    });
+    const transport: TransportPlugin = {
+      ...wire,
+      start: (context) => wire.start({ ...context, broker: faulty(context.broker, faults) }),
+    };
+    const broker = await createBroker({
+      broker: { id: 7 },
+      runtime: { ...host.runtime, network },
+      storage: storageMemory(),
+      metadata: metadataMemory(),
+      transports: [transport],
+      settings,
+    });
+    await broker.start();
+    return new Rig(broker, network, host, faults);
+  }
+
+  get runtime() {
+    return { ...this.#host.runtime, network: this.network };
+  }
+
+  /** The bare door, without a client. */
+  port(way: Way, requestTimeoutMs = 2_000): ClientPort {
+    const runtime = this.runtime;
+    if (way === "in process") return brokerPort(this.#seen, { runtime, requestTimeoutMs });
+    const { host, port } = this.broker.endpoints[0]!;
+    return new WirePort(runtime, {
+      bootstrap: [{ host, port }],
+      clientId: "test",
+      requestTimeoutMs,
+      connectTimeoutMs: 2_000,
+      inFlightMax: 64,
+      responseBytesMax: 1 << 28,
+      backoffMs: 1,
+      backoffMsMax: 5,
+    });
+  }
+
+  client(way: Way, options: ClientOptions = {}): Client {
+    const client = createClient(this.runtime, {
+      port: this.port(way, options.requestTimeoutMs),
+      backoffMs: 1,
+      backoffMsMax: 5,
+      timeoutMs: 10_000,
+      ...options,
+    });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close(100)));
+    await this.broker.stop(100);
+    await this.#host.stop(100);
+  }
+}
