@@ -40,7 +40,7 @@ const COMMIT_BYTES_MAX = 16 * 1024 * 1024;
 export function durableObjectKeyValue(storage: DurableObjectStorageLike): KeyValueStore {
   const host = new DurableObjectHost(storage);
   try {
-    storage.sql.exec(CREATE_TABLE);
+    storage.sql.exec(CREATE_TABLE).raw().toArray();
   } catch (error) {
     throw host.errorOf(error, "make a table in");
   }

@@ -73,12 +73,12 @@ export async function sqliteKeyValue(options: SqliteKeyValueOptions): Promise<Ke
   const file = options.path;
   let database: Database | null = null;
   try {
-    const made = makeFolder(path.dirname(path.resolve(file)));
-    const isNew = !fs.existsSync(file);
+    const folders = makeFolder(path.dirname(path.resolve(file)));
     database = new DatabaseSync(file, { timeout: 0 });
     prepareFile(database, file, options.sizeBytesMax);
     const host = new SqliteHost(database, file);
-    if (isNew) for (const folder of made) syncFolder(folder);
+    // Also those that were there: the process that made them may have died before its sync.
+    for (const folder of folders) syncFolder(folder);
     return new SqlKeyValue(host, {
       valueBytesMax: VALUE_BYTES_MAX,
       operationsMax: OPERATIONS_MAX,
@@ -256,13 +256,18 @@ const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 const FULL_MEANING = ["full", "there is no room: free space on the disk"] as const;
 const IO_MEANING = ["io", "the file system failed"] as const;
 
+/** Folders above the file's own that we may have made in an earlier start: DIRECTORY, and the one it lies in. */
+const FOLDERS_ABOVE = 2;
+
 /** Makes `folder` and what is missing above it; the folders whose entries must be synced for the file to last. */
-function makeFolder(folder: string): readonly string[] {
-  const touched = [folder];
+function makeFolder(folder: string): ReadonlySet<string> {
   const first = fs.mkdirSync(folder, { recursive: true });
-  if (first === undefined) return touched;
-  for (let at = folder; at !== path.dirname(first); at = path.dirname(at)) {
-    touched.push(path.dirname(at));
+  const touched = new Set([folder]);
+  let at = folder;
+  while (touched.size <= FOLDERS_ABOVE || (first !== undefined && at.startsWith(first))) {
+    if (path.dirname(at) === at) break;
+    at = path.dirname(at);
+    touched.add(at);
   }
   return touched;
 }

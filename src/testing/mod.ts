@@ -14,6 +14,13 @@ export {
   segmentStoreConformance,
 } from "./conformance/segments.ts";
 export { type Matchers, type TestApi, useTestApi } from "./conformance/test_api.ts";
+export {
+  type KeyValueFault,
+  type MemoryKeyValue,
+  type MemoryKeyValueOptions,
+  memoryKeyValue,
+  type SurvivingCommits,
+} from "./memory_key_value.ts";
 export { MemoryNetwork } from "./memory_network.ts";
 export type { Point } from "./power_loss/disk_model.ts";
 export type { Survivors } from "./power_loss/rebuild.ts";
