@@ -59,6 +59,8 @@ export interface SegmentStore {
    * trust bytes they cannot tell apart. Stores without reuse remove and create.
    */
   recycle(from: string, to: string): Promise<SegmentFile>;
+  /** True where a recycled file is cheaper to write and sync than a new one; the core then keeps one at hand. */
+  readonly prefersRecycling?: boolean;
 }
 
 /** A file as a listing shows it; the size counts bytes appended, synced or not. */

@@ -17,6 +17,7 @@ import {
   writeEntryHeader,
   writeFileHeader,
 } from "./journal_format.ts";
+import { JournalSpare, PREPARED_BYTES } from "./journal_spare.ts";
 
 export interface JournalOptions {
   readonly store: SegmentStore;
@@ -50,6 +51,11 @@ const NOBODY: JournalClient = {
   onCommitted: () => {},
 };
 const NO_PAYLOAD = new Uint8Array(0);
+/** After so many syncs of small groups the next file is made ready: it is they that gain by it. */
+const SMALL_SYNCS = 512;
+/** Of a small file, so many are too many: one for each of these bytes. */
+const SMALL_SYNC_BYTES = 2048;
+const SMALL_GROUPS_BYTES = 64 * 1024;
 
 /** Appends that become durable together. */
 export class CommitGroup {
@@ -118,10 +124,19 @@ export class Journal {
   #voucherTimer: { cancel(): void } | null = null;
   #failure: unknown = null;
   #isClosing = false;
+  /** Syncs of few bytes to files that grew. */
+  #smallSyncs = 0;
+  readonly spare: JournalSpare;
 
   /** @param active The file to go on with; its `file` may be null, then the first write creates it. */
   constructor(options: JournalOptions, files: readonly JournalFile[], active: JournalFile) {
     this.#options = options;
+    this.spare = new JournalSpare({
+      store: options.store,
+      scheduler: options.scheduler,
+      log: options.log,
+      keptBytesMin: Math.min(options.fileBytesMax, PREPARED_BYTES) / 2,
+    });
     for (const file of files) this.files.set(file.number, file);
     this.files.set(active.number, active);
     this.#active = active;
@@ -247,7 +262,7 @@ export class Journal {
     file.isGone = true;
     this.files.delete(file.number);
     await file.file?.close();
-    await this.#options.store.remove(journalFileName(file.number));
+    await this.spare.removeOrKeep(journalFileName(file.number), file.endPosition);
     return true;
   }
 
@@ -260,6 +275,7 @@ export class Journal {
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#voucherTimer?.cancel();
+    await this.spare.stop();
     if (await this.flush()) {
       this.#vouch();
       await this.flush();
@@ -270,10 +286,11 @@ export class Journal {
     }
     this.#intervalTimer?.cancel();
     let failure: { readonly error: unknown } | null = null;
-    for (const { file, endPosition, syncedBytes } of this.files.values()) {
+    for (const { file, endPosition, syncedBytes, isRecycled } of this.files.values()) {
       if (file === null) continue;
       try {
         if (this.#failure === null && endPosition > syncedBytes) await file.sync();
+        if (this.#failure === null && isRecycled) await file.truncate(endPosition);
       } catch (error) {
         this.#fail(error);
       }
@@ -406,8 +423,16 @@ export class Journal {
       await previous.file.sync();
       previous.syncedBytes = previous.endPosition;
     }
-    const file = await this.#options.store.open(journalFileName(next.number), { create: true });
+    if (previous?.file && previous.isRecycled) {
+      await previous.file.truncate(previous.endPosition);
+      previous.isRecycled = false;
+    }
+    const name = journalFileName(next.number);
+    // A name that a crash left behind is opened, not replaced.
+    const spare = next.isLeftBehind ? null : await this.spare.take(name);
+    const file = spare ?? (await this.#options.store.open(name, { create: true }));
     if (file.sizeBytes > 0) await file.truncate(0);
+    next.isRecycled = spare !== null;
     await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
     next.file = file;
   }
@@ -429,9 +454,11 @@ export class Journal {
       await file.file!.sync();
       // A sync that succeeds beside one that failed says nothing: the system may have dropped the pages.
       if (this.#failure !== null) throw this.#failure;
+      const isSmall = endPosition - file.syncedBytes < SMALL_GROUPS_BYTES;
       file.syncedBytes = Math.max(file.syncedBytes, endPosition);
       for (const group of groups) group.settle("committed");
       this.#vouchLater();
+      if (isSmall && !file.isRecycled) this.#smallSync();
     } catch (error) {
       this.#fail(error);
       for (const group of groups) group.settle("failed");
@@ -441,6 +468,18 @@ export class Journal {
     else this.#failPending();
     this.#openGate();
     this.#tellIdle();
+  }
+
+  /** Once there are many, the journal goes on in a file made ready beside it. */
+  #smallSync(): void {
+    const { fileBytesMax } = this.#options;
+    if (++this.#smallSyncs < Math.min(SMALL_SYNCS, fileBytesMax / SMALL_SYNC_BYTES)) return;
+    this.#smallSyncs = 0;
+    const goOn = () => {
+      if (this.#failure === null && !this.#isClosing && !this.#active.isRecycled) this.seal();
+    };
+    if (this.spare.isReady) goOn();
+    else this.spare.prepare(Math.min(fileBytesMax, PREPARED_BYTES), goOn);
   }
 
   /**

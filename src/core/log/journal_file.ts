@@ -34,6 +34,10 @@ export class JournalFile {
   /** End of the last entry that vouches for all before it. */
   vouchedBytes = 0;
   isGone = false;
+  /** Its name may stand in the store already, with nothing in it that was acknowledged. */
+  isLeftBehind = false;
+  /** Old bytes of another file may lie behind its end: they are cut off before the next file begins. */
+  isRecycled = false;
   /** Positions at or past this one were written by this process, so their checksums were seen. */
   writtenFrom: number;
   /** A part of it could not be read at the start. */

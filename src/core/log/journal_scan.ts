@@ -35,6 +35,8 @@ export interface ScanResult {
   readonly endPosition: number;
   /** Bytes after it that were never acknowledged. */
   readonly tornBytes: number;
+  /** What follows the end began as an entry of this file; otherwise it is space, or what a recycled file held. */
+  readonly isTornEntry: boolean;
   readonly damagedRanges: number;
   readonly entryCount: number;
 }
@@ -120,8 +122,11 @@ class Scanner {
         position = entryEnd;
         continue;
       }
-      if (!isTrusted)
-        return { endPosition: position, tornBytes: end - position, damagedRanges, entryCount };
+      if (!isTrusted) {
+        const tornBytes = end - position;
+        const isTornEntry = await this.#isBegunAt(position);
+        return { endPosition: position, tornBytes, isTornEntry, damagedRanges, entryCount };
+      }
       const next = await this.#findSound(position + 1, () => true);
       damagedRanges++;
       log.error("journal_corrupt", {
@@ -131,11 +136,23 @@ class Scanner {
       });
       if (next < 0) {
         // Nothing readable follows. What was vouched for stays in place, as evidence.
-        return { endPosition: end, tornBytes: 0, damagedRanges, entryCount };
+        return {
+          endPosition: end,
+          tornBytes: 0,
+          isTornEntry: false,
+          damagedRanges,
+          entryCount,
+        };
       }
       position = next;
     }
-    return { endPosition: end, tornBytes: 0, damagedRanges, entryCount };
+    return { endPosition: end, tornBytes: 0, isTornEntry: false, damagedRanges, entryCount };
+  }
+
+  async #isBegunAt(position: number): Promise<boolean> {
+    if (position + ENTRY_HEADER_BYTES > this.#options.file.sizeBytes) return true;
+    await this.#hold(position, ENTRY_HEADER_BYTES);
+    return this.#isMagicAt(position - this.#windowAt);
   }
 
   /** Whether a whole entry with a right header checksum stands at `position`; fills #header. */

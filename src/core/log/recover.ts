@@ -58,6 +58,7 @@ export async function findJournal(store: SegmentStore, log: Logger): Promise<Fou
     files.pop();
     const again = new JournalFile(last.number, null, FILE_HEADER_BYTES);
     again.syncedBytes = 0;
+    again.isLeftBehind = true;
     files.push(again);
   }
   for (const file of files) {
@@ -99,7 +100,10 @@ async function wasEverSynced(file: JournalFile): Promise<boolean> {
   const bytes = new Uint8Array(FILE_HEADER_BYTES);
   const count = await (file.file as SegmentFile).readInto(bytes, 0);
   if (count < FILE_HEADER_BYTES) return false;
-  return bytes.some((byte) => byte !== 0) || (await hasVoucher(file.file!, file.number));
+  // Zeros, or the whole header of the file that this one was recycled from.
+  const isUnwritten =
+    bytes.every((byte) => byte === 0) || checkFileHeader(bytes, file.number) === "wrong_number";
+  return !isUnwritten || (await hasVoucher(file.file!, file.number));
 }
 
 export interface ReplayOptions {
@@ -148,12 +152,14 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
     entryCount += result.entryCount;
     if (result.tornBytes > 0) {
       await file.file.truncate(result.endPosition);
-      tornBytes += result.tornBytes;
-      log.warn("journal_tail_cut", {
+      if (result.isTornEntry) tornBytes += result.tornBytes;
+      const fields = {
         file: file.number,
         position: result.endPosition,
         sizeBytes: result.tornBytes,
-      });
+      };
+      if (result.isTornEntry) log.warn("journal_tail_cut", fields);
+      else log.info("journal_space_cut", fields);
     }
     file.endPosition = result.endPosition;
     file.syncedBytes = result.endPosition;

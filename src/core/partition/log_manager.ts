@@ -123,6 +123,7 @@ export class LogManager implements Partitions {
       found.sealed,
       found.active,
     );
+    await journal.spare.find();
     const manager = new LogManager(options, journal);
     holder.manager = manager;
     for (const { topic, settings } of topics) manager.topicChanged(topic, settings);
@@ -233,7 +234,8 @@ export class LogManager implements Partitions {
       return { ok: true, logStartOffset: log.logStartOffset };
     }
     if (!(await this.#moveStart(log, target))) return { ok: false, code: "kafka_storage_error" };
-    return { ok: true, logStartOffset: log.logStartOffset };
+    // Retention may have moved it further meanwhile, and that may not be synced yet.
+    return { ok: true, logStartOffset: target };
   }
 
   activeProducers(topicId: string, partition: number): readonly ActiveProducer[] | null {

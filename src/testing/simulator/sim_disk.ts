@@ -29,6 +29,14 @@ export class SimFile {
   readonly #syncing = new Set<readonly ByteRange[]>();
   /** Synced sizes after the last syncs, oldest first: what later entries can vouch for. */
   readonly syncedSizes: number[] = [];
+  /** End of what was written and synced since the file was made or recycled. */
+  #syncedEnd = 0;
+
+  /** Taken into use again from its start, with its old bytes in place. */
+  recycled(): void {
+    this.syncedSizes.length = 0;
+    this.#syncedEnd = 0;
+  }
 
   write(position: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
@@ -59,8 +67,9 @@ export class SimFile {
       this.durable = grown(this.durable, last);
       this.durable.set(this.cache.subarray(start, last), start);
       this.durableBytes = Math.max(this.durableBytes, last);
+      this.#syncedEnd = Math.max(this.#syncedEnd, last);
     }
-    this.syncedSizes.push(this.durableBytes);
+    this.syncedSizes.push(this.#syncedEnd);
     if (this.syncedSizes.length > 4) this.syncedSizes.shift();
   }
 
@@ -80,6 +89,7 @@ export class SimFile {
     this.cacheBytes = Math.min(this.cacheBytes, sizeBytes);
     this.durable.fill(0, Math.min(sizeBytes, this.durableBytes), this.durableBytes);
     this.durableBytes = Math.min(this.durableBytes, sizeBytes);
+    this.#syncedEnd = Math.min(this.#syncedEnd, sizeBytes);
     this.dirty = clipped(this.dirty, sizeBytes);
     this.poisoned = clipped(this.poisoned, sizeBytes);
   }

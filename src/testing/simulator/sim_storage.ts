@@ -47,6 +47,7 @@ interface PendingCall {
 
 export class SimSegmentStore implements SegmentStore {
   readonly commitIsAtomic = false;
+  readonly prefersRecycling = true;
   readonly world: World;
   readonly conditions: StorageConditions;
   readonly random: SeededRandom;
@@ -160,6 +161,7 @@ export class SimSegmentStore implements SegmentStore {
         if (!this.disk.names.has(from)) throw new StorageError("not_found", `No "${from}"`);
         const file = this.disk.rename(from, to);
         this.disk.syncNames();
+        file.recycled();
         return this.#opened(to, file, 0);
       },
       (random) => {

@@ -140,6 +140,10 @@ const CLASSES: readonly [
     ({ path, what }, _phase, isRemoving) =>
       what === "directory" && path.endsWith("/journal") && !isRemoving,
   ],
+  [
+    "the sync of the cut at the end of a recycled journal file",
+    ({ path, what }, phase) => what === "all" && isJournalFile(path) && phase !== "recovery",
+  ],
   ["the syncs of segment files", ({ path }) => isSegmentFile(path)],
   [
     "the syncs of segment folders",

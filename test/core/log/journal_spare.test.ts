@@ -1,0 +1,180 @@
+import { describe, expect, test } from "bun:test";
+import { storageFs } from "../../../plugins/storage-fs/mod.ts";
+import { SPARE_NAME } from "../../../src/core/log/journal_spare.ts";
+import { recordingFiles } from "../../../src/testing/power_loss/recording_files.ts";
+import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
+import type { TestRuntime } from "../../support/test_runtime.ts";
+
+const topics = [topic("t"), topic("u", 1, { "internal.segment.bytes": "20000" })];
+/** Small files: four small syncs ask for a spare. */
+const options = { topics, journalFileBytes: 8 * 1024, journalBytesMax: 0 };
+const SPARE_PATH = "/data/broker-1/journal/spare";
+
+function lines(test: TestRuntime, event: string) {
+  return test.lines.filter((line) => line.event === event);
+}
+
+async function appendMany(rig: LogRig, count: number, name = "t"): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const outcome = await rig.append(batchOf([`value ${i}`.padEnd(100, ".")]), name);
+    if (!outcome.ok) throw new Error(outcome.error.code);
+    // The filling pauses on timers.
+    await rig.test.advance(10);
+  }
+}
+
+describe("the journal's spare file", () => {
+  test("is filled after small syncs, taken by the next file, and cut at close", async () => {
+    const disk = recordingFiles();
+    const storage = storageFs({ directory: "/data", files: disk.layer });
+    const rig = await LogRig.open(storage, options);
+    await appendMany(rig, 12);
+    expect(rig.logs.journal.active.number).toBeGreaterThan(1);
+    expect(rig.logs.journal.active.isRecycled).toBe(true);
+    const path = `/data/broker-1/journal/${`${rig.logs.journal.active.number}`.padStart(10, "0")}.log`;
+    expect(disk.layer.sizeOf(path)).toBe(8 * 1024);
+    const { endPosition } = rig.logs.journal.active;
+    await rig.close();
+    // Two entries more at most: the voucher of the close.
+    const sizeBytes = disk.layer.sizeOf(path)!;
+    expect(sizeBytes).toBeGreaterThanOrEqual(endPosition);
+    expect(sizeBytes).toBeLessThan(endPosition + 100);
+
+    const again = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    expect((await again.readAll(0)).length).toBe(12);
+    expect(lines(again.test, "journal_tail_cut")).toEqual([]);
+    expect(lines(again.test, "journal_space_cut")).toEqual([]);
+    await again.close();
+  });
+
+  test("left in use by a kill, has its space cut without a word of damage", async () => {
+    const disk = recordingFiles();
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    await appendMany(rig, 12);
+    expect(rig.logs.journal.active.isRecycled).toBe(true);
+    disk.restartProcess();
+
+    const again = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    expect((await again.readAll(0)).map(({ offset }) => offset)).toEqual([...Array(12).keys()]);
+    expect(lines(again.test, "journal_space_cut").length).toBe(1);
+    expect(again.test.lines.filter(({ level }) => level === "warn" || level === "error")).toEqual(
+      [],
+    );
+    await appendMany(again, 1);
+    await again.close();
+  });
+
+  test("is what a given-up file becomes, and its old entries are never read again", async () => {
+    const disk = recordingFiles();
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const first = rig.logs.journal.active.number;
+    await appendMany(rig, 40, "u");
+    const { id } = rig.logs.topicNamed("u")!;
+    await rig.logs.deleteRecords(id, 0, 35);
+    await rig.logs.maintain(false);
+    expect(rig.logs.journal.files.has(first)).toBe(false);
+    await appendMany(rig, 30, "u");
+    expect([...rig.logs.journal.files.values()].some(({ isRecycled }) => isRecycled)).toBe(true);
+    disk.restartProcess();
+
+    const again = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const offsets = (await again.readAll(35, "u")).map(({ offset }) => offset);
+    expect(offsets).toEqual([...Array(35).keys()].map((i) => i + 35));
+    expect(again.logs.status(id, 0)).toMatchObject({ logStartOffset: 35, highWatermark: 70 });
+    await again.close();
+  });
+
+  test("taken and never synced since, is taken for a file that holds nothing", async () => {
+    const disk = recordingFiles();
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const first = disk.points();
+    for (let round = 0; round < 3; round++) {
+      await appendMany(rig, 40, "u");
+      const { id } = rig.logs.topicNamed("u")!;
+      await rig.logs.deleteRecords(id, 0, round * 40 + 35);
+      await rig.logs.maintain(false);
+    }
+    let seen = 0;
+    for (let point = first; point <= disk.points(); point++) {
+      const left = disk.rebuild(point, "nothing");
+      const after = await LogRig.open(
+        storageFs({ directory: "/data", files: left.layer }),
+        options,
+      );
+      seen += after.logs.journal.active.isLeftBehind ? 1 : 0;
+      const complaints = after.test.lines.filter(({ level }) => level === "error");
+      expect([point, complaints]).toEqual([point, []]);
+      await after.close();
+    }
+    expect(seen).toBeGreaterThan(0);
+    await rig.close();
+  });
+
+  test("on a full disk is given up, and the journal grows its files", async () => {
+    const disk = recordingFiles();
+    const layer: typeof disk.layer = {
+      ...disk.layer,
+      write(fd, parts, position) {
+        if (parts[0]!.length >= 4096 && parts[0]!.every((byte) => byte === 0)) {
+          throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+        }
+        return disk.layer.write(fd, parts, position);
+      },
+    };
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), options);
+    await appendMany(rig, 60);
+    expect(lines(rig.test, "journal_spare_failed").length).toBe(1);
+    expect(rig.offlineReason).toBe(null);
+    expect(disk.layer.sizeOf(SPARE_PATH)).toBe(null);
+    expect((await rig.readAll(0)).length).toBe(60);
+    await rig.close();
+  });
+
+  test("half filled at a stop is removed; whole, it serves the next run", async () => {
+    const disk = recordingFiles();
+    const files = { ...options, journalFileBytes: 1024 * 1024 };
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
+    rig.logs.journal.spare.prepare(1024 * 1024, () => {});
+    await rig.test.advance(5);
+    expect(disk.layer.sizeOf(SPARE_PATH)).toBeGreaterThan(0);
+    await rig.close();
+    expect(disk.layer.sizeOf(SPARE_PATH)).toBe(null);
+
+    const second = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
+    second.logs.journal.spare.prepare(1024 * 1024, () => {});
+    for (let turn = 0; turn < 20; turn++) await second.test.advance(10);
+    expect(second.logs.journal.spare.isReady).toBe(true);
+    await second.close();
+    const third = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
+    expect(third.logs.journal.spare.isReady).toBe(true);
+    const names = (await third.storage.segments!.list("journal/")).map(({ name }) => name);
+    expect(names).toContain(SPARE_NAME);
+    await third.close();
+  });
+});
+
+// Simulation seed 1403: retention had moved the start further, which was not yet synced, when DeleteRecords
+// was answered with it; after a crash what was said to be deleted was there again.
+test("DeleteRecords answers with the start that is synced", async () => {
+  const disk = recordingFiles();
+  let hold: Promise<void> | null = null;
+  const layer: typeof disk.layer = {
+    ...disk.layer,
+    async sync(fd, what) {
+      await hold;
+      await disk.layer.sync(fd, what);
+    },
+  };
+  const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), { topics });
+  await appendMany(rig, 10);
+  const { id } = rig.logs.topicNamed("t")!;
+  const held = Promise.withResolvers<void>();
+  hold = held.promise;
+  const first = rig.logs.deleteRecords(id, 0, 3);
+  await rig.test.advance(1);
+  const second = rig.logs.deleteRecords(id, 0, 7);
+  held.resolve();
+  expect(await first).toEqual({ ok: true, logStartOffset: 3 });
+  expect(await second).toEqual({ ok: true, logStartOffset: 7 });
+  await rig.close();
+});
