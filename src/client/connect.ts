@@ -3,6 +3,7 @@
 // Kafka: bootstrap.servers; there is no such address there.
 
 import { bootstrapAddresses, type Client, type ClientOptions, createClient } from "./client.ts";
+import type { SaslOptions } from "./login.ts";
 import type { ClientRuntime } from "./waiting.ts";
 
 const SCHEMES = ["kafka", "kafkas"];
@@ -24,7 +25,8 @@ const FORM = /^([a-z][a-z0-9+.-]*):\/\/(?:([^@/?#]*)@)?([^@/?#]*)\/?(?:\?([^#]*)
 /**
  * What an address says, as options of `createClient`.
  *
- * @param url kafka://HOST:PORT,… or kafkas://… for TLS; ports are 9092 when left out
+ * @param url kafka://NAME:PASSWORD@HOST:PORT,… or kafkas://… for TLS; no name: nobody logs in; no port: 9092.
+ *   What would end a name or password early is escaped as in every URL (%40 for @).
  * @throws {TypeError} for another scheme, an address that is none, and options that nobody knows
  */
 export function clientOptionsOf(url: string): ClientOptions {
@@ -39,11 +41,9 @@ export function clientOptionsOf(url: string): ClientOptions {
     // An address may hold a password: it is not repeated.
     throw new TypeError("Cannot connect: an address is kafka://HOST:PORT,HOST:PORT?option=value");
   }
-  if (match[2] !== undefined) {
-    throw new TypeError("Cannot connect as a user: give no name before the host");
-  }
   return {
     ...queryOptions(match[4] ?? ""),
+    ...(match[2] === undefined ? {} : { sasl: saslOf(match[2]) }),
     bootstrap: bootstrapAddresses(match[3]!),
     ...(scheme === "kafkas" ? { tls: {} } : {}),
   };
@@ -70,6 +70,19 @@ export async function connectWith(
   } catch (error) {
     await client.close();
     throw error;
+  }
+}
+
+function saslOf(user: string): SaslOptions {
+  const at = user.indexOf(":");
+  if (at <= 0 || at === user.length - 1) {
+    throw new TypeError("Cannot log in: an address has a name and a password, NAME:PASSWORD@HOST");
+  }
+  try {
+    const [username, password] = [user.slice(0, at), user.slice(at + 1)].map(decodeURIComponent);
+    return { mechanism: "PLAIN", username: username!, password: password! };
+  } catch {
+    throw new TypeError("Cannot log in: a % in a name or password is written %25");
   }
 }
 
