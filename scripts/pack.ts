@@ -25,6 +25,10 @@ const TARBALL_BYTES_MAX = 2_000_000;
 /** A folder of the repository that no published text may speak of, whatever the machine. */
 const NEVER_INSIDE = ["/node_modules/.bin/", "sourceMappingURL", "file:///"];
 
+/** What Node 20 lacks, and the types of its successors and of Bun let through. Files of one host are its own matter. */
+const NEWER_THAN_NODE_20 =
+  /\bPromise\.(withResolvers|try)\b|\bArray\.fromAsync\b|\b(Object|Map)\.groupBy\b|\bRegExp\.escape\b|\bError\.isError\b|\bUint8Array\.from(Base64|Hex)\b|\.(values|keys|entries)\(\)\s*\.(map|filter|toArray|some|every|find|take|drop|forEach|reduce|flatMap)\(/;
+
 const root = join(import.meta.dirname!, "..");
 const dist = join(root, "dist");
 const folder = join(dist, "package");
@@ -117,7 +121,7 @@ function checkExports(manifest: PublishedManifest): void {
   }
 }
 
-/** Nothing inside may tell where it was made. */
+/** Nothing inside may tell where it was made, nor need a newer Node than we promise. */
 function checkTexts(): void {
   const registry = new URL(run("npm", ["config", "get", "registry"], root).trim()).host;
   const told = [root, homedir(), tmpdir(), registry, hostname()].filter((word) => word.length > 4);
@@ -126,6 +130,9 @@ function checkTexts(): void {
     for (const word of [...told, ...NEVER_INSIDE]) {
       if (text.includes(word)) refuse(`${name} names "${word}"`);
     }
+    const newer = /(^|\/)(bun|deno)_\w+\.js$/.test(name) ? null : NEWER_THAN_NODE_20.exec(text);
+    if (newer !== null && name.endsWith(".js"))
+      refuse(`${name} uses ${newer[0]}: Node 20 has none`);
   }
 }
 

@@ -31,10 +31,10 @@ export BUN_CONFIG_REGISTRY=$registry NPM_CONFIG_REGISTRY=$registry
 check pack "$bun" "$repo/scripts/pack.ts"
 cat "$work/out"
 tarball=$(ls "$repo"/dist/millrace-*.tgz) || exit 1
-for project in node bun deno; do
+for project in node bun deno workers; do
   mkdir -p "$work/$project"
   echo '{ "name": "stranger", "private": true, "type": "module" }' >"$work/$project/package.json"
-  cp "$here/every_export.js" "$work/$project"
+  cp "$here"/every_export*.js "$work/$project"
   [ -e "$repo/examples/quickstart.ts" ] && cp "$repo/examples/quickstart.ts" "$work/$project"
 done
 npm_install() { in_project "$1" npm install --no-audit --no-fund --prefer-offline "$tarball"; }
@@ -54,18 +54,34 @@ check node_runs_quickstart in_project node timeout 60 node out/quickstart.js
 # --- Bun -------------------------------------------------------------------------------------------------------------
 check bun_installs in_project bun "$bun" add "$tarball"
 each in_project bun "$bun" every_export.js bun "$repo/package.json"
+says() { # says HOST PROJECT COMMAND…: the version, and the host that it runs on
+  local host=$1 project=$2; shift 2
+  in_project "$project" "$@" version | tee "$work/said" | grep -qE "^millrace [0-9.]+ \($host "
+}
+check bun_runs_the_command_on_bun says bun bun "$bun" --bun x millrace
 check bun_runs_quickstart in_project bun timeout 60 "$bun" quickstart.ts
 
 # --- Deno ------------------------------------------------------------------------------------------------------------
 echo '{ "nodeModulesDir": "manual" }' >"$work/deno/deno.json"
 check deno_installs npm_install deno
 each in_project deno "$deno" run -A --no-prompt every_export.js deno "$repo/package.json"
+check deno_runs_the_command_on_deno says deno deno "$deno" run -A --no-prompt npm:millrace
 check deno_runs_quickstart in_project deno timeout 60 "$deno" run -A --no-prompt quickstart.ts
 check deno_checks_quickstart in_project deno "$deno" check quickstart.ts
 
+# --- Workers ---------------------------------------------------------------------------------------------------------
+check workers_installs npm_install workers
+peers() { # miniflare comes from the cache of peers, as it is heavy
+  (. "$repo/test/compat/lib.sh" && need_workerd >&2 && echo "$WORKERD_PEERS")
+}
+if peers=$(peers 2>"$work/err"); then
+  each in_project workers node every_export_workerd.js "$bun" "$peers"
+else
+  not_ok workers_has_miniflare
+fi
+
 # --- the command, on Node alone --------------------------------------------------------------------------------------
 millrace() { in_project node npx --no-install millrace "$@"; }
-says_version() { [ "$(millrace version)" = "millrace $(node -p "require('$work/node/node_modules/millrace/package.json').version") (node $(node -p process.versions.node))" ]; }
 start() { # start COMMAND…: sets pid and MILLRACE_BOOTSTRAP
   local i; : >"$work/started"
   (cd "$work/node" && exec "$@" start --kafka 127.0.0.1:0) >"$work/started" 2>"$work/broker.log" </dev/null &
@@ -87,7 +103,7 @@ stop() { # stop [CODE]: SIGTERM, the exit code where one is wanted, and the brok
 }
 produced() { printf 'hello\nworld\n' | millrace produce greetings; }
 consumed() { [ "$(millrace consume greetings | sort | tr '\n' ' ')" = "hello world " ]; }
-check command_says_its_version_and_node says_version
+check command_runs_on_node says node node npx --no-install millrace
 check command_starts_by_npx start npx --no-install millrace
 check command_creates_a_topic millrace topic create greetings --partitions 2
 check command_produces produced
