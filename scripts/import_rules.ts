@@ -60,7 +60,7 @@ function coreRooms(): RoomRule[] {
 export const pluginOutside: Readonly<Record<string, readonly string[]>> = {
   "metadata-file": ["node:*"],
   "storage-fs": ["node:*"],
-  "storage-kv": ["node:sqlite"],
+  "storage-kv": ["node:*"],
   "transport-http": ["hono"],
   "transport-tcp": ["cbor-x"],
 };
