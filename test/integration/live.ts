@@ -4,7 +4,8 @@
 import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../plugins/storage-memory/mod.ts";
 import { type TransportKafkaOptions, transportKafka } from "../../plugins/transport-kafka/mod.ts";
-import type { Connection } from "../../src/contracts/runtime.ts";
+import type { AuthPlugin } from "../../src/contracts/auth.ts";
+import type { Connection, LogFields, Logger } from "../../src/contracts/runtime.ts";
 import { createBroker, type RunningBroker } from "../../src/core/mod.ts";
 import type { RequestInputOf, ResponseOf } from "../../src/protocol/infer.ts";
 import { decodeResponse, encodeRequest } from "../../src/protocol/mod.ts";
@@ -17,12 +18,14 @@ const ANSWER_MS_MAX = 15_000;
 export interface LiveOptions {
   readonly settings?: Record<string, string | number | boolean>;
   readonly transport?: Partial<TransportKafkaOptions>;
+  readonly auth?: readonly AuthPlugin[];
   /** Where the wall clock starts; it runs on from there. */
   readonly wallMs?: number;
 }
 
 export class Live {
   readonly broker: RunningBroker;
+  /** Every log event so far, as JSON. */
   readonly logLines: string[];
   readonly #host: HostRuntime;
 
@@ -34,15 +37,14 @@ export class Live {
 
   static async start(options: LiveOptions = {}): Promise<Live> {
     const logLines: string[] = [];
-    const host = hostRuntime({
-      log: { level: "debug", format: "json", configure: false, write: (t) => logLines.push(t) },
-    });
+    const host = hostRuntime({ log: { level: "off" } });
     const { clock } = host.runtime;
     const shiftMs = options.wallMs === undefined ? 0 : options.wallMs - clock.wallMs();
     const broker = await createBroker({
       broker: { id: 1 },
       runtime: {
         ...host.runtime,
+        log: loggerTo(logLines),
         clock: {
           wallMs: () => clock.wallMs() + shiftMs,
           monotonicMs: () => clock.monotonicMs(),
@@ -56,6 +58,7 @@ export class Live {
           ...options.transport,
         }),
       ],
+      auth: options.auth ?? [],
       settings: options.settings ?? {},
     });
     await broker.start();
@@ -79,6 +82,23 @@ export class Live {
     await this.broker.stop(1000);
     await this.#host.stop(1000);
   }
+}
+
+/** A log whose lines can be looked at once they are written. */
+function loggerTo(lines: string[]): Logger {
+  const at =
+    (level: string) =>
+    (event: string, fields: LogFields = {}) => {
+      lines.push(JSON.stringify({ level, event, ...fields }));
+    };
+  const made: Logger = {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    child: () => made,
+  };
+  return made;
 }
 
 /** One connection: frames out, frames in. */

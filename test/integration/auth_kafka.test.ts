@@ -1,0 +1,557 @@
+// auth-token behind Kafka's wire, on real sockets: what is not allowed is refused, operation by operation, in the
+// words Kafka has for it; and our own client with its token right, wrong and missing.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  type AuthTokenOptions,
+  type AuthTokenRule,
+  authToken,
+} from "../../plugins/auth-token/mod.ts";
+import { servedApis } from "../../plugins/transport-kafka/dispatch.ts";
+import { ZERO_UUID } from "../../src/base/uuid.ts";
+import { type Client, ClientError, createClient } from "../../src/client/mod.ts";
+import { errorByCode } from "../../src/protocol/errors.ts";
+import { Produce } from "../../src/protocol/messages/00_produce.ts";
+import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
+import { ListOffsets } from "../../src/protocol/messages/02_list_offsets.ts";
+import { Metadata } from "../../src/protocol/messages/03_metadata.ts";
+import { SaslHandshake } from "../../src/protocol/messages/17_sasl_handshake.ts";
+import { CreateTopics } from "../../src/protocol/messages/19_create_topics.ts";
+import { DeleteTopics } from "../../src/protocol/messages/20_delete_topics.ts";
+import { DeleteRecords } from "../../src/protocol/messages/21_delete_records.ts";
+import { InitProducerId } from "../../src/protocol/messages/22_init_producer_id.ts";
+import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23_offset_for_leader_epoch.ts";
+import { DescribeConfigs } from "../../src/protocol/messages/32_describe_configs.ts";
+import { AlterConfigs } from "../../src/protocol/messages/33_alter_configs.ts";
+import { DescribeLogDirs } from "../../src/protocol/messages/35_describe_log_dirs.ts";
+import { SaslAuthenticate } from "../../src/protocol/messages/36_sasl_authenticate.ts";
+import { CreatePartitions } from "../../src/protocol/messages/37_create_partitions.ts";
+import { IncrementalAlterConfigs } from "../../src/protocol/messages/44_incremental_alter_configs.ts";
+import { DescribeCluster } from "../../src/protocol/messages/60_describe_cluster.ts";
+import { DescribeProducers } from "../../src/protocol/messages/61_describe_producers.ts";
+import { DescribeTopicPartitions } from "../../src/protocol/messages/75_describe_topic_partitions.ts";
+import type { Api } from "../../src/protocol/schema.ts";
+import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
+import { hostCryptography } from "../../src/runtime/cryptography.ts";
+import { type HostRuntime, hostRuntime } from "../../src/runtime/host_runtime.ts";
+import { Live, type WireClient } from "./live.ts";
+
+const utf8 = new TextEncoder();
+
+function hashOf(token: string): string {
+  const digest = hostCryptography.digest("SHA-256", utf8.encode(token));
+  return `sha256:${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** Everybody's token is "NAME-token". */
+function tokensOf(...names: string[]): AuthTokenOptions["tokens"] {
+  return names.map((name) => ({ principal: `User:${name}`, hash: hashOf(`${name}-token`) }));
+}
+
+async function loggedIn(live: Live, name: string): Promise<WireClient> {
+  const client = await live.connect();
+  expect((await client.ask(SaslHandshake, 1, { mechanism: "PLAIN" })).errorCode).toBe(0);
+  const authBytes = utf8.encode(`\0${name}\0${name}-token`);
+  expect((await client.ask(SaslAuthenticate, 2, { authBytes })).errorCode).toBe(0);
+  return client;
+}
+
+function batch(): Uint8Array {
+  const builder = new RecordBatchBuilder();
+  builder.append(-1, null, utf8.encode("hello"));
+  return builder.build();
+}
+
+const nameOf = (code: number): string => errorByCode(code)?.code ?? "none";
+const TOPIC = "topic_authorization_failed";
+const CLUSTER = "cluster_authorization_failed";
+const GROUP = "group_authorization_failed";
+const TRANSACTION = "transactional_id_authorization_failed";
+const NOT_ALLOWED = [TOPIC, CLUSTER, GROUP, TRANSACTION];
+
+const topic = (name: string) => ({
+  name,
+  numPartitions: 1,
+  replicationFactor: 1,
+  assignments: [],
+  configs: [],
+});
+const config = (resourceType: number, resourceName: string) => ({ resourceType, resourceName });
+const produceOf = (transactionalId: string | null) => ({
+  transactionalId,
+  acks: -1,
+  timeoutMs: 5000,
+  topicData: [{ name: "there", partitionData: [{ index: 0, records: batch() }] }],
+});
+
+/** An operation, one API that needs it, what it is refused with, and the rule that allows it. */
+interface Case {
+  readonly operation: string;
+  readonly api: Api;
+  readonly refused: string;
+  readonly rule: Omit<AuthTokenRule, "principal">;
+  ask(client: WireClient): Promise<number>;
+}
+
+const one = <T extends string>(
+  operation: T,
+  what: "topics" | "cluster" | "groups" | "transactionalIds",
+) => ({
+  allow: [operation] as never,
+  ...(what === "cluster" ? { cluster: true } : { [what]: ["there", "new", "g", "x"] }),
+});
+
+const CASES: readonly Case[] = [
+  {
+    operation: "write to a topic",
+    api: Produce,
+    refused: TOPIC,
+    rule: one("write", "topics"),
+    ask: async (client) =>
+      (await client.ask(Produce, 8, produceOf(null))).responses[0]!.partitionResponses[0]!
+        .errorCode,
+  },
+  {
+    operation: "write with a transactional id",
+    api: Produce,
+    refused: TRANSACTION,
+    rule: { allow: ["write"], topics: ["*"], transactionalIds: ["x"] },
+    ask: async (client) =>
+      (await client.ask(Produce, 8, produceOf("x"))).responses[0]!.partitionResponses[0]!.errorCode,
+  },
+  {
+    operation: "read a topic",
+    api: Fetch,
+    refused: TOPIC,
+    rule: one("read", "topics"),
+    ask: async (client) => {
+      const { responses } = await client.ask(Fetch, 4, {
+        maxWaitMs: 0,
+        minBytes: 0,
+        topics: [
+          {
+            topic: "there",
+            partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }],
+          },
+        ],
+      });
+      const { errorCode, records } = responses[0]!.partitions[0]!;
+      if (errorCode !== 0) expect(records?.length ?? 0).toBe(0);
+      return errorCode;
+    },
+  },
+  {
+    operation: "describe a topic: offsets",
+    api: ListOffsets,
+    refused: TOPIC,
+    rule: one("describe", "topics"),
+    ask: async (client) => {
+      const { topics } = await client.ask(ListOffsets, 7, {
+        replicaId: -1,
+        topics: [{ name: "there", partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
+      });
+      return topics[0]!.partitions[0]!.errorCode;
+    },
+  },
+  {
+    operation: "describe a topic: epochs",
+    api: OffsetForLeaderEpoch,
+    refused: TOPIC,
+    rule: one("describe", "topics"),
+    ask: async (client) => {
+      const { topics } = await client.ask(OffsetForLeaderEpoch, 4, {
+        topics: [{ topic: "there", partitions: [{ partition: 0, leaderEpoch: 0 }] }],
+      });
+      return topics[0]!.partitions[0]!.errorCode;
+    },
+  },
+  {
+    operation: "describe a topic: metadata",
+    api: Metadata,
+    refused: TOPIC,
+    rule: one("describe", "topics"),
+    ask: async (client) => {
+      const { topics } = await client.ask(Metadata, 12, {
+        topics: [{ topicId: ZERO_UUID, name: "there" }],
+      });
+      if (topics[0]!.errorCode !== 0) expect(topics[0]!.partitions).toEqual([]);
+      return topics[0]!.errorCode;
+    },
+  },
+  {
+    operation: "describe a topic: partitions",
+    api: DescribeTopicPartitions,
+    refused: TOPIC,
+    rule: one("describe", "topics"),
+    ask: async (client) => {
+      const { topics } = await client.ask(DescribeTopicPartitions, 0, {
+        topics: [{ name: "there" }],
+      });
+      if (topics[0]!.errorCode !== 0) expect(topics[0]!.topicId).toBe(ZERO_UUID);
+      return topics[0]!.errorCode;
+    },
+  },
+  {
+    operation: "read a topic: producers",
+    api: DescribeProducers,
+    refused: TOPIC,
+    rule: one("read", "topics"),
+    ask: async (client) => {
+      const { topics } = await client.ask(DescribeProducers, 0, {
+        topics: [{ name: "there", partitionIndexes: [0] }],
+      });
+      return topics[0]!.partitions[0]!.errorCode;
+    },
+  },
+  {
+    operation: "create a topic",
+    api: CreateTopics,
+    refused: TOPIC,
+    rule: one("create", "topics"),
+    ask: async (client) =>
+      (await client.ask(CreateTopics, 7, { topics: [topic("new")], validateOnly: true })).topics[0]!
+        .errorCode,
+  },
+  {
+    operation: "create on the cluster",
+    api: CreateTopics,
+    refused: TOPIC,
+    rule: one("create", "cluster"),
+    ask: async (client) =>
+      (await client.ask(CreateTopics, 7, { topics: [topic("new")], validateOnly: true })).topics[0]!
+        .errorCode,
+  },
+  {
+    operation: "create a topic by asking for it",
+    api: Metadata,
+    refused: TOPIC,
+    rule: { allow: ["describe", "create"], topics: ["made"] },
+    ask: async (client) => {
+      const { topics } = await client.ask(Metadata, 12, {
+        topics: [{ topicId: ZERO_UUID, name: "made-by-metadata" }],
+        allowAutoTopicCreation: true,
+      });
+      return topics[0]!.errorCode;
+    },
+  },
+  {
+    operation: "delete records",
+    api: DeleteRecords,
+    refused: TOPIC,
+    rule: one("delete", "topics"),
+    ask: async (client) => {
+      const { topics } = await client.ask(DeleteRecords, 2, {
+        topics: [{ name: "there", partitions: [{ partitionIndex: 0, offset: 0 }] }],
+        timeoutMs: 5000,
+      });
+      return topics[0]!.partitions[0]!.errorCode;
+    },
+  },
+  {
+    operation: "delete a topic",
+    api: DeleteTopics,
+    refused: TOPIC,
+    rule: { allow: ["delete"], topics: ["doomed"] },
+    ask: async (client) =>
+      (
+        await client.ask(DeleteTopics, 6, {
+          topics: [{ name: "doomed", topicId: ZERO_UUID }],
+          timeoutMs: 5000,
+        })
+      ).responses[0]!.errorCode,
+  },
+  {
+    operation: "alter a topic",
+    api: CreatePartitions,
+    refused: TOPIC,
+    rule: one("alter", "topics"),
+    ask: async (client) =>
+      (
+        await client.ask(CreatePartitions, 3, {
+          topics: [{ name: "there", count: 4, assignments: null }],
+          timeoutMs: 5000,
+          validateOnly: true,
+        })
+      ).results[0]!.errorCode,
+  },
+  {
+    operation: "describe_configs of a topic",
+    api: DescribeConfigs,
+    refused: TOPIC,
+    rule: one("describe_configs", "topics"),
+    ask: (client) => describeConfigs(client, 2, "there"),
+  },
+  {
+    operation: "describe_configs of the cluster",
+    api: DescribeConfigs,
+    refused: CLUSTER,
+    rule: one("describe_configs", "cluster"),
+    ask: (client) => describeConfigs(client, 4, "1"),
+  },
+  {
+    operation: "describe_configs of a group",
+    api: DescribeConfigs,
+    refused: GROUP,
+    rule: one("describe_configs", "groups"),
+    ask: (client) => describeConfigs(client, 32, "g"),
+  },
+  {
+    operation: "alter_configs of a topic",
+    api: IncrementalAlterConfigs,
+    refused: TOPIC,
+    rule: one("alter_configs", "topics"),
+    ask: (client) => alterConfigs(client, 2, "there"),
+  },
+  {
+    operation: "alter_configs of the cluster",
+    api: IncrementalAlterConfigs,
+    refused: CLUSTER,
+    rule: one("alter_configs", "cluster"),
+    ask: (client) => alterConfigs(client, 4, "1"),
+  },
+  {
+    operation: "alter_configs of a topic, the old way",
+    api: AlterConfigs,
+    refused: TOPIC,
+    rule: one("alter_configs", "topics"),
+    ask: async (client) =>
+      (
+        await client.ask(AlterConfigs, 2, {
+          resources: [{ ...config(2, "there"), configs: [] }],
+          validateOnly: true,
+        })
+      ).responses[0]!.errorCode,
+  },
+  {
+    operation: "describe the cluster",
+    api: DescribeLogDirs,
+    refused: CLUSTER,
+    rule: one("describe", "cluster"),
+    ask: async (client) => {
+      const { errorCode, results } = await client.ask(DescribeLogDirs, 4, { topics: null });
+      if (errorCode !== 0) expect(results).toEqual([]);
+      return errorCode;
+    },
+  },
+  {
+    operation: "idempotent_write",
+    api: InitProducerId,
+    refused: CLUSTER,
+    rule: one("idempotent_write", "cluster"),
+    ask: (client) => initProducerId(client, null),
+  },
+  {
+    operation: "idempotent_write, by writing to some topic",
+    api: InitProducerId,
+    refused: CLUSTER,
+    rule: one("write", "topics"),
+    ask: (client) => initProducerId(client, null),
+  },
+  {
+    operation: "a producer id for a transactional id",
+    api: InitProducerId,
+    refused: TRANSACTION,
+    rule: one("write", "transactionalIds"),
+    ask: (client) => initProducerId(client, "x"),
+  },
+];
+
+async function describeConfigs(client: WireClient, type: number, name: string): Promise<number> {
+  const resources = [{ ...config(type, name), configurationKeys: null }];
+  const { results } = await client.ask(DescribeConfigs, 4, { resources, includeSynonyms: false });
+  if (NOT_ALLOWED.includes(nameOf(results[0]!.errorCode))) expect(results[0]!.configs).toEqual([]);
+  return results[0]!.errorCode;
+}
+
+async function alterConfigs(client: WireClient, type: number, name: string): Promise<number> {
+  const resources = [{ ...config(type, name), configs: [] }];
+  const answer = await client.ask(IncrementalAlterConfigs, 1, { resources, validateOnly: true });
+  return answer.responses[0]!.errorCode;
+}
+
+async function initProducerId(client: WireClient, transactionalId: string | null) {
+  const request = { transactionalId, transactionTimeoutMs: 1000 };
+  const { errorCode, producerId } = await client.ask(InitProducerId, 4, request);
+  if (errorCode !== 0) expect(producerId).toBe(-1);
+  return errorCode;
+}
+
+describe("refused is refused, operation by operation", () => {
+  let live: Live;
+  let nobody: WireClient;
+  const names = CASES.map((_, i) => `user${i}`);
+
+  beforeAll(async () => {
+    live = await Live.start({
+      auth: [
+        authToken({
+          tokens: tokensOf("admin", "nobody", ...names),
+          rules: CASES.map(({ rule }, i) => ({ ...rule, principal: `User:${names[i]}` })),
+          superUsers: ["User:admin"],
+        }),
+      ],
+    });
+    const admin = await loggedIn(live, "admin");
+    const made = await admin.ask(CreateTopics, 7, {
+      topics: [topic("there"), topic("doomed")],
+      validateOnly: false,
+    });
+    expect(made.topics.map(({ errorCode }) => errorCode)).toEqual([0, 0]);
+    nobody = await loggedIn(live, "nobody");
+  });
+  afterAll(() => live.stop());
+
+  for (const [i, { operation, api, refused, ask }] of CASES.entries()) {
+    test(`${operation} (${api.name}): ${refused}, until a rule allows it`, async () => {
+      expect(nameOf(await ask(nobody))).toBe(refused);
+      const allowed = await loggedIn(live, names[i]!);
+      expect(NOT_ALLOWED).not.toContain(nameOf(await ask(allowed)));
+      allowed.close();
+    });
+  }
+
+  test("every API that is served is among them, or open to whoever has logged in", () => {
+    const keys = new Set(CASES.map(({ api }) => api.apiKey));
+    const left = servedApis().filter(({ apiKey }) => !keys.has(apiKey));
+    // SaslHandshake, ApiVersions, SaslAuthenticate, DescribeCluster.
+    expect(left.map(({ apiKey }) => apiKey)).toEqual([17, 18, 36, 60]);
+  });
+
+  test("lists show what may be described, with the operations that are allowed", async () => {
+    const list = async (client: WireClient) =>
+      (
+        await client.ask(Metadata, 12, { topics: null, includeTopicAuthorizedOperations: true })
+      ).topics.map(({ name, topicAuthorizedOperations }) => [name, topicAuthorizedOperations]);
+    expect(await list(nobody)).toEqual([]);
+    const reader = await loggedIn(live, names[2]!);
+    // READ and DESCRIBE, as bits of Kafka's AclOperation codes.
+    expect(await list(reader)).toEqual([["there", (1 << 3) | (1 << 8)]]);
+    const admin = await loggedIn(live, "admin");
+    const all = [3, 4, 5, 6, 7, 8, 10, 11].reduce((sum, bit) => sum | (1 << bit), 0);
+    for (const [, operations] of await list(admin)) expect(operations).toBe(all);
+    for (const [client, bits] of [
+      [nobody, 0],
+      [admin, [5, 7, 8, 9, 10, 11, 12].reduce((sum, bit) => sum | (1 << bit), 0)],
+    ] as const) {
+      const cluster = await client.ask(DescribeCluster, 1, {
+        includeClusterAuthorizedOperations: true,
+      });
+      expect(cluster.clusterAuthorizedOperations).toBe(bits);
+    }
+    const { topics } = await nobody.ask(DescribeTopicPartitions, 0, { topics: [] });
+    expect(topics).toEqual([]);
+    reader.close();
+    admin.close();
+  });
+});
+
+describe("our client", () => {
+  let host: HostRuntime;
+  let live: Live;
+  const clients: Client[] = [];
+
+  async function start(settings: Record<string, string | number>): Promise<void> {
+    host = hostRuntime({
+      log: { level: "off" },
+    });
+    live = await Live.start({
+      settings,
+      auth: [
+        authToken({
+          tokens: tokensOf("alice"),
+          rules: [{ principal: "User:alice", allow: ["all"], topics: ["t"] }],
+        }),
+      ],
+    });
+  }
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.close();
+    await live.stop();
+    await host.stop(1000);
+  });
+
+  function client(username?: string, password = ""): Client {
+    const made = createClient(host.runtime, {
+      bootstrap: `127.0.0.1:${live.port}`,
+      timeoutMs: 10_000,
+      ...(username === undefined ? {} : { sasl: { mechanism: "PLAIN", username, password } }),
+    });
+    clients.push(made);
+    return made;
+  }
+  const failures = () => live.logLines.join("").split("authentication_failed").length - 1;
+
+  test("with the right token produces and fetches what is allowed", async () => {
+    await start({});
+    const alice = client("alice", "alice-token");
+    await alice.admin.createTopic({ name: "t", partitions: 1 });
+    const producer = alice.producer();
+    expect((await producer.send({ topic: "t", value: "hello" })).offset).toBe(0);
+    expect((await alice.admin.listTopics()).map(({ name }) => name)).toEqual(["t"]);
+    const refused = await alice.admin.createTopic({ name: "u" }).catch((error) => error);
+    expect((refused as ClientError).code).toBe("topic_authorization_failed");
+  });
+
+  test("with a wrong token or name fails once, and is not tried again", async () => {
+    await start({ "connection.failed.authentication.delay.ms": 1 });
+    for (const [name, token] of [
+      ["alice", "wrong-token"],
+      ["bob", "alice-token"],
+    ] as const) {
+      const before = failures();
+      const error = await client(name, token)
+        .admin.listTopics()
+        .catch((error) => error);
+      expect(error).toBeInstanceOf(ClientError);
+      expect((error as ClientError).code).toBe("sasl_authentication_failed");
+      expect((error as ClientError).retriable).toBe(false);
+      expect((error as ClientError).message).not.toContain(token);
+      expect(failures()).toBe(before + 1);
+    }
+  });
+
+  test("without a token is not served; with one where none is wanted it says so", async () => {
+    await start({});
+    const error = await client()
+      .connect()
+      .catch((error) => error);
+    expect((error as ClientError).code).toBe("network_exception");
+    expect(live.logLines.join("")).toContain("request_before_login");
+    await live.stop();
+    live = await Live.start();
+    const open = await client("alice", "alice-token")
+      .connect()
+      .catch((error) => error);
+    expect((open as ClientError).code).toBe("illegal_sasl_state");
+  });
+
+  test("refuses options that cannot be a login", async () => {
+    await start({});
+    for (const sasl of [
+      { mechanism: "PLAIN", username: "", password: "x" },
+      { mechanism: "PLAIN", username: "a\0b", password: "x" },
+      { mechanism: "PLAIN", username: "a", password: "" },
+      { mechanism: "SCRAM-SHA-256", username: "a", password: "x" },
+    ]) {
+      expect(() => createClient(host.runtime, { sasl: sasl as never })).toThrow(TypeError);
+    }
+  });
+
+  test("logs in again before its login ends, under load", async () => {
+    await start({ "connections.max.reauth.ms": 1300 });
+    const alice = client("alice", "alice-token");
+    await alice.admin.createTopic({ name: "t", partitions: 1 });
+    const producer = alice.producer();
+    const endMs = Date.now() + 3500;
+    let count = 0;
+    while (Date.now() < endMs) {
+      const sends = Array.from({ length: 20 }, () => producer.send({ topic: "t", value: "x" }));
+      const offsets = (await Promise.all(sends)).map(({ offset }) => offset);
+      expect(offsets).toEqual(Array.from({ length: 20 }, () => count++));
+    }
+    const log = live.logLines.join("");
+    expect(log.split("kafka_logged_in").length - 1).toBeGreaterThanOrEqual(3);
+    expect(log).not.toContain("login_expired");
+    expect(log).not.toContain("connection_ended");
+  });
+});
