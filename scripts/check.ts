@@ -19,7 +19,14 @@ const checks: readonly (readonly [name: string, command: string, args: readonly 
     [
       "check",
       "--quiet",
-      ...present(["mod.ts", "src", "plugins", "scripts", "test/support/bun_test_for_deno.ts"]),
+      ...present([
+        "mod.ts",
+        "src",
+        "plugins",
+        "scripts",
+        "examples",
+        "test/support/bun_test_for_deno.ts",
+      ]),
     ],
   ],
   ["biome", bin("biome"), ["ci", "--colors=off", "."]],

@@ -1,7 +1,7 @@
 // The public face: a broker embedded in a program, and a client of it.
 
 import { describe, expect, test } from "bun:test";
-import { defineConfig, Millrace, type MillraceConfig } from "../mod.ts";
+import { connect, defineConfig, Millrace, type MillraceConfig } from "../mod.ts";
 
 const config: MillraceConfig = defineConfig({
   storage: "memory",
@@ -36,6 +36,38 @@ describe("Millrace", () => {
     expect(values).toEqual(["a", "b", "c"]);
     await millrace.stop();
     await millrace.stop();
+  });
+
+  test("its producer, consumer and admin need no transport", async () => {
+    const millrace = await Millrace.start({ ...config, transports: [] });
+    expect(millrace.endpoints).toEqual([]);
+    await millrace.admin().createTopic({ name: "t", partitions: 1 });
+    const sent = millrace.producer({ lingerMs: 60_000 }).send({ topic: "t", key: "k", value: "v" });
+    // What a producer still holds is sent before the broker stops.
+    const reading = (async () => {
+      for await (const { value } of millrace.consumer({ topics: ["t"] })) {
+        return new TextDecoder().decode(value!);
+      }
+      return null;
+    })();
+    const other = millrace.client({ clientId: "other", principal: { type: "User", name: "o" } });
+    expect((await other.admin.listTopics()).map(({ name }) => name)).toEqual(["t"]);
+    await millrace.stop();
+    expect((await sent).offset).toBe(0);
+    expect(await reading).toBeNull();
+    await expect(other.admin.listTopics()).rejects.toMatchObject({ code: "closed" });
+  });
+
+  test("is reached by its address too, and what is no address is refused", async () => {
+    await using millrace = await Millrace.start(config);
+    const { host, port } = millrace.endpoints[0]!;
+    const client = await connect(`kafka://${host}:${port}?clientId=billing`);
+    await client.admin.createTopic({ name: "t", partitions: 1 });
+    expect((await millrace.admin().listTopics()).map(({ name }) => name)).toEqual(["t"]);
+    await client.close();
+    const elsewhere = millrace.client({ bootstrap: [{ host, port }] });
+    expect((await elsewhere.connect()).brokers[0]!.port).toBe(port);
+    await expect(connect("redis://127.0.0.1")).rejects.toThrow("the schemes are kafka://");
   });
 
   test("refuses a configuration that is wrong, and settings that nobody knows", async () => {
