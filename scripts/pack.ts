@@ -71,7 +71,7 @@ function compile(sources: readonly string[], work: string): void {
         declaration: true,
         target: "es2023",
         // What Node 20 lacks must not compile unseen; ArrayBuffer.transfer is asked for where it is used.
-        lib: ["es2023", "es2024.arraybuffer", "esnext.disposable"],
+        lib: ["es2023", "es2024.arraybuffer", "es2024.string", "esnext.disposable"],
         typeRoots: [join(root, "node_modules/@types")],
         rootDir: root,
         outDir: folder,
