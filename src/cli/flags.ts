@@ -37,6 +37,12 @@ export const CONNECTION_FLAGS: readonly Flag[] = [
     summary: "a broker of the cluster, several with commas (127.0.0.1:9092, or MILLRACE_BOOTSTRAP)",
   },
   { name: "timeout", value: "SECONDS", summary: "give up after so long (30)" },
+  { name: "user", value: "NAME", summary: "who to log in as (MILLRACE_USER)" },
+  {
+    name: "token-file",
+    value: "PATH",
+    summary: "a file with the token of that user (or MILLRACE_TOKEN with the token itself)",
+  },
 ];
 
 export const JSON_FLAG: Flag = { name: "json", summary: "print JSON for programs" };

@@ -48,6 +48,12 @@ export const commands: readonly CommandEntry[] = [
   entry("config schema", "print the JSON Schema of the config file, for editors", async () => {
     return (await import("./commands/config.ts")).schema;
   }),
+  entry("token create", "make a token, and the lines of the config that let it in", async () => {
+    return (await import("./commands/token.ts")).create;
+  }),
+  entry("token hash", "print the hash of a token, read from standard input", async () => {
+    return (await import("./commands/token.ts")).hash;
+  }),
   entry("version", "print the version, and that of the runtime", async () => {
     return (await import("./commands/version.ts")).command;
   }),

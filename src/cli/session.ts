@@ -6,6 +6,7 @@ import { nearestKey } from "../config/nearest_key.ts";
 import type { Arguments } from "./arguments.ts";
 import { CommandError, UsageError } from "./cli_error.ts";
 import type { CliHost } from "./host.ts";
+import { loginOf } from "./login.ts";
 
 const DEFAULT_BOOTSTRAP = "127.0.0.1:9092";
 const TIMEOUT_S = 30;
@@ -23,6 +24,7 @@ export async function withClient<T>(
 ): Promise<T> {
   const bootstrap = bootstrapOf(args, host);
   const timeoutMs = 1000 * (args.whole("timeout", 1, 86_400) ?? TIMEOUT_S);
+  const sasl = await loginOf(args, host);
   const { hostRuntime } = await import("../runtime/host_runtime.ts");
   const runtime = hostRuntime({ log: { level: "error" } });
   let client: Client;
@@ -32,6 +34,7 @@ export async function withClient<T>(
       clientId: "millrace-cli",
       timeoutMs,
       connectTimeoutMs: Math.min(timeoutMs, 10_000),
+      ...(sasl === undefined ? {} : { sasl }),
     };
     client = createClient(runtime.runtime, options);
   } catch (error) {
@@ -42,7 +45,7 @@ export async function withClient<T>(
     await client.connect();
     return await work(client);
   } catch (error) {
-    throw await explained(error, bootstrap, client, args.text("topic"));
+    throw await explained(error, bootstrap, client, args.text("topic"), sasl !== undefined);
   } finally {
     await client.close();
     await runtime.stop(1_000);
@@ -55,9 +58,10 @@ async function explained(
   bootstrap: string,
   client: Client,
   topic: string | undefined,
+  isLoggedIn: boolean,
 ): Promise<unknown> {
   if (!(error instanceof ClientError)) return error;
-  const fix = await fixOf(error, bootstrap, client, topic);
+  const fix = await fixOf(error, bootstrap, client, topic, isLoggedIn);
   const message = fix === "" ? error.message : `${error.message.replace(/\.$/, "")}: ${fix}`;
   return new CommandError(error.code, message, { cause: error });
 }
@@ -67,6 +71,7 @@ async function fixOf(
   bootstrap: string,
   client: Client,
   topic: string | undefined,
+  isLoggedIn: boolean,
 ): Promise<string> {
   switch (error.code) {
     case "network_exception": {
@@ -77,8 +82,23 @@ async function fixOf(
       if (code === "unreachable" || code === "timeout") {
         return `check the address ${bootstrap} (--bootstrap HOST:PORT), and what stands between here and there`;
       }
+      // Whoever has not logged in is shown the door without a word.
+      if (code === undefined && !isLoggedIn) {
+        return "does the broker ask for a login? --user NAME --token-file PATH";
+      }
       return "";
     }
+    case "sasl_authentication_failed":
+      return "is this the user's token, and has it expired? --user NAME --token-file PATH";
+    case "illegal_sasl_state":
+      return "leave out --user and --token-file, and MILLRACE_USER and MILLRACE_TOKEN";
+    case "topic_authorization_failed":
+    case "group_authorization_failed":
+    case "cluster_authorization_failed":
+    case "transactional_id_authorization_failed":
+      return isLoggedIn
+        ? "a rule under auth in the broker's config has to allow it"
+        : "log in with --user NAME --token-file PATH";
     case "unknown_topic_or_partition":
       return topic === undefined ? "" : await topicFix(topic, client);
     case "invalid_topic_exception":

@@ -110,7 +110,7 @@ export function readFlags(argv: readonly string[]): StartFlags {
 }
 
 /** These are for the other commands, and may stand in the same shell. */
-const CLIENT_VARIABLES = ["MILLRACE_BOOTSTRAP"];
+const CLIENT_VARIABLES = ["MILLRACE_BOOTSTRAP", "MILLRACE_USER", "MILLRACE_TOKEN"];
 
 /** Reads MILLRACE_* variables. Unknown ones are named in `warnings`: they may belong to somebody else. */
 export function readEnvironment(

@@ -24,7 +24,11 @@ export interface CliRig {
   /** Runs `millrace …` to its end. */
   run(args: readonly string[], input?: Uint8Array | string): Promise<Ended>;
   /** As `run`, in this process: a start of the runtime costs more than most commands. */
-  call(args: readonly string[], input?: Uint8Array | string): Promise<Ended>;
+  call(
+    args: readonly string[],
+    input?: Uint8Array | string,
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<Ended>;
   /** As `call`, but fails unless the exit code is 0; the output as text. */
   ok(args: readonly string[], input?: Uint8Array | string): Promise<string>;
   /** A command that goes on. */
@@ -37,7 +41,10 @@ export function textOf(bytes: Uint8Array): string {
 }
 
 /** A broker on a folder and a port of its own. */
-export async function startCliRig(settings: readonly string[] = []): Promise<CliRig> {
+export async function startCliRig(
+  settings: readonly string[] = [],
+  flags: readonly string[] = [],
+): Promise<CliRig> {
   const folder = mkdtempSync(join(tmpdir(), "millrace-cli-"));
   const children = new Set<ChildProcess>();
   let bootstrap = "";
@@ -64,7 +71,11 @@ export async function startCliRig(settings: readonly string[] = []): Promise<Cli
       child.on("close", (code) => resolve({ code, stdout: joined(stdout), stderr }));
     });
   };
-  const call = async (args: readonly string[], input: Uint8Array | string = ""): Promise<Ended> => {
+  const call = async (
+    args: readonly string[],
+    input: Uint8Array | string = "",
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Ended> => {
     const stdout: Uint8Array[] = [];
     let stderr = "";
     const write = async (bytes: Uint8Array) => void stdout.push(bytes.slice());
@@ -73,7 +84,7 @@ export async function startCliRig(settings: readonly string[] = []): Promise<Cli
       readFile,
       writeFile,
       checkSettings,
-      environment: { MILLRACE_BOOTSTRAP: bootstrap },
+      environment: { MILLRACE_BOOTSTRAP: bootstrap, ...environment },
       isInputTerminal: false,
       isOutputTerminal: false,
       isErrorTerminal: false,
@@ -97,6 +108,7 @@ export async function startCliRig(settings: readonly string[] = []): Promise<Cli
     "--kafka",
     "127.0.0.1:0",
     ...settings.flatMap((setting) => ["-o", setting]),
+    ...flags,
   ]);
   bootstrap = await readyAddress(broker);
   return {
