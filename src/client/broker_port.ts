@@ -5,6 +5,7 @@
 // given back before the caller sees it; it never sees a caller's batches, which it would patch in place.
 // Kafka: none; decision 7.
 
+import { InvariantError } from "../base/assert.ts";
 import { ByteReader, DecodeError } from "../base/byte_reader.ts";
 import { ByteWriter, EncodeError } from "../base/byte_writer.ts";
 import type { Principal } from "../contracts/auth.ts";
@@ -145,7 +146,14 @@ class BrokerPort implements ClientPort {
           answer.release?.();
         }
       };
-      const failed = (cause: unknown): void => end(defect(api, cause));
+      const failed = (cause: unknown): void => {
+        // Nobody may go on with a broker whose own state is wrong: whoever owns the runtime stops it.
+        if (cause instanceof InvariantError) {
+          const { scheduler } = this.#runtime;
+          scheduler.spawn("in_process_broken_invariant", () => Promise.reject(cause));
+        }
+        end(defect(api, cause));
+      };
       try {
         const caller = { ...this.#caller, signal: ending.signal };
         call.handle(this.#broker, caller, request as never, version).then(answered, failed);

@@ -237,6 +237,18 @@ for (const way of ways) {
       });
     }
 
+    test("of one partition several batches are under way, and never more than five", async () => {
+      await client.admin.createTopic({ name: "t", partitions: 1 });
+      const producer = client.producer({ batchBytesMax: 100, inFlightMax: 64 });
+      await producer.send({ topic: "t", value: "0" });
+      expect(rig.faults.appendsAtOnceMax).toBe(1);
+      rig.faults.append = () => "slow";
+      const values = numbers(61).slice(1);
+      await Promise.all(values.map((value) => producer.send({ topic: "t", value })));
+      expect(rig.faults.appendsAtOnceMax).toBe(5);
+      expect(await valuesOf(client, "t")).toEqual(numbers(61));
+    });
+
     test("any mixture of faults leaves each partition with every record once, in order", async () => {
       await client.admin.createTopic({ name: "t", partitions: 3 });
       const random = SeededRandom.of(11);

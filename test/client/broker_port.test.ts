@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../plugins/storage-memory/mod.ts";
+import { InvariantError } from "../../src/base/assert.ts";
 import { brokerPort, createClient } from "../../src/client/mod.ts";
 import type { Principal } from "../../src/contracts/auth.ts";
 import type { Broker, Caller, FetchResponse } from "../../src/contracts/broker.ts";
@@ -191,6 +192,24 @@ test("a broker that has stopped is an error that may pass, not a hang", async ()
   const producer = client.producer({ deliveryTimeoutMs: 50 });
   const failure = await failureOf(producer.send({ topic: "t", value: "x" }));
   expect(failure.name).toBe("ClientError");
+});
+
+test("a broken invariant is an error of the call, and stops the broker through its scheduler", async () => {
+  const failures: unknown[] = [];
+  const scheduler = {
+    after: (...call: Parameters<typeof rig.runtime.scheduler.after>) =>
+      rig.runtime.scheduler.after(...call),
+    yieldNow: () => rig.runtime.scheduler.yieldNow(),
+    spawn: (label: string, task: () => Promise<void>) => {
+      task().catch((error) => failures.push([label, error.name]));
+    },
+  };
+  const broken = withFetch(rig.broker, () => Promise.reject(new InvariantError("wrong state")));
+  const port = brokerPort(broken, { runtime: { ...rig.runtime, scheduler } });
+  const failure = await failureOf(port.send(Fetch, fetchOf(0)));
+  expect(failure.code).toBe("network_exception");
+  expect(failure.message).toContain("failed at Fetch: wrong state");
+  expect(failures).toEqual([["in_process_broken_invariant", "InvariantError"]]);
 });
 
 /** The broker with a hand in its fetches. */

@@ -46,6 +46,8 @@ export class Faults {
   append: () => Fault | null = () => null;
   fetch: () => Fault | null = () => null;
   appends = 0;
+  /** Appends begun and not yet answered, at most. */
+  appendsAtOnceMax = 0;
   fetches = 0;
 }
 
@@ -61,11 +63,20 @@ const gone = (signal: AbortSignal) =>
 /** The broker with faults in its log; all else is as it was. */
 function faulty(broker: Broker, faults: Faults): Broker {
   const { log } = broker;
-  const append = async (
+  let atOnce = 0;
+  const append = async (caller: Caller, request: AppendRequest) => {
+    faults.appends++;
+    faults.appendsAtOnceMax = Math.max(faults.appendsAtOnceMax, ++atOnce);
+    try {
+      return await appended(caller, request);
+    } finally {
+      atOnce--;
+    }
+  };
+  const appended = async (
     caller: Caller,
     request: AppendRequest,
   ): Promise<readonly Outcome<AppendResult>[]> => {
-    faults.appends++;
     switch (faults.append()) {
       case "break_before":
         throw new Error("broken before");

@@ -238,7 +238,7 @@ describe("trying again", () => {
     expect(valuesOf("t")).toEqual(numbers(40));
   });
 
-  test("with idempotence at most five batches of a partition are under way", async () => {
+  test("with idempotence batches overlap, and what is held up keeps its order", async () => {
     rig.cluster.addTopic("t", 1);
     const hold = broker.hold(Produce);
     const producer = rig.client.producer({ batchBytesMax: 150 });
@@ -249,6 +249,19 @@ describe("trying again", () => {
     await Promise.all(sent);
     expect(valuesOf("t")).toEqual(numbers(60));
     expect(broker.count(Produce)).toBeGreaterThan(5);
+  });
+
+  test("the first batch of an identity goes alone: a broker takes any sequence it sees first", async () => {
+    rig.cluster.addTopic("t", 1);
+    const first = broker.hold(Produce);
+    const producer = rig.client.producer({ batchBytesMax: 100 });
+    const sending = Promise.all(numbers(40).map((value) => producer.send({ topic: "t", value })));
+    await first.held;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(broker.count(Produce)).toBe(1);
+    first.release();
+    await sending;
+    expect(valuesOf("t")).toEqual(numbers(40));
   });
 
   test("a record that cannot be delivered in time fails, and says why", async () => {
