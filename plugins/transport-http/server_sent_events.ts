@@ -1,0 +1,137 @@
+// A topic followed as an event stream: one event a record, its id the position of every partition behind it.
+// Invariant: nothing is read from the log but while the client takes what it was given, so a slow reader holds at most
+// one batch; whoever comes back with the last id it saw misses nothing and sees nothing twice.
+// Standard: HTML, server-sent events. Kafka: Fetch, as a consumer with manual assignment.
+
+import type { PartitionPosition } from "../../src/gateway/fetch_records.ts";
+import { RecordTail } from "../../src/gateway/tail.ts";
+import { type Exchange, parkedCaller } from "./exchange.ts";
+import { badRequest, Refusal, refusalOf } from "./problem.ts";
+import { recordToJson } from "./record_shapes.ts";
+
+const BATCH_BYTES = 64 * 1024;
+const BATCH_RECORDS = 500;
+/** How long a client whose stream ended is asked to wait. */
+const RETRY_MS = 1000;
+const encoder = new TextEncoder();
+
+/** Positions as the id of an event: "0:17,3:5". */
+export function idOf(positions: Iterable<PartitionPosition>): string {
+  const parts: string[] = [];
+  for (const { partition, offset } of positions) parts.push(`${partition}:${offset}`);
+  return parts.join(",");
+}
+
+/** @throws {Refusal} 400 when it is no id of ours */
+export function positionsOf(id: string): Map<number, number> {
+  const positions = new Map<number, number>();
+  for (const part of id.split(",")) {
+    const match = /^(\d{1,10}):(\d{1,16})$/.exec(part);
+    const [partition, offset] = [Number(match?.[1]), Number(match?.[2])];
+    if (match === null || !Number.isSafeInteger(offset) || positions.has(partition)) {
+      throw badRequest(`Last-Event-ID "${id.slice(0, 100)}" is none that this broker gave`);
+    }
+    positions.set(partition, offset);
+  }
+  return positions;
+}
+
+/** The stream of a topic's records from `positions` on. Ends at the transport's stop, and when the token expires. */
+export function eventStream(
+  exchange: Exchange,
+  topic: string,
+  positions: readonly PartitionPosition[],
+): ReadableStream<Uint8Array> {
+  const { traffic, context, options, expiresAtMs } = exchange;
+  const { scheduler, clock } = context.runtime;
+  if (!traffic.tryOpenStream()) {
+    throw new Refusal(503, "too_many_streams", "Too many event streams are open");
+  }
+  // The client's going is told by cancel() alone: Deno's request.signal also fires for what went well.
+  const parking = parkedCaller(exchange, null);
+  const tail = new RecordTail(context.broker, context.runtime, parking.caller, {
+    topic,
+    partitions: positions,
+    bytesMax: BATCH_BYTES,
+    recordsMax: BATCH_RECORDS,
+    quietMsMax: options.heartbeatMs,
+  });
+  const expiry =
+    expiresAtMs === null
+      ? null
+      : scheduler.after(expiresAtMs - clock.wallMs(), "http_token", () => parking.end());
+  let isOpen = true;
+  let forget = (): void => {};
+  const close = () => {
+    if (!isOpen) return;
+    isOpen = false;
+    forget();
+    expiry?.cancel();
+    parking.end();
+    traffic.closeStream();
+  };
+  let isBegun = false;
+  let isPulling = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        forget = traffic.onAbandoned(() => {
+          close();
+          controller.error(new Error("The transport stopped"));
+        });
+        // A client that does not ask for more would not hear of the end before it does.
+        parking.caller.signal.addEventListener("abort", () => {
+          if (!isOpen || isPulling) return;
+          close();
+          controller.close();
+        });
+      },
+      async pull(controller) {
+        if (!isBegun) {
+          isBegun = true;
+          // An id without data is no event, but where a client goes on that comes back before the first.
+          controller.enqueue(encoder.encode(`retry: ${RETRY_MS}\nid: ${idOf(positions)}\n\n`));
+          return;
+        }
+        try {
+          isPulling = true;
+          const text = await nextText(tail);
+          isPulling = false;
+          if (!isOpen) return;
+          if (text === null || text.isLast) close();
+          if (text !== null) controller.enqueue(encoder.encode(text.text));
+          if (!isOpen) controller.close();
+        } catch (error) {
+          close();
+          context.runtime.log.error("http_stream_failed", { topic, error: String(error) });
+          controller.error(error);
+        }
+      },
+      cancel: close,
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** What to send next; null at the end. */
+async function nextText(
+  tail: RecordTail,
+): Promise<{ readonly text: string; readonly isLast: boolean } | null> {
+  const at = new Map(tail.positions.map((each) => [each.partition, each]));
+  const batch = await tail.next();
+  if (batch === null) return null;
+  if (!batch.ok) {
+    const problem = JSON.stringify(refusalOf(batch.error).problem);
+    return { text: `event: problem\ndata: ${problem}\n\n`, isLast: true };
+  }
+  const { records, positions } = batch.value;
+  // Positions may have moved although there was nothing to show.
+  if (records.length === 0) return { text: `: \nid: ${idOf(positions)}\n\n`, isLast: false };
+  let text = "";
+  for (const record of records) {
+    const { partition, offset } = record;
+    at.set(partition, { partition, offset: offset + 1 });
+    text += `id: ${idOf(at.values())}\ndata: ${JSON.stringify(recordToJson(record))}\n\n`;
+  }
+  return { text, isLast: false };
+}

@@ -1,0 +1,121 @@
+// What is going on at a transport, counted: requests, event streams, bytes that arrive, bytes that wait to be read.
+// Invariant: every count that went up comes down once, whichever way the request ends.
+
+import type { Limits } from "./options.ts";
+
+/** What one more fetch may still answer with when the memory for answers is used up. */
+const SCARCE_BYTES = 64 * 1024;
+
+export class Traffic {
+  /** Fires when the transport stops: whatever is parked ends. */
+  readonly stopSignal: AbortSignal;
+  readonly #limits: Limits;
+  readonly #stopping = new AbortController();
+  /** What to do to answers that are still on their way when the grace is over. */
+  readonly #cuts = new Set<() => void>();
+  #requestCount = 0;
+  #streamCount = 0;
+  #arrivingBytes = 0;
+  #replyBytes = 0;
+  #onQuiet: (() => void) | null = null;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    this.stopSignal = this.#stopping.signal;
+  }
+
+  get isStopping(): boolean {
+    return this.stopSignal.aborted;
+  }
+
+  get requestCount(): number {
+    return this.#requestCount;
+  }
+
+  get streamCount(): number {
+    return this.#streamCount;
+  }
+
+  get arrivingBytes(): number {
+    return this.#arrivingBytes;
+  }
+
+  get replyBytes(): number {
+    return this.#replyBytes;
+  }
+
+  tryBegin(): boolean {
+    if (this.#requestCount >= this.#limits.requestsMax) return false;
+    this.#requestCount++;
+    return true;
+  }
+
+  end(): void {
+    this.#requestCount--;
+    this.#wake();
+  }
+
+  tryOpenStream(): boolean {
+    if (this.#streamCount >= this.#limits.streamsMax) return false;
+    this.#streamCount++;
+    return true;
+  }
+
+  closeStream(): void {
+    this.#streamCount--;
+    this.#wake();
+  }
+
+  /** Counts bytes of a body that has not come whole yet. */
+  tryArrive(sizeBytes: number): boolean {
+    if (this.#arrivingBytes + sizeBytes > this.#limits.arrivalBytesMax) return false;
+    this.#arrivingBytes += sizeBytes;
+    return true;
+  }
+
+  arrived(sizeBytes: number): void {
+    this.#arrivingBytes -= sizeBytes;
+  }
+
+  holdReply(sizeBytes: number): void {
+    this.#replyBytes += sizeBytes;
+  }
+
+  giveReply(sizeBytes: number): void {
+    this.#replyBytes -= sizeBytes;
+  }
+
+  /** Most bytes of records for one more fetch, of the `bytesMax` it asks for. */
+  fetchBytesMax(bytesMax: number): number {
+    const { fetchBytesMax, replyBytesMax } = this.#limits;
+    return Math.min(
+      bytesMax,
+      fetchBytesMax,
+      Math.max(SCARCE_BYTES, replyBytesMax - this.#replyBytes),
+    );
+  }
+
+  /** Has `cut` called if the transport gives up on its answers. @returns forgets it */
+  onAbandoned(cut: () => void): () => void {
+    this.#cuts.add(cut);
+    return () => this.#cuts.delete(cut);
+  }
+
+  /** Ends what is parked. Resolves when nothing is going on any more. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    if (this.#requestCount + this.#streamCount === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onQuiet = resolve;
+    });
+  }
+
+  /** Cuts the answers that nobody reads to their end. */
+  abandon(): void {
+    for (const cut of [...this.#cuts]) cut();
+  }
+
+  #wake(): void {
+    if (this.#requestCount + this.#streamCount === 0) this.#onQuiet?.();
+  }
+}
