@@ -98,7 +98,7 @@ function requestOf(scheme: string, incoming: IncomingMessage, signal: AbortSigna
   const { method = "GET", headers, url = "/" } = incoming;
   const host = headers.host ?? "localhost";
   const whole = url.startsWith("/") ? `${scheme}://${host}${url}` : url;
-  const isWithBody = method !== "GET" && method !== "HEAD";
+  const isWithBody = method !== "GET" && method !== "HEAD" && announcesBody(incoming);
   try {
     return new Request(whole, {
       method,
@@ -109,6 +109,11 @@ function requestOf(scheme: string, incoming: IncomingMessage, signal: AbortSigna
   } catch {
     return null; // No URL, or a method that the standard forbids (TRACE, CONNECT).
   }
+}
+
+/** By these two headers a request says that it has a body (RFC 9112, 6.3). */
+function announcesBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 function headerList(incoming: IncomingMessage): [string, string][] {

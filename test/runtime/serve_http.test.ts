@@ -37,17 +37,6 @@ describe.each(networks)("%s network, serveHttp()", (_name, network) => {
     return socket;
   }
 
-  // On Node a PUT without a body came with an empty one, and was refused for its missing content type.
-  test("a request that announces no body has none", async () => {
-    let found: unknown;
-    const listener = await serve((request) => {
-      found = request.body;
-      return Promise.resolve(new Response(null, { status: 204 }));
-    });
-    const response = await fetch(`http://127.0.0.1:${listener.port}/x`, { method: "DELETE" });
-    expect([response.status, found]).toEqual([204, null]);
-  });
-
   test("tells the real peer, the bound port, and the whole request", async () => {
     const listener = await serve(async (request, peer) => {
       const body = await request.text();
@@ -334,3 +323,16 @@ function textOf(socket: Socket): Promise<string> {
     });
   });
 }
+
+// A PUT without a body came with an empty one, and was refused for its missing content type. (Deno's own server makes a
+// body of every request.)
+test("node network: a request that announces no body has none", async () => {
+  let found: unknown;
+  const listener = await nodeNetwork().serveHttp!({ host: "127.0.0.1", port: 0 }, (request) => {
+    found = request.body;
+    return Promise.resolve(new Response(null, { status: 204 }));
+  });
+  const { status } = await fetch(`http://127.0.0.1:${listener.port}/x`, { method: "DELETE" });
+  await listener.close();
+  expect([status, found]).toEqual([204, null]);
+});
