@@ -14,6 +14,8 @@ const needsNode = {
   ".": "starts a broker of files and sockets",
   "./plugins/metadata-file": "files are node:fs",
   "./plugins/storage-fs": "files are node:fs",
+  "./plugins/storage-kv":
+    "SQLite's file is node:fs; the storage of a Durable Object has storage-kv/edge",
 };
 
 const [bun, peers] = process.argv.slice(2);

@@ -84,10 +84,11 @@ fi
 millrace() { in_project node npx --no-install millrace "$@"; }
 start() { # start COMMAND…: sets pid and MILLRACE_BOOTSTRAP
   local i; : >"$work/started"
-  (cd "$work/node" && exec "$@" start --kafka 127.0.0.1:0) >"$work/started" 2>"$work/broker.log" </dev/null &
+  (cd "$work/node" && exec "$@" start --kafka 127.0.0.1:0 --http 127.0.0.1:0) >"$work/started" 2>"$work/broker.log" </dev/null &
   pid=$!
   for i in $(seq 300); do
     MILLRACE_BOOTSTRAP=$(sed -n 's/^ready .*kafka=\([^ ]*\).* in [0-9]* ms$/\1/p' "$work/started")
+    http=$(sed -n 's/^ready .*http=\([^ ]*\).* in [0-9]* ms$/\1/p' "$work/started")
     [ -n "$MILLRACE_BOOTSTRAP" ] && { export MILLRACE_BOOTSTRAP; return 0; }
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.1
@@ -113,6 +114,21 @@ no_zstd() { # as Node has none before 22.15: told so, or done
     ! echo squeezed | millrace produce greetings --compression zstd 2>"$work/told"; cat "$work/told"; grep -q 'this host has no zstd' "$work/told"
   fi
 }
+over_http() { # a record that one face took, given by both
+  curl -sSf -d 'by http' "http://$http/v1/topics/over-http/records?partition=0" &&
+    [ "$(millrace consume over-http)" = "by http" ] &&
+    curl -sSf "http://$http/v1/topics/over-http/partitions/0/records?offset=0" | grep -q '"value":"by http"'
+}
+check command_creates_over_http curl -sSf -X PUT "http://$http/v1/topics/over-http"
+check command_serves_http_and_kafka over_http
+no_sqlite() { # as Node has none before 22.13: told so in one line, or started
+  echo '{ "storage": "kv", "metadata": "kv", "data": "./kv" }' >"$work/node/kv.json"
+  if node --no-warnings -e 'process.exit(process.getBuiltinModule("node:sqlite") ? 1 : 0)'; then
+    ! millrace start --config kv.json --kafka 127.0.0.1:0 --http off 2>"$work/told"
+    cat "$work/told"; grep '^millrace: ' "$work/told" | grep -q 'node:sqlite'
+  fi
+}
+check command_tells_of_a_missing_sqlite no_sqlite
 check command_tells_of_a_missing_zstd no_zstd
 # The shell that npx puts between itself and us dies of the signal, so its exit code is not ours.
 check command_by_npx_leaves_nobody_at_sigterm stop
