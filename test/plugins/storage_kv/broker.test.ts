@@ -1,0 +1,141 @@
+// A whole broker on SQLite files: topics, records, producers and settings are there after a stop and a start,
+// and after a process that just went away.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { metadataKv, storageKv } from "../../../plugins/storage-kv/mod.ts";
+import { createBroker, type RunningBroker } from "../../../src/core/mod.ts";
+import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
+import { batchOf, caller, recordsIn } from "../../support/log_rig.ts";
+
+let directory: string;
+let host: HostRuntime;
+beforeEach(() => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), "millrace-kv-broker-"));
+  host = hostRuntime({ log: { level: "off", format: "json", configure: false } });
+});
+afterEach(async () => {
+  await host.stop(1000);
+  fs.rmSync(directory, { recursive: true });
+});
+
+function open(): Promise<RunningBroker> {
+  return createBroker({
+    broker: { id: 1 },
+    runtime: host.runtime,
+    storage: storageKv({ directory }),
+    metadata: metadataKv({ directory }),
+    transports: [],
+    settings: { "millrace.journal.file.bytes": 1024 * 1024, "millrace.journal.bytes": 0 },
+  });
+}
+
+async function createTopic(broker: RunningBroker, name: string): Promise<void> {
+  const response = await broker.topics.createTopics(
+    caller,
+    {
+      topics: [{ name, numPartitions: 2, replicationFactor: 1, assignments: [], configs: [] }],
+      timeoutMs: 5_000,
+      validateOnly: false,
+    },
+    7,
+  );
+  expect(response.topics.map((topic) => topic.errorCode)).toEqual([0]);
+}
+
+async function append(broker: RunningBroker, topic: string, partition: number, values: string[]) {
+  const [outcome] = await broker.log.append(caller, {
+    acks: -1,
+    timeoutMs: 5_000,
+    transactionalId: null,
+    partitions: [{ topic, partition, batches: batchOf(values) }],
+  });
+  if (!outcome!.ok) throw new Error(outcome!.error.code);
+  return outcome!.value.baseOffset;
+}
+
+async function readAll(broker: RunningBroker, topic: string, partition: number): Promise<string[]> {
+  const values: string[] = [];
+  for (;;) {
+    const response = await broker.log.fetch(caller, {
+      isolation: "read_uncommitted",
+      waitMsMax: 0,
+      bytesMin: 1,
+      bytesMax: 1024 * 1024,
+      partitions: [
+        { topic, partition, fetchOffset: values.length, bytesMax: 1024 * 1024, leaderEpoch: -1 },
+      ],
+    });
+    const [outcome] = response.partitions;
+    if (!outcome!.ok) throw new Error(outcome!.error.code);
+    const before = values.length;
+    for (const bytes of outcome!.value.batches) {
+      for (const record of recordsIn(bytes)) {
+        if (record.offset >= values.length) values.push(record.value);
+      }
+    }
+    response.release();
+    if (values.length === before) return values;
+  }
+}
+
+describe("a broker on SQLite", () => {
+  test("has everything after it was stopped and started again, and again", async () => {
+    const expected: [string[], string[]] = [[], []];
+    let clusterId: string | null = null;
+    for (let start = 0; start < 3; start++) {
+      const broker = await open();
+      clusterId ??= broker.clusterId;
+      expect(broker.clusterId).toBe(clusterId);
+      if (start === 0) await createTopic(broker, "t");
+      for (const partition of [0, 1] as const) {
+        expect(await readAll(broker, "t", partition)).toEqual(expected[partition]);
+        // Enough that the journal goes over to new files, and old batches into segments.
+        for (let i = 0; i < 40; i++) {
+          const values = Array.from({ length: 20 }, (_, n) =>
+            `${start} ${i} ${n} `.padEnd(900, "x"),
+          );
+          expect(await append(broker, "t", partition, values)).toBe(expected[partition].length);
+          expected[partition].push(...values);
+        }
+        expect(await readAll(broker, "t", partition)).toEqual(expected[partition]);
+      }
+      await broker.stop(1_000);
+    }
+    expect(fs.readdirSync(`${directory}/broker-1`).sort()).toEqual([
+      "log.sqlite",
+      "metadata.sqlite",
+    ]);
+  }, 60_000);
+
+  test("keeps a second one out while it runs", async () => {
+    const broker = await open();
+    await expect(open()).rejects.toMatchObject({ code: "locked" });
+    await createTopic(broker, "t");
+    expect(await append(broker, "t", 0, ["a"])).toBe(0);
+    await broker.stop(1_000);
+    const again = await open();
+    expect(await readAll(again, "t", 0)).toEqual(["a"]);
+    await again.stop(1_000);
+  });
+
+  test("goes on from a copy of its files, as a killed process leaves them", async () => {
+    const broker = await open();
+    await createTopic(broker, "t");
+    for (let i = 0; i < 30; i++) await append(broker, "t", 0, [`value ${i}`]);
+    const copy = fs.mkdtempSync(path.join(os.tmpdir(), "millrace-kv-copy-"));
+    fs.cpSync(directory, copy, { recursive: true });
+    await broker.stop(1_000);
+    const original = directory;
+    directory = copy;
+    const again = await open();
+    expect(await readAll(again, "t", 0)).toEqual(
+      Array.from({ length: 30 }, (_, i) => `value ${i}`),
+    );
+    await again.stop(1_000);
+    fs.rmSync(copy, { recursive: true });
+    directory = original;
+  });
+});
