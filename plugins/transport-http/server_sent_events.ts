@@ -9,8 +9,9 @@ import { type Exchange, parkedCaller } from "./exchange.ts";
 import { badRequest, Refusal, refusalOf } from "./problem.ts";
 import { recordToJson } from "./record_shapes.ts";
 
-const BATCH_BYTES = 64 * 1024;
-const BATCH_RECORDS = 500;
+/** About a batch as producers send them: smaller steps would open the same batch again and again. */
+const STEP_BYTES = 1024 * 1024;
+const STEP_RECORDS = 5000;
 /** How long a client whose stream ended is asked to wait. */
 const RETRY_MS = 1000;
 const encoder = new TextEncoder();
@@ -52,8 +53,7 @@ export function eventStream(
   const tail = new RecordTail(context.broker, context.runtime, parking.caller, {
     topic,
     partitions: positions,
-    bytesMax: BATCH_BYTES,
-    recordsMax: BATCH_RECORDS,
+    recordsMax: STEP_RECORDS,
     quietMsMax: options.heartbeatMs,
   });
   const expiry =
@@ -62,9 +62,16 @@ export function eventStream(
       : scheduler.after(expiresAtMs - clock.wallMs(), "http_token", () => parking.end());
   let isOpen = true;
   let forget = (): void => {};
+  let heldBytes = 0;
+  const hold = (sizeBytes: number) => {
+    traffic.giveReply(heldBytes);
+    traffic.holdReply(sizeBytes);
+    heldBytes = sizeBytes;
+  };
   const close = () => {
     if (!isOpen) return;
     isOpen = false;
+    hold(0);
     forget();
     expiry?.cancel();
     parking.end();
@@ -94,13 +101,20 @@ export function eventStream(
           return;
         }
         try {
+          // The host has taken what it was given last.
+          hold(0);
           isPulling = true;
-          const text = await nextText(tail);
+          const step = await nextStep(tail, traffic.fetchBytesMax(STEP_BYTES));
           isPulling = false;
           if (!isOpen) return;
-          if (text === null || text.isLast) close();
-          if (text !== null) controller.enqueue(encoder.encode(text.text));
-          if (!isOpen) controller.close();
+          if (step !== null) {
+            const bytes = encoder.encode(step.text);
+            hold(bytes.length);
+            controller.enqueue(bytes);
+          }
+          if (step !== null && !step.isLast) return;
+          close();
+          controller.close();
         } catch (error) {
           close();
           context.runtime.log.error("http_stream_failed", { topic, error: String(error) });
@@ -114,11 +128,12 @@ export function eventStream(
 }
 
 /** What to send next; null at the end. */
-async function nextText(
+async function nextStep(
   tail: RecordTail,
+  bytesMax: number,
 ): Promise<{ readonly text: string; readonly isLast: boolean } | null> {
   const at = new Map(tail.positions.map((each) => [each.partition, each]));
-  const batch = await tail.next();
+  const batch = await tail.next({ bytesMax });
   if (batch === null) return null;
   if (!batch.ok) {
     const problem = JSON.stringify(refusalOf(batch.error).problem);

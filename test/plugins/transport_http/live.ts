@@ -261,3 +261,15 @@ export class EventReader {
     }
   }
 }
+
+/** The methods of an API object, whether they stand on it or on its class. */
+export function methods<T extends object>(api: T): T {
+  const copy: Record<string, unknown> = {};
+  for (let at: object = api; at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const name of Object.getOwnPropertyNames(at)) {
+      const member = (api as Record<string, unknown>)[name];
+      if (typeof member === "function") copy[name] ??= member.bind(api);
+    }
+  }
+  return copy as T;
+}
