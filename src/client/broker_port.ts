@@ -3,7 +3,7 @@
 // the same refusals, the same defaults, and bytes that are its own.
 // Invariant: the broker is called within `send`, before anything is waited for; what it lends is copied and
 // given back before the caller sees it; it never sees a caller's batches, which it would patch in place.
-// Kafka: none; decision 7.
+// Kafka: none; decision 7, ADR 24.
 
 import { InvariantError } from "../base/assert.ts";
 import { ByteReader, DecodeError } from "../base/byte_reader.ts";
