@@ -152,7 +152,9 @@ export async function connect(
   return connectWith(await clientRuntime(), { ...said, ...options });
 }
 
+// No top-level await: a config file imports this module while the program runs, and would wait for it for ever.
 if (import.meta.main) {
-  const { main } = await import("./src/main.ts");
-  process.exit(await main(process.argv.slice(2)));
+  void import("./src/main.ts")
+    .then(({ main }) => main(process.argv.slice(2)))
+    .then((code) => process.exit(code));
 }

@@ -212,7 +212,7 @@ function permissionText(plan: StartPlan, argv: readonly string[]): string | null
   // The folder above is read, too: its entries are synced.
   const above = process.getBuiltinModule("node:path").dirname(plan.data);
   const folder = isInMemory ? null : { read: above, write: plan.data };
-  const flags = missingPermissions(addresses, folder);
+  const flags = missingPermissions([...new Set(addresses)], folder);
   if (flags.length === 0) return null;
   const words = ["deno run -A mod.ts", ...argv].join(" ");
   return `Deno was not given what a broker needs, and asks for it on a terminal alone. Type: ${words} (or, instead of -A, ${flags.join(" ")})`;
@@ -274,7 +274,7 @@ function announce(plan: StartPlan, broker: RunningBroker, host: HostRuntime): vo
   const data = /\s/.test(plan.data) ? JSON.stringify(plan.data) : plan.data;
   const startMs = Math.round(sinceProcessStartMs());
   // Not process.stdout, which costs 8 ms to load on Bun.
-  console.log(`ready ${words.join(" ")} data=${data} in ${startMs} ms`);
+  console.log(`${["ready", ...words].join(" ")} data=${data} in ${startMs} ms`);
   host.runtime.log.info("broker_started", {
     broker: broker.brokerId,
     cluster: broker.clusterId,

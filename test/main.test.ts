@@ -91,7 +91,9 @@ describe("millrace start", () => {
     for (const words of [["start"], []]) {
       const started = run([...words, ...on("twice", "--log-level", "warn")]);
       const line = await started.ready;
-      expect(line).toMatch(/^ready kafka=127\.0\.0\.1:\d+ data=\S+ in \d+ ms$/);
+      expect(line).toMatch(
+        /^ready kafka=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ data=\S+ in \d+ ms$/,
+      );
       const socket = connect({ host: "127.0.0.1", port: portOf(line) });
       await new Promise<void>((resolve, reject) => {
         socket.on("connect", resolve);
@@ -136,6 +138,49 @@ describe("millrace start", () => {
     expect(ended.stderr).toContain("choose another port");
   });
 
+  test("a taken HTTP port that was asked for is refused; one that nobody asked for gives way", async () => {
+    const server = createServer();
+    const isHeld = await new Promise<boolean>((resolve) => {
+      server.on("error", () => resolve(false)); // Somebody else holds it, which does as well.
+      server.listen(8080, "127.0.0.1", () => resolve(true));
+    });
+    const asked = await refusal(on("http", "--http", "127.0.0.1:8080", "--log-level", "off"));
+    expect(asked.code).toBe(1);
+    expect(asked.stderr.trim().split("\n")).toHaveLength(1);
+    expect(asked.stderr).toContain("port 8080 is taken");
+    expect(asked.stderr).toContain("choose another port");
+    const kafka = createServer();
+    await new Promise<void>((resolve) => kafka.listen(0, "127.0.0.1", resolve));
+    const { port } = kafka.address() as { port: number };
+    await new Promise((resolve) => kafka.close(resolve));
+    const args = ["--data", join(folder, "http"), "--kafka", `127.0.0.1:${port}`];
+    const started = run([...args, "--log-level", "warn"]);
+    const line = await started.ready;
+    const bound = Number(/ http=127\.0\.0\.1:(\d+) /.exec(line ?? "")?.[1]);
+    expect(bound).toBeGreaterThan(0);
+    expect(bound).not.toBe(8080);
+    const answer = await fetch(`http://127.0.0.1:${bound}/healthz`);
+    expect(answer.status).toBe(200);
+    await answer.body?.cancel();
+    signal(started, "SIGTERM");
+    const ended = await started.ended;
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.stderr)).toMatchObject({
+      level: "warn",
+      event: "http_port_taken",
+      taken: "127.0.0.1:8080",
+      listening: `127.0.0.1:${bound}`,
+    });
+    if (isHeld) server.close();
+  });
+
+  test("--kafka off and --http off do without", async () => {
+    const started = run(["--data", join(folder, "off"), "--kafka", "off", "--http", "off"]);
+    expect(await started.ready).toMatch(/^ready data=\S+ in \d+ ms$/);
+    signal(started, "SIGTERM");
+    expect((await started.ended).code).toBe(0);
+  });
+
   test("a locked folder: one line with the folder and the fix, exit code 1", async () => {
     const first = run(on("locked"));
     await first.ready;
@@ -169,6 +214,8 @@ describe("millrace start", () => {
       [on("none", "-o", "num.partitions=0"), {}, "num.partitions"],
       [on("none", "--config", "wrong.json"), {}, 'Unknown key "tranports"'],
       [["--data", "none", "--kafka", "0.0.0.0:0"], {}, "--insecure"],
+      [on("none", "--http", "0.0.0.0:0"), {}, "--insecure"],
+      [on("none"), { MILLRACE_TCP: "0.0.0.0:0" }, "--insecure"],
       [on("none", "-o", "advertised.listeners=A://0.0.0.0:1"), {}, "clients can reach"],
     ];
     const outcomes = await Promise.all(cases.map(([args, env]) => refusal(args, env)));

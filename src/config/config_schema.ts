@@ -6,6 +6,7 @@ import { z } from "zod";
 import { parseAddress } from "./addresses.ts";
 
 const MIB = 1024 * 1024;
+const safe = Number.MAX_SAFE_INTEGER;
 
 const settingValue = z.union([z.string(), z.number(), z.boolean()]);
 const settings = z.record(z.string(), settingValue);
@@ -34,21 +35,54 @@ const fsOptions = z.strictObject({
 const historyRevisions = count(1, 100_000_000).optional().meta({
   description: "Revisions kept for watches that lag; 10,000",
 });
+const kvOptions = z.strictObject({
+  directory: fsOptions.shape.directory,
+  path: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "The SQLite file itself, instead of one in the data folder" }),
+  sizeBytesMax: count(1, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .meta({ description: "Most bytes of the SQLite file; what the disk has when left out" }),
+});
+const kvMetadataOptions = z.strictObject({
+  ...kvOptions.shape,
+  historyRevisionsMax: historyRevisions,
+});
+const pem = z.string().includes("-----BEGIN ", { message: "PEM text" });
+const tls = z
+  .strictObject({
+    certificatePem: pem,
+    privateKeyPem: pem,
+    clientCaPem: pem.optional(),
+  })
+  .optional()
+  .meta({
+    description:
+      'Certificate chain and key in PEM, e.g. { "file": "tls.crt" }; with clientCaPem peers must show one',
+  });
 const listener = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9_-]+$/, { message: "letters, digits, - and _" }),
   listen: address,
   advertise: address.optional(),
+  tls,
 });
-const kafkaOptions = z.strictObject({
+/** Where a built-in transport listens. */
+const listening = {
   listen: address.optional(),
   advertise: address
     .optional()
     .meta({ description: "What clients are told, where it differs: containers and NAT" }),
+  tls,
   listeners: z
     .array(listener)
     .min(1)
     .optional()
     .meta({ description: "Instead of `listen`, where there are several" }),
+};
+const kafkaOptions = z.strictObject({
+  ...listening,
   frameBytesMax: count(1024, 0x7fffffff).optional(),
   connectionIdleMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
   frameStallMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
@@ -64,6 +98,45 @@ const kafkaOptions = z.strictObject({
   receivePoolBytesMax: count(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 
+const httpOptions = z.strictObject({
+  ...listening,
+  cors: z
+    .array(
+      z
+        .string()
+        .refine(isOrigin, { message: 'an origin such as "https://app.example.com", or "*"' }),
+    )
+    .optional()
+    .meta({ description: 'Origins whose pages may call; "*" for every page; none when left out' }),
+  hosts: z.array(z.string().min(1)).optional().meta({
+    description: 'Names that Host may have beside loopback and advertised ones; "*" for any',
+  }),
+  bodyBytesMax: count(1, 1024 * MIB).optional(),
+  arrivalBytesMax: count(1, safe).optional(),
+  bodyStallMsMax: count(10, 3_600_000).optional(),
+  requestsMax: count(1, 1_000_000).optional(),
+  streamsMax: count(0, 1_000_000).optional(),
+  fetchBytesMax: count(1024, 128 * MIB).optional(),
+  replyBytesMax: count(0, safe).optional(),
+  recordsMax: count(1, 1_000_000).optional(),
+  waitMsMax: count(0, 100_000).optional(),
+  heartbeatMs: count(10, 60_000).optional(),
+});
+const tcpOptions = z.strictObject({
+  ...listening,
+  frameBytesMax: count(1024, 0x7fffffff).optional(),
+  frameItemsMax: count(100, 100_000_000).optional(),
+  connectionIdleMsMax: count(1, safe).optional(),
+  helloMsMax: count(1, safe).optional(),
+  frameStallMsMax: count(1, safe).optional(),
+  connectionsMax: count(1, 1_000_000).optional(),
+  inFlightMax: count(1, 100_000).optional(),
+  subscriptionsMax: count(0, 100_000).optional(),
+  responseBytesMax: count(1, safe).optional(),
+  replyBytesMax: count(0, safe).optional(),
+  fetchBytesMax: count(1024, 0x7fffffff).optional(),
+  arrivalBytesMax: count(0, safe).optional(),
+});
 const OPERATIONS = [
   "all",
   "read",
@@ -131,15 +204,16 @@ const tokenOptions = z.strictObject({
 
 /** Options of the built-in plugins, by slot and bare word. */
 export const OPTION_SCHEMAS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
-  storage: { fs: fsOptions, memory: z.strictObject({}) },
+  storage: { fs: fsOptions, memory: z.strictObject({}), kv: kvOptions },
   metadata: {
     file: z.strictObject({
       directory: fsOptions.shape.directory,
       historyRevisionsMax: historyRevisions,
     }),
     memory: z.strictObject({ historyRevisionsMax: historyRevisions }),
+    kv: kvMetadataOptions,
   },
-  transport: { kafka: kafkaOptions },
+  transport: { kafka: kafkaOptions, http: httpOptions, tcp: tcpOptions },
   auth: { token: tokenOptions },
 };
 
@@ -175,7 +249,7 @@ export const CONFIG_SCHEMA = z.strictObject({
   transports: z
     .array(slot("transport"))
     .optional()
-    .meta({ description: "Kafka on 127.0.0.1:9092 when left out" }),
+    .meta({ description: "Kafka on 127.0.0.1:9092 and HTTP on 127.0.0.1:8080 when left out" }),
   auth: z.array(slot("auth")).optional(),
   settings: settings.optional().meta({ description: "Broker settings by Kafka's names" }),
   topics: z
@@ -213,10 +287,52 @@ export const MODULE_SCHEMA = z.strictObject({
 
 /** The JSON Schema of the file, as docs/config.schema.json has it. */
 export function configJsonSchema(): object {
-  return {
-    ...z.toJSONSchema(CONFIG_SCHEMA, { io: "input" }),
-    title: "millrace.config.json",
-  };
+  const schema = z.toJSONSchema(CONFIG_SCHEMA, { io: "input" }) as JsonNode;
+  for (const key of ["storage", "metadata", "transports", "auth"]) {
+    const at = schema.properties![key]!;
+    for (const variant of (at.items ?? at).anyOf!) {
+      const options = variant.properties?.["options"];
+      if (options !== undefined) allowReferences(options);
+    }
+  }
+  return { ...schema, $defs: { reference: REFERENCE }, title: "millrace.config.json" };
+}
+
+/** As much of JSON Schema as zod prints for the file. */
+interface JsonNode {
+  type?: string;
+  enum?: unknown;
+  description?: string;
+  properties?: Record<string, JsonNode>;
+  items?: JsonNode;
+  anyOf?: JsonNode[];
+  $ref?: string;
+}
+
+const REFERENCE = {
+  description: "A value that stands in a variable, or in a file beside this one",
+  anyOf: ["env", "file"].map((key) => ({
+    type: "object",
+    properties: { [key]: { type: "string" } },
+    required: [key],
+    additionalProperties: false,
+  })),
+};
+
+/** Wherever options take text, a reference may stand: it is replaced before the options are checked. */
+function allowReferences(node: JsonNode): void {
+  for (const [key, each] of Object.entries(node.properties ?? {})) {
+    node.properties![key] = withReference(each);
+  }
+  if (node.items !== undefined) node.items = withReference(node.items);
+}
+
+function withReference(node: JsonNode): JsonNode {
+  allowReferences(node);
+  if (node.type !== "string" || node.enum !== undefined) return node;
+  const { description, ...text } = node;
+  const anyOf = [text, { $ref: "#/$defs/reference" }];
+  return description === undefined ? { anyOf } : { description, anyOf };
 }
 
 /** ISO 8601 with a zone. */
@@ -225,4 +341,8 @@ function isTime(text: string): boolean {
     /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text) &&
     !Number.isNaN(Date.parse(text))
   );
+}
+
+function isOrigin(text: string): boolean {
+  return text === "*" || (URL.canParse(text) && new URL(text).origin === text);
 }

@@ -8,7 +8,7 @@ import { listenerOptions, listenersOf, transportWord } from "./listeners.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
 import { mapReferences, referenceOf } from "./references.ts";
 import { isSecretKey, MASK } from "./secrets.ts";
-import type { StartPlan } from "./start_plan.ts";
+import { PATH_OPTIONS, type StartPlan } from "./start_plan.ts";
 
 /** One value that is in force. */
 export interface ExplainedValue {
@@ -68,11 +68,13 @@ export function explainPlan(plan: StartPlan): ExplainedValue[] {
 /**
  * The plan as the tree of a config file, with whole paths in it.
  *
+ * @param currentFolder What relative paths of the plan start from.
  * @throws {ConfigError} for what a file cannot hold: a plugin made by code, and a secret in plain text
  */
-export function planAsConfig(plan: StartPlan): MillraceConfig {
+export function planAsConfig(plan: StartPlan, currentFolder: string): MillraceConfig {
   const { broker, data, settings, log, insecure, moduleFolder } = plan;
   const { resolve } = process.getBuiltinModule("node:path");
+  const whole = (path: string) => resolve(currentFolder, path);
   const slot = (path: Path, given: PlannedSlot): PluginUse | string => {
     if (!isUse(given)) {
       throw new ConfigError(
@@ -88,15 +90,16 @@ export function planAsConfig(plan: StartPlan): MillraceConfig {
         "file" in reference ? { file: resolve(moduleFolder, reference.file) } : reference,
     );
     requireNoSecret([...path, "options"], options);
-    if (typeof options["directory"] === "string") {
-      options["directory"] = resolve(options["directory"]);
+    const isBuiltIn = !/[/.:]/.test(given.use);
+    for (const key of isBuiltIn ? PATH_OPTIONS : []) {
+      if (typeof options[key] === "string") options[key] = whole(options[key]);
     }
     const use = /^\.{0,2}\//.test(given.use) ? resolve(moduleFolder, given.use) : given.use;
     return Object.keys(options).length === 0 ? use : { use, options };
   };
   requireNoSecret(["settings"], settings);
   return {
-    data: resolve(data),
+    data: whole(data),
     broker: { ...broker },
     storage: slot(["storage"], plan.storage),
     metadata: slot(["metadata"], plan.metadata),

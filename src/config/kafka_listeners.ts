@@ -4,7 +4,12 @@
 
 import { parseAddress, parseListeners } from "./addresses.ts";
 import { ConfigError } from "./config_error.ts";
-import { DEFAULT_ADDRESSES, type PlannedListener, readListeners } from "./listeners.ts";
+import {
+  DEFAULT_ADDRESSES,
+  type PlannedListener,
+  readListeners,
+  splitListeners,
+} from "./listeners.ts";
 
 /** Kafka's settings that bound the transport, and the options they are. */
 const OPTION_SETTINGS: Readonly<Record<string, string>> = {
@@ -43,10 +48,10 @@ export function kafkaOptions(
   listeners: string | undefined,
   settings: Readonly<Record<string, string>>,
 ): KafkaOptions {
-  const { listen, advertise, listeners: own, ...options } = given;
+  const [own, options] = splitListeners(given);
   const fromSettings = new Map<string, string>();
-  let whole = readListeners("kafka", { listen, advertise, listeners: own });
-  if (listeners !== undefined && listen === undefined && own === undefined) {
+  let whole = readListeners("kafka", own);
+  if (listeners !== undefined && own.listen === undefined && own.listeners === undefined) {
     whole = parseListeners(listeners);
     if (whole === null) {
       throw new ConfigError(

@@ -10,7 +10,7 @@ import type { PluginUse } from "./define_config.ts";
 export const DEFAULT_ADDRESSES = {
   kafka: "127.0.0.1:9092",
   http: "127.0.0.1:8080",
-  tcp: "127.0.0.1:9090",
+  tcp: "127.0.0.1:9094",
 } as const;
 export type TransportWord = keyof typeof DEFAULT_ADDRESSES;
 export const TRANSPORT_WORDS = Object.keys(DEFAULT_ADDRESSES) as TransportWord[];
@@ -23,6 +23,16 @@ export interface PlannedListener {
   readonly port: number;
   readonly advertisedHost?: string;
   readonly advertisedPort?: number;
+  /** A TlsIdentity, of which each part may be a reference. */
+  readonly tls?: unknown;
+}
+
+/** How the file gives an address. */
+interface ListenerOptions {
+  readonly name?: string;
+  readonly listen?: string;
+  readonly advertise?: string;
+  readonly tls?: unknown;
 }
 
 /** The word of a built-in transport; null for a module and a plugin made in the file. */
@@ -37,18 +47,27 @@ export function listenersOf(transport: object): readonly PlannedListener[] {
   return ((transport as PluginUse).options?.["listeners"] ?? []) as PlannedListener[];
 }
 
+/** What options say of listeners. */
+interface AllListenerOptions extends Omit<ListenerOptions, "name"> {
+  readonly listeners?: readonly ListenerOptions[];
+}
+
+/** What options say of listeners, and the rest of them. */
+export function splitListeners(
+  options: Readonly<Record<string, unknown>>,
+): [AllListenerOptions, Record<string, unknown>] {
+  const { listen, advertise, tls, listeners, ...rest } = options;
+  const own = Object.entries({ listen, advertise, tls, listeners });
+  return [Object.fromEntries(own.filter(([, value]) => value !== undefined)), rest];
+}
+
 /** The listeners that options ask for; null when they name no address. */
 export function readListeners(
   word: TransportWord,
-  { listen, advertise, listeners }: Readonly<Record<string, unknown>>,
+  { listeners, ...one }: AllListenerOptions,
 ): PlannedListener[] | null {
-  if (listeners !== undefined) {
-    const list = listeners as { name: string; listen: string; advertise?: string }[];
-    return list.map((each) => listener(each.name, each.listen, each.advertise));
-  }
-  if (listen === undefined && advertise === undefined) return null;
-  const at = (listen as string | undefined) ?? DEFAULT_ADDRESSES[word];
-  return [listener(word, at, advertise as string | undefined)];
+  if (listeners !== undefined) return listeners.map((each) => listener(word, each));
+  return Object.keys(one).length === 0 ? null : [listener(word, one)];
 }
 
 /** Moves the first listener of the first transport `word` to `address`, or adds the transport. */
@@ -72,25 +91,34 @@ export function listenerOptions(
   word: TransportWord,
   listeners: readonly PlannedListener[],
 ): Record<string, unknown> {
-  const [first, ...others] = listeners.map(
-    ({ name, host, port, advertisedHost, advertisedPort }) => {
-      const told =
-        advertisedHost === undefined
-          ? {}
-          : { advertise: addressText({ host: advertisedHost, port: advertisedPort ?? port }) };
-      return { name, listen: addressText({ host, port }), ...told };
-    },
-  );
+  const [first, ...others] = listeners.map((each) => {
+    const { name, host, port, advertisedHost, advertisedPort, tls } = each;
+    const told = { host: advertisedHost ?? host, port: advertisedPort ?? port };
+    return {
+      name,
+      listen: addressText({ host, port }),
+      ...(advertisedHost === undefined ? {} : { advertise: addressText(told) }),
+      ...(tls === undefined ? {} : { tls }),
+    };
+  });
   if (first === undefined) return {};
   const { name, ...rest } = first;
   return others.length === 0 && name === word ? rest : { listeners: [first, ...others] };
 }
 
-function listener(name: string, listen: string, advertise: string | undefined): PlannedListener {
+function listener(
+  word: TransportWord,
+  { name = word, listen = DEFAULT_ADDRESSES[word], advertise, tls }: ListenerOptions,
+): PlannedListener {
   const { host, port } = address(listen);
-  if (advertise === undefined) return { name, host, port };
-  const told = address(advertise);
-  return { name, host, port, advertisedHost: told.host, advertisedPort: told.port };
+  const told = advertise === undefined ? null : address(advertise);
+  return {
+    name,
+    host,
+    port,
+    ...(told === null ? {} : { advertisedHost: told.host, advertisedPort: told.port }),
+    ...(tls === undefined ? {} : { tls }),
+  };
 }
 
 function address(text: string): Address {

@@ -11,6 +11,7 @@ import {
   listenersOf,
   moveFirst,
   readListeners,
+  splitListeners,
   TRANSPORT_WORDS,
   type TransportWord,
   transportWord,
@@ -59,7 +60,7 @@ export function planTransports(sources: TransportSources): PlannedTransports {
     if (given.text === "off") off.add(word);
     else moves.set(word, { address: readAddress(given, word), from: given.from });
   }
-  const transports = (sources.transports ?? [{ use: "kafka" }]).filter((each) => {
+  const transports = (sources.transports ?? [{ use: "kafka" }, { use: "http" }]).filter((each) => {
     const word = transportWord(each);
     return word === null || !off.has(word);
   });
@@ -79,8 +80,8 @@ export function planTransports(sources: TransportSources): PlannedTransports {
       }
       continue;
     }
-    const { listen, advertise, listeners: own, ...options } = given;
-    const asked = readListeners(word, { listen, advertise, listeners: own });
+    const [own, options] = splitListeners(given);
+    const asked = readListeners(word, own);
     const planned = {
       use: word,
       options: {
@@ -90,7 +91,7 @@ export function planTransports(sources: TransportSources): PlannedTransports {
     };
     if (word === "http" && asked === null && !moves.has(word)) unasked ??= planned;
     transports[at] = planned;
-    if (listen === undefined && own === undefined) {
+    if (own.listen === undefined && own.listeners === undefined) {
       provenance.set(`[${at}].options.listen`, BUILT_IN);
     }
   }

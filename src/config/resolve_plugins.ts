@@ -26,6 +26,8 @@ const BUILT_IN: Readonly<Record<SlotName, Readonly<Record<string, Load>>>> = {
         ...options,
       }),
     memory: async () => (await import("../../plugins/storage-memory/mod.ts")).storageMemory(),
+    kv: async (options, plan) =>
+      (await import("../../plugins/storage-kv/mod.ts")).storageKv(kvPlace(options, plan)),
   },
   metadata: {
     file: async (options, plan) =>
@@ -35,12 +37,26 @@ const BUILT_IN: Readonly<Record<SlotName, Readonly<Record<string, Load>>>> = {
       }),
     memory: async (options) =>
       (await import("../../plugins/metadata-memory/mod.ts")).metadataMemory(options),
+    kv: async (options, plan) =>
+      (await import("../../plugins/storage-kv/mod.ts")).metadataKv(kvPlace(options, plan)),
   },
   transport: {
     kafka: async (options) =>
       (await import("../../plugins/transport-kafka/mod.ts")).transportKafka(
         options as unknown as Parameters<
           typeof import("../../plugins/transport-kafka/mod.ts")["transportKafka"]
+        >[0],
+      ),
+    http: async (options) =>
+      (await import("../../plugins/transport-http/mod.ts")).transportHttp(
+        options as unknown as Parameters<
+          typeof import("../../plugins/transport-http/mod.ts")["transportHttp"]
+        >[0],
+      ),
+    tcp: async (options) =>
+      (await import("../../plugins/transport-tcp/mod.ts")).transportTcp(
+        options as Parameters<
+          typeof import("../../plugins/transport-tcp/mod.ts")["transportTcp"]
         >[0],
       ),
   },
@@ -161,8 +177,14 @@ async function importMaker(
   return typeof maker === "function" ? (options) => maker(options) : () => maker;
 }
 
+/** In the data folder, unless the options name a file or another folder. */
+function kvPlace(options: Options, plan: StartPlan): Options {
+  return options["path"] === undefined ? { directory: plan.data, ...options } : options;
+}
+
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s*\n\s*/g, "; ");
 }
 
 /** A relative name is relative to the config file; the rest is left to the host. */

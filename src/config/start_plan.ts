@@ -36,6 +36,8 @@ export interface StartPlan {
 
 const LEVELS = ["debug", "info", "warn", "error", "off"] as const;
 const FORMATS = ["auto", "json", "text"] as const;
+/** Options of the built-in stores that name a folder or a file. */
+export const PATH_OPTIONS = ["directory", "path"];
 const BUILT_IN: Provenance = { source: "default", detail: "" };
 
 /**
@@ -228,7 +230,7 @@ function planned(slot: Slot<object>): PlannedSlot {
   return typeof slot === "string" ? { use: slot } : slot;
 }
 
-/** A built-in transport whose `listen`, `advertise` and `listeners` are what references in them stand for. */
+/** A built-in transport whose addresses are what references in them stand for; other references stay. */
 function withAddresses(
   transport: PlannedSlot,
   path: string,
@@ -236,18 +238,28 @@ function withAddresses(
 ): PlannedSlot {
   const { options } = transport as PluginUse;
   if (options === undefined || transportWord(transport) === null) return transport;
-  const { listen, advertise, listeners, ...rest } = options;
-  const addresses = dereferenced(path, { listen, advertise, listeners }, places);
-  const given = Object.entries(addresses).filter(([, value]) => value !== undefined);
-  return { ...transport, options: { ...rest, ...Object.fromEntries(given) } };
+  const resolved = (given: Readonly<Record<string, unknown>>) => {
+    const addresses = Object.entries(given).filter(([key]) => /^(listen|advertise)$/.test(key));
+    return { ...given, ...dereferenced(path, Object.fromEntries(addresses), places) };
+  };
+  const listeners = options["listeners"] as Record<string, unknown>[] | undefined;
+  return {
+    ...transport,
+    options: {
+      ...resolved(options),
+      ...(listeners === undefined ? {} : { listeners: listeners.map(resolved) }),
+    },
+  };
 }
 
-/** A built-in store whose folder, where its options name one, is seen from the current folder. */
+/** A built-in store whose folder or file, where its options name one, is seen from the current folder. */
 function withPaths(slot: PlannedSlot, folder: string, currentFolder: string): PlannedSlot {
   const { use, options } = slot as Partial<PluginUse>;
-  const directory = options?.["directory"];
-  if (use === undefined || /[/.:]/.test(use) || typeof directory !== "string") return slot;
-  return { use, options: { ...options, directory: inFolder(folder, directory, currentFolder) } };
+  if (use === undefined || options === undefined || /[/.:]/.test(use)) return slot;
+  const paths = Object.entries(options)
+    .filter(([key, value]) => PATH_OPTIONS.includes(key) && typeof value === "string")
+    .map(([key, value]) => [key, inFolder(folder, value as string, currentFolder)]);
+  return { use, options: { ...options, ...Object.fromEntries(paths) } };
 }
 
 /** A path of the config file, as seen from the current folder. */

@@ -81,6 +81,8 @@ describe("loadConfig()", () => {
   });
 });
 
+const TOKEN = { principal: "User:a", hash: `sha256:${"0".repeat(64)}` };
+
 describe("problemsOf()", () => {
   const cases: [string, unknown, string][] = [
     ["a misspelt key", { tranports: [] }, 'Unknown key "tranports": did you mean "transports"'],
@@ -106,7 +108,7 @@ describe("problemsOf()", () => {
     [
       "an unknown plugin",
       { storage: "fss" },
-      'storage must be a built-in storage (fs, memory) or a module with a /, . or :, found "fss": did you mean "fs"',
+      'storage must be a built-in storage (fs, memory, kv) or a module with a /, . or :, found "fss": did you mean "fs"',
     ],
     [
       "an unknown option",
@@ -131,13 +133,87 @@ describe("problemsOf()", () => {
     ["a list that is none", { transports: "kafka" }, 'transports must be a list: found "kafka"'],
     ["no object", [1], "the file must hold an object: found [1]"],
     [
+      "a misspelt option of each new face",
+      {
+        transports: [
+          { use: "http", options: { cor: [] } },
+          { use: "tcp", options: { lisen: 1 } },
+        ],
+      },
+      'Unknown key "transports[0].options.cor": did you mean "cors"',
+    ],
+    [
+      "an origin with a path",
+      { transports: [{ use: "http", options: { cors: ["https://a.example/x"] } }] },
+      'transports[0].options.cors[0] must be an origin such as "https://app.example.com", or "*": found "https://a.example/x"',
+    ],
+    [
+      "a bound beyond what a frame can have",
+      { transports: [{ use: "tcp", options: { frameBytesMax: 1 } }] },
+      "transports[0].options.frameBytesMax must be at least 1024: found 1",
+    ],
+    [
+      "a key-value store without a path",
+      { storage: { use: "kv", options: { path: "" } } },
+      'storage.options.path must not be empty: found ""',
+    ],
+    [
+      "tokens that are not there",
+      { auth: ["token"] },
+      "auth[0].options.tokens must be a list: found nothing",
+    ],
+    [
+      "an operation misspelt",
+      {
+        auth: [
+          {
+            use: "token",
+            options: { tokens: [TOKEN], rules: [{ principal: "*", allow: ["reads"] }] },
+          },
+        ],
+      },
+      'found "reads": did you mean "read"',
+    ],
+    [
+      "a key misspelt in a rule",
+      {
+        auth: [
+          {
+            use: "token",
+            options: {
+              tokens: [TOKEN],
+              rules: [{ principal: "User:a", allow: ["read"], topic: ["a"] }],
+            },
+          },
+        ],
+      },
+      'Unknown key "auth[0].options.rules[0].topic": did you mean "topics"',
+    ],
+    [
+      "a principal that is none",
+      { auth: [{ use: "token", options: { tokens: [{ ...TOKEN, principal: "alice" }] } }] },
+      'auth[0].options.tokens[0].principal must be "User:NAME": found "alice"',
+    ],
+    [
+      "a token in the place of its hash, which is not printed",
+      { auth: [{ use: "token", options: { tokens: [{ ...TOKEN, hash: "hunter2" }] } }] },
+      'auth[0].options.tokens[0].hash must be "sha256:" and 64 hex digits, or 43 of base64url: found something that is not shown',
+    ],
+    [
+      "a secret in a file that is not there",
+      { storage: { use: "./s3.ts", options: { key: { file: "nowhere" } } } },
+      'storage refers to the file "nowhere", which does not exist',
+    ],
+    [
       "a reference to nothing",
       { storage: { use: "./s3.ts", options: { key: { env: "S3_KEY" } } } },
       "storage refers to the variable S3_KEY, which is not set",
     ],
   ];
   test.each(cases)("%s", (_name, config, problem) => {
-    expect(problemsOf(config, nothing)).toEqual([problem]);
+    const [first, ...more] = problemsOf(config, nothing);
+    expect(first).toEndWith(problem);
+    expect(more.every((each) => each.includes("lisen"))).toBe(true);
   });
 
   test("what is right has none: plugins made in the file, modules, references, every slot", () => {
@@ -156,15 +232,30 @@ describe("problemsOf()", () => {
               use: "kafka",
               options: { listeners: [{ name: "A", listen: ":0", advertise: "a:1" }] },
             },
+            { use: "http", options: { cors: ["*"], hosts: ["broker.example"] } },
+            {
+              use: "tcp",
+              options: { tls: { certificatePem: { env: "PEM" }, privateKeyPem: { env: "PEM" } } },
+            },
             { use: "npm:other", options: { anything: [{ env: "SECRET" }] } },
           ],
-          auth: [{ use: "./auth.ts" }],
+          auth: [
+            { use: "./auth.ts" },
+            {
+              use: "token",
+              options: {
+                tokens: [{ ...TOKEN, expiresAt: "2027-01-31T00:00:00Z" }],
+                rules: [{ principal: "*", allow: ["all"], topics: ["=a"], cluster: true }],
+                superUsers: ["User:root"],
+              },
+            },
+          ],
           settings: { "num.partitions": 3, "auto.create.topics.enable": false, x: "y" },
           topics: { defaults: { "retention.ms": -1 } },
           log: { level: "off", format: "json" },
           insecure: true,
         },
-        (name) => (name === "SECRET" ? "s" : undefined),
+        (name) => ({ SECRET: "s", PEM: "-----BEGIN CERTIFICATE-----" })[name],
       ),
     ).toEqual([]);
   });
@@ -175,6 +266,14 @@ describe("problemsOf()", () => {
       'transports[0].options.listen must be HOST:PORT: found {"env":"LISTEN"}',
     ]);
     expect(problemsOf(config, () => "127.0.0.1:1")).toEqual([]);
+    const plain = {
+      transports: [{ use: "kafka", options: { tls: { privateKeyPem: "hunter2" } } }],
+    };
+    expect(problemsOf(plain, nothing).join()).not.toContain("hunter2");
+    write("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+    const tls = { certificatePem: { file: "key.pem" }, privateKeyPem: { file: "key.pem" } };
+    const http = { transports: [{ use: "http", options: { tls } }] };
+    expect(problemsOf(http, nothing, folder)).toEqual([]);
   });
 });
 
@@ -196,8 +295,18 @@ describe("resolvePlugins()", () => {
     expect(await resolve({})).toMatchObject({
       storage: { kind: "storage", contract: 1 },
       metadata: { kind: "metadata_store", contract: 1 },
-      transports: [{ kind: "transport", contract: 1 }],
+      transports: [{ name: "transport-kafka" }, { kind: "transport", contract: 1 }],
       auth: [],
+    });
+    const kv = await resolve({
+      storage: "kv",
+      metadata: { use: "kv", options: { path: "m.sqlite" } },
+      auth: [{ use: "token", options: { tokens: [TOKEN] } }],
+    });
+    expect(kv).toMatchObject({
+      storage: { kind: "storage", contract: 1 },
+      metadata: { kind: "metadata_store", contract: 1 },
+      auth: [{ kind: "auth", name: "token" }],
     });
     const memory = await resolve({ storage: "memory", metadata: "memory" });
     expect(memory).toMatchObject({ storage: { kind: "storage" }, metadata: { name: "memory" } });

@@ -15,11 +15,14 @@ function plan(
   const file = config === null ? null : { path: "m.json", folder: "/srv/me/conf", config };
   return planStart(file, readEnvironment(environment), readFlags(argv), "/srv/me");
 }
+const isKafka = (transport: object) => (transport as { use: string }).use === "kafka";
 const listeners = (...given: Parameters<typeof plan>) =>
-  plan(...given).transports.flatMap(listenersOf);
+  plan(...given)
+    .transports.filter(isKafka)
+    .flatMap(listenersOf);
 
 describe("planStart()", () => {
-  test("needs nothing: files in ./data, Kafka on loopback", () => {
+  test("needs nothing: files in ./data, Kafka and HTTP on loopback", () => {
     const made = plan(null);
     expect(made).toMatchObject({
       broker: { id: 1 },
@@ -33,6 +36,7 @@ describe("planStart()", () => {
     });
     expect(made.transports.flatMap(listenersOf)).toEqual([
       { name: "kafka", host: "127.0.0.1", port: 9092 },
+      { name: "http", host: "127.0.0.1", port: 8080 },
     ]);
     expect(made.provenance.get("data")).toEqual({ source: "default", detail: "" });
   });

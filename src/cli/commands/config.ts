@@ -3,6 +3,7 @@
 import { ConfigError } from "../../config/config_error.ts";
 import { readEnvironment, readFlags } from "../../config/layers.ts";
 import { loadConfig } from "../../config/load_config.ts";
+import { resolvePlugins } from "../../config/resolve_plugins.ts";
 import { planStart } from "../../config/start_plan.ts";
 import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
@@ -19,7 +20,8 @@ export const check: Command = {
   name: "config check",
   summary: "check a config file without starting anything",
   about:
-    "Prints every problem with the path of its key, and the nearest known key for a misspelt one.",
+    "Prints every problem with the path of its key, and the nearest known key for a misspelt one.\n" +
+    "Plugins are loaded and made of their options; nothing is opened.",
   positionals: [FILE],
   flags: [JSON_FLAG],
   examples: [
@@ -37,6 +39,8 @@ export const check: Command = {
       }
       const found = await host.checkSettings(plan.settings);
       if (found.errors.length > 0) throw new ConfigError(found.errors);
+      // A plugin checks more than its schema can say; making it opens nothing.
+      await resolvePlugins(plan, (name) => host.environment[name]);
       const warnings = [...plan.warnings, ...found.warnings];
       if (args.has("json")) {
         await host.print(`${JSON.stringify({ file: path, ok: true, warnings })}\n`);
@@ -76,10 +80,8 @@ async function planned(named: string | null, host: CliHost) {
   const { environment } = host;
   const variables = readEnvironment(environment);
   const folder = process.cwd();
-  const file = await loadConfig(
-    named ?? variables.config ?? null,
-    folder,
-    (name) => environment[name],
-  );
-  return { path: file?.path ?? null, plan: planStart(file, variables, readFlags([]), folder) };
+  const lookUp = (name: string) => environment[name];
+  const file = await loadConfig(named ?? variables.config ?? null, folder, lookUp);
+  const plan = planStart(file, variables, readFlags([]), folder, lookUp);
+  return { path: file?.path ?? null, plan };
 }

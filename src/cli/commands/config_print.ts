@@ -78,7 +78,7 @@ export const print: Command = {
       host.tell(`warning: ${warning}\n`);
     }
     if (args.has("as-config")) {
-      await host.print(`${JSON.stringify(planAsConfig(plan), null, 2)}\n`);
+      await host.print(`${JSON.stringify(planAsConfig(plan, folder), null, 2)}\n`);
       return 0;
     }
     const rows = explainPlan(plan);
