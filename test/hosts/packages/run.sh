@@ -34,7 +34,7 @@ tarball=$(ls "$repo"/dist/millrace-*.tgz) || exit 1
 for project in node bun deno workers; do
   mkdir -p "$work/$project"
   echo '{ "name": "stranger", "private": true, "type": "module" }' >"$work/$project/package.json"
-  cp "$here"/every_export*.js "$work/$project"
+  cp "$here"/*.js "$work/$project"
   [ -e "$repo/examples/quickstart.ts" ] && cp "$repo/examples/quickstart.ts" "$work/$project"
 done
 npm_install() { in_project "$1" npm install --no-audit --no-fund --prefer-offline "$tarball"; }
@@ -43,13 +43,17 @@ npm_install() { in_project "$1" npm install --no-audit --no-fund --prefer-offlin
 check node_installs npm_install node
 each in_project node node every_export.js node "$repo/package.json"
 # Node 20 runs no TypeScript; the same compiler run is a stranger's strict check of the example against our types.
+quickstart() { # quickstart PROJECT COMMAND…: ends well, and tells of all four records
+  local project=$1; shift
+  in_project "$project" timeout 60 "$@" | tee "$work/told" && [ "$(grep -c ' ordered ' "$work/told")" = 4 ]
+}
 types() { # types PROJECT TYPES: as a stranger's tsc
   ln -sfn "$repo/node_modules/@types" "$work/types"
   in_project "$1" "$repo/node_modules/.bin/tsc" --strict --skipLibCheck false --module nodenext --target es2022 --lib es2023,dom,esnext.disposable \
     --typeRoots "$work/types" --types node --outDir out quickstart.ts
 }
 check node_compiles_quickstart types node
-check node_runs_quickstart in_project node timeout 60 node out/quickstart.js
+check node_runs_quickstart quickstart node node out/quickstart.js
 
 # --- Bun -------------------------------------------------------------------------------------------------------------
 check bun_installs in_project bun "$bun" add "$tarball"
@@ -59,14 +63,14 @@ says() { # says HOST PROJECT COMMAND…: the version, and the host that it runs 
   in_project "$project" "$@" version | tee "$work/said" | grep -qE "^millrace [0-9.]+ \($host "
 }
 check bun_runs_the_command_on_bun says bun bun "$bun" --bun x millrace
-check bun_runs_quickstart in_project bun timeout 60 "$bun" quickstart.ts
+check bun_runs_quickstart quickstart bun "$bun" quickstart.ts
 
 # --- Deno ------------------------------------------------------------------------------------------------------------
 echo '{ "nodeModulesDir": "manual" }' >"$work/deno/deno.json"
 check deno_installs npm_install deno
 each in_project deno "$deno" run -A --no-prompt every_export.js deno "$repo/package.json"
 check deno_runs_the_command_on_deno says deno deno "$deno" run -A --no-prompt npm:millrace
-check deno_runs_quickstart in_project deno timeout 60 "$deno" run -A --no-prompt quickstart.ts
+check deno_runs_quickstart quickstart deno "$deno" run -A --no-prompt quickstart.ts
 check deno_checks_quickstart in_project deno "$deno" check quickstart.ts
 
 # --- Workers ---------------------------------------------------------------------------------------------------------
@@ -76,6 +80,7 @@ peers() { # miniflare comes from the cache of peers, as it is heavy
 }
 if peers=$(peers 2>"$work/err"); then
   each in_project workers node every_export_workerd.js "$bun" "$peers"
+  each in_project workers node quickstart_workerd.js "$bun" "$peers"
 else
   not_ok workers_has_miniflare
 fi
