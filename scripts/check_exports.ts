@@ -8,13 +8,6 @@ import { readTree } from "./check_imports.ts";
 import { publishedManifest, undeclared } from "./pack_manifest.ts";
 import { importsOf } from "./source_scan.ts";
 
-/** Not imported yet, and kept, by why. */
-const keptDependencies: Readonly<Record<string, string>> = {
-  "cbor-x":
-    "the TCP protocol's encoding (issue 4); pinned now, as its native half aborts Bun and Deno",
-  hono: "routes of the HTTP transport and of the console (issue 4)",
-};
-
 type Table = Readonly<Record<string, string>>;
 
 export interface Manifests {
@@ -94,12 +87,7 @@ export function checkExports(given: Manifests): readonly string[] {
   const shipped = { ...packageJson.dependencies, ...packageJson.optionalDependencies };
   for (const name of Object.keys(shipped)) {
     const isUsed = [...imported].some((each) => each === name || each.startsWith(`${name}/`));
-    if (isUsed === name in keptDependencies) {
-      const what = isUsed
-        ? "is used: take it off keptDependencies"
-        : "is imported by nothing shipped";
-      refuse("package.json", `${name} ${what}`);
-    }
+    if (!isUsed) refuse("package.json", `${name} is imported by nothing shipped`);
   }
   for (const [name, target] of Object.entries(denoJson.imports)) {
     if (target.startsWith("npm:") && target !== `npm:${name}@${all[name]}`) {

@@ -84,14 +84,6 @@ test.each<[string, Partial<Manifests>, string]>([
     "@a/b is imported by nothing",
   ],
   [
-    "a kept dependency that is used by now",
-    {
-      packageJson: { ...packageJson, dependencies: { hono: "4.0.0" } },
-      imported: new Set(["hono"]),
-    },
-    "take it off",
-  ],
-  [
     "an import of what nothing installs",
     { imported: new Set([...good.imported, "left-pad/sub"]) },
     "left-pad is imported by shipped code",
