@@ -1,7 +1,16 @@
 // The public face: a broker embedded in a program, and a client of it.
 
 import { describe, expect, test } from "bun:test";
-import { connect, defineConfig, Millrace, type MillraceConfig } from "../mod.ts";
+import {
+  type AuthPlugin,
+  type AuthStep,
+  connect,
+  defineConfig,
+  Millrace,
+  type MillraceConfig,
+} from "../mod.ts";
+import { transportKafka } from "../plugins/transport-kafka/mod.ts";
+import { TEST_CERTIFICATE_PEM, TEST_PRIVATE_KEY_PEM } from "./runtime/test_certificate.ts";
 
 const config: MillraceConfig = defineConfig({
   storage: "memory",
@@ -10,6 +19,19 @@ const config: MillraceConfig = defineConfig({
   settings: { "num.partitions": 3 },
   log: { level: "off" },
 });
+
+/** Knows one user, by PLAIN. */
+function plainFor(user: string, password: string): AuthPlugin {
+  const respond = async (message: Uint8Array): Promise<AuthStep> => {
+    const isRight = new TextDecoder().decode(message) === `\0${user}\0${password}`;
+    if (!isRight) return { kind: "denied", reason: "wrong" };
+    const principal = { type: "User", name: user };
+    return { kind: "done", message: new Uint8Array(0), principal, expiresAtMs: null };
+  };
+  const authenticator = { mechanisms: ["PLAIN"], begin: () => ({ respond }) };
+  const open = async () => ({ authenticator, close: async () => {} });
+  return { kind: "auth", name: "plain-for-one", contract: 1, open };
+}
 
 describe("Millrace", () => {
   test("starts a broker in this process, and its client writes and reads back", async () => {
@@ -68,6 +90,33 @@ describe("Millrace", () => {
     const elsewhere = millrace.client({ bootstrap: [{ host, port }] });
     expect((await elsewhere.connect()).brokers[0]!.port).toBe(port);
     await expect(connect("redis://127.0.0.1")).rejects.toThrow("the schemes are kafka://");
+  });
+
+  test("over TLS, with the name and password of the address; without either it is refused", async () => {
+    const tls = { certificatePem: TEST_CERTIFICATE_PEM, privateKeyPem: TEST_PRIVATE_KEY_PEM };
+    const listener = { name: "kafka", host: "127.0.0.1", port: 0, advertisedHost: "localhost" };
+    await using millrace = await Millrace.start({
+      ...config,
+      transports: [transportKafka({ listeners: [{ ...listener, tls }] })],
+      auth: [plainFor("alice", "p@ss/word")],
+    });
+    const { port } = millrace.endpoints[0]!;
+    const patience = { timeoutMs: 500, tls: { caPem: TEST_CERTIFICATE_PEM } };
+    const url = `kafkas://alice:p%40ss%2Fword@localhost:${port}`;
+    const client = await connect(url, patience);
+    expect((await client.connect()).brokers).toMatchObject([{ host: "localhost", port }]);
+    await client.admin.createTopic({ name: "t", partitions: 1 });
+    expect((await client.producer().send({ topic: "t", value: "x" })).offset).toBe(0);
+    await client.close();
+    const refused = async (...target: Parameters<typeof connect>) =>
+      await connect(...target).then(
+        () => "connected",
+        (error) => error.code,
+      );
+    expect(await refused(url.replace("word", "w0rd"), patience)).toBe("sasl_authentication_failed");
+    // Nobody vouches for this certificate but us.
+    expect(await refused(url)).toBe("network_exception");
+    expect(await refused(`kafkas://localhost:${port}`, patience)).toBe("network_exception");
   });
 
   test("refuses a configuration that is wrong, and settings that nobody knows", async () => {
