@@ -209,7 +209,8 @@ class Opener {
       sizeBytesMax: this.#openedBytesMax,
     });
     if (typeof block === "string" || block.bytes !== batch.bytes) return block;
-    const bytes = block.bytes.slice(block.start, block.end);
+    // Not `slice`, which is no copy where the log's bytes are a Buffer.
+    const bytes = new Uint8Array(block.bytes.subarray(block.start, block.end));
     return { bytes, start: 0, end: bytes.length, count: block.count };
   }
 

@@ -72,7 +72,7 @@ export async function createTopic(
     name,
     id: made.topicId,
     // Who may not see settings is not told the count either; Metadata tells them.
-    partitions: isShown ? made.numPartitions : await partitionsOf(broker, caller, name),
+    partitions: isShown ? made.numPartitions : await countOrUnknown(broker, caller, name),
     isInternal: false,
     config: isShown ? ownConfig(made.configs ?? []) : null,
   });
@@ -128,6 +128,16 @@ export async function describeTopic(
   return ok({ ...summaryOf(found), config });
 }
 
+/** How many partitions a topic has. */
+export async function partitionCountOf(
+  broker: Broker,
+  caller: Caller,
+  name: string,
+): Promise<Outcome<number>> {
+  const { errorCode, partitions } = await find(broker, caller, name);
+  return refusalOf(errorCode, null) ?? ok(partitions.length);
+}
+
 /** Metadata of the topics named, or of all. */
 export function metadataRequest(
   names: readonly string[] | null,
@@ -149,9 +159,9 @@ async function find(broker: Broker, caller: Caller, name: string): Promise<Metad
   return response.topics[0]!;
 }
 
-async function partitionsOf(broker: Broker, caller: Caller, name: string): Promise<number> {
-  const { errorCode, partitions } = await find(broker, caller, name);
-  return errorCode === 0 ? partitions.length : -1;
+async function countOrUnknown(broker: Broker, caller: Caller, name: string): Promise<number> {
+  const count = await partitionCountOf(broker, caller, name);
+  return count.ok ? count.value : -1;
 }
 
 function summaryOf(topic: MetadataTopic): TopicSummary {

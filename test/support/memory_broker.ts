@@ -4,6 +4,7 @@ import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../plugins/storage-memory/mod.ts";
 import type { AuthPlugin } from "../../src/contracts/auth.ts";
 import type { Caller } from "../../src/contracts/broker.ts";
+import type { Network } from "../../src/contracts/runtime.ts";
 import type { TransportPlugin } from "../../src/contracts/transport.ts";
 import { createBroker, type RunningBroker } from "../../src/core/mod.ts";
 import { createTopic } from "../../src/gateway/topics.ts";
@@ -25,10 +26,13 @@ export async function memoryBroker(
     readonly settings?: Readonly<Record<string, string | number | boolean>>;
     readonly transports?: readonly TransportPlugin[];
     readonly auth?: readonly AuthPlugin[];
+    /** Instead of the host's. */
+    readonly network?: Network;
   } = {},
 ): Promise<MemoryBroker> {
   const host = hostRuntime({ log: { level: "off", format: "json", configure: false } });
-  const { runtime } = host;
+  const { network = host.runtime.network } = options;
+  const runtime = { ...host.runtime, network };
   const broker = await createBroker({
     broker: { id: 1 },
     runtime,
