@@ -6,6 +6,7 @@ import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import type { ClientContext } from "./context.ts";
 import { checkSasl, type SaslOptions } from "./login.ts";
 import { type ClusterInfo, ClusterMetadata } from "./metadata.ts";
+import { checkOptions } from "./option_checks.ts";
 import type { ClientPort } from "./port.ts";
 import { Producer } from "./producer.ts";
 import type { ProducerOptions } from "./producer_record.ts";
@@ -58,9 +59,20 @@ export interface Client {
 }
 
 const DEFAULT_PORT = 9092;
+const LOWEST = {
+  connectTimeoutMs: 1,
+  requestTimeoutMs: 1,
+  timeoutMs: 1,
+  backoffMs: 0,
+  backoffMsMax: 0,
+  metadataMaxAgeMs: 0,
+  inFlightMax: 1,
+  responseBytesMax: 1,
+};
 
 /** A client over the runtime given: the host's, or a simulation's. Nothing is sent before it is used. */
 export function createClient(runtime: ClientRuntime, options: ClientOptions): Client {
+  checkOptions(options, LOWEST);
   const backoff = {
     backoffMs: options.backoffMs ?? 50,
     backoffMsMax: options.backoffMsMax ?? 1_000,

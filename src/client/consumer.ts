@@ -8,6 +8,7 @@ import type { ClientContext } from "./context.ts";
 import { BatchOpener, type ConsumedRecord, type FetchedBatch } from "./fetched.ts";
 import { type FetcherOptions, type FetchState, PartitionFetcher } from "./fetcher.ts";
 import type { OffsetSpec } from "./offsets.ts";
+import { checkOptions } from "./option_checks.ts";
 
 /** Where to begin: an end of the partition, an offset, or the first record at or after a time. */
 export type StartAt =
@@ -62,6 +63,21 @@ export interface ConsumerOptions {
   readonly signal?: AbortSignal;
 }
 
+const LOWEST = {
+  recordsMax: 0,
+  waitMsMax: 0,
+  bytesMin: 0,
+  bytesMax: 1,
+  partitionBytesMax: 1,
+  bufferBytesMax: 1,
+  batchBytesMax: 1,
+  unknownWaitMs: 0,
+};
+const WORDS = {
+  isolation: ["read_uncommitted", "read_committed"],
+  outOfRange: ["error", "earliest", "latest"],
+};
+
 /** Iterate it once: over records, or over `batches()`. Leaving the loop closes it. */
 export class Consumer implements AsyncIterable<ConsumedRecord> {
   readonly #context: ClientContext;
@@ -76,6 +92,10 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
 
   /** Made by `Client.consumer`. */
   constructor(context: ClientContext, options: ConsumerOptions, onClose: (self: Consumer) => void) {
+    checkOptions(options, LOWEST, WORDS);
+    if (options.topics === undefined && options.partitions === undefined) {
+      throw new TypeError("A consumer reads topics or partitions: found neither");
+    }
     this.#context = context;
     this.#options = options;
     this.#onClose = onClose;

@@ -58,6 +58,8 @@ export async function partitionerFor(
       return keyed(null, random);
     case "round_robin":
       return roundRobin(random);
+    default:
+      throw new TypeError(`There is no partitioner ${JSON.stringify(choice)}`);
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Timer } from "../contracts/runtime.ts";
 import { aborted, ClientError, isRetriable } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
+import { checkOptions } from "./option_checks.ts";
 import { type Partitioner, partitionerFor } from "./partitioner.ts";
 import {
   type Delivery,
@@ -16,6 +17,7 @@ import {
 import { ProducerLine } from "./producer_line.ts";
 import {
   bytesOf,
+  faultOf,
   headersOf,
   type ProducerOptions,
   type ProducerRecord,
@@ -26,6 +28,20 @@ import {
 import { ProducerSender } from "./producer_sender.ts";
 
 const IN_FLIGHT_MAX_IDEMPOTENT = 5;
+const LOWEST = {
+  lingerMs: 0,
+  batchBytesMax: 1,
+  requestBytesMax: 1,
+  bufferBytesMax: 1,
+  bufferWaitMsMax: 0,
+  deliveryTimeoutMs: 1,
+  inFlightMax: 1,
+  unknownTopicWaitMs: 0,
+};
+const WORDS = {
+  acks: ["all", 1, 0],
+  compression: ["none", "gzip", "snappy", "lz4", "zstd"],
+};
 
 /** What the producer knows of a topic. */
 interface TopicState {
@@ -64,6 +80,7 @@ export class Producer {
   constructor(context: ClientContext, options: ProducerOptions, onClose: () => void) {
     this.#context = context;
     this.#onClose = onClose;
+    checkOptions(options, LOWEST, WORDS);
     const acks = options.acks ?? "all";
     const idempotent = options.idempotent ?? acks === "all";
     if (idempotent && acks !== "all") {
@@ -265,6 +282,11 @@ export class Producer {
     if (this.#isClosed) {
       return Promise.reject(new ClientError("closed", "The producer is closed"));
     }
+    // Before anything is counted: what is wrong with one record must not wedge the rest.
+    const fault = faultOf(record);
+    if (fault !== null) {
+      return Promise.reject(new ClientError("invalid_record", `Cannot send a record: ${fault}`));
+    }
     let topic = this.#topics.get(record.topic);
     if (topic === undefined) {
       topic = this.#newTopic(record.topic);
@@ -289,18 +311,19 @@ export class Producer {
   }
 
   /** Puts a record into the open batch of its partition; an error when it has no place. */
-  #append(
-    topic: TopicState,
-    record: ProducerRecord,
-    waiter: DeliveryWaiter | null,
-  ): ClientError | null {
+  #append(topic: TopicState, record: ProducerRecord, waiter: DeliveryWaiter | null): Error | null {
     const key = bytesOf(record.key);
     const value = bytesOf(record.value);
     const headers = headersOf(record.headers);
     let partition = record.partition;
     if (partition === undefined) {
       if (topic.partitioner === null) return topic.partitionerError!;
-      partition = topic.partitioner.partition(key, topic.partitionCount);
+      try {
+        partition = topic.partitioner.partition(key, topic.partitionCount);
+      } catch (error) {
+        // A rule of the caller's own: what it throws is that record's affair.
+        return error instanceof Error ? error : new Error(String(error));
+      }
     }
     if (!(Number.isInteger(partition) && partition >= 0 && partition < topic.partitionCount)) {
       const text = `Topic "${topic.name}" has the partitions 0 to ${topic.partitionCount - 1}: found ${partition}`;

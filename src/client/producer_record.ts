@@ -91,3 +91,38 @@ export function headersOf(headers: ProducerRecord["headers"]): readonly RecordHe
 export function sizeOf(record: ProducerRecord): number {
   return (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
 }
+
+/** What a record holds that cannot be sent, for callers whose types nobody checked; null for a sound one. */
+export function faultOf(record: ProducerRecord): string | null {
+  const { topic, key, value, headers, timestampMs } = record;
+  if (typeof topic !== "string") return `topic must be text: found ${typeof topic}`;
+  if (!isPayload(key)) return `key must be bytes, text or null: found ${typeof key}`;
+  if (!isPayload(value)) return `value must be bytes, text or null: found ${typeof value}`;
+  if (timestampMs !== undefined && !(Number.isSafeInteger(timestampMs) && timestampMs >= -1)) {
+    return `timestampMs must be whole milliseconds since 1970: found ${timestampMs}`;
+  }
+  return headers === undefined ? null : headerFaultOf(headers);
+}
+
+function headerFaultOf(headers: NonNullable<ProducerRecord["headers"]>): string | null {
+  const isMap = typeof headers === "object" && headers !== null;
+  if (!isMap) return "headers must be a list of { key, value }, or an object of them";
+  const pairs: readonly (readonly [unknown, unknown])[] = Array.isArray(headers)
+    ? headers.map((each) => [each?.key, each?.value])
+    : Object.entries(headers);
+  for (const [key, value] of pairs) {
+    if (typeof key !== "string") return `a header's key must be text: found ${typeof key}`;
+    if (!isPayload(value))
+      return `header ${key} must be bytes, text or null: found ${typeof value}`;
+  }
+  return null;
+}
+
+function isPayload(value: unknown): boolean {
+  return (
+    value === null ||
+    value === undefined ||
+    typeof value === "string" ||
+    value instanceof Uint8Array
+  );
+}

@@ -198,6 +198,52 @@ for (const way of ways) {
       ]);
     });
 
+    test("a record that cannot be is refused alone, whatever it holds", async () => {
+      await client.admin.createTopic({ name: "t", partitions: 1 });
+      const producer = client.producer({ partitioner: () => 0 });
+      const good = { topic: "t", value: "good" };
+      // biome-ignore lint/suspicious/noExplicitAny: what callers without types may come with.
+      const bad: any[] = [
+        { topic: 5, value: "x" },
+        { topic: "t", value: 5 },
+        { topic: "t", key: {}, value: "x" },
+        { topic: "t", value: [1, 2] },
+        { topic: "t", value: new ArrayBuffer(4) },
+        { topic: "t", timestampMs: Number.NaN },
+        { topic: "t", timestampMs: 1.5 },
+        { topic: "t", timestampMs: 2 ** 60 },
+        { topic: "t", headers: "a" },
+        { topic: "t", headers: null },
+        { topic: "t", headers: [null] },
+        { topic: "t", headers: [{ key: 1, value: "x" }] },
+        { topic: "t", headers: { a: 1 } },
+        { topic: "t", partition: 1.5 },
+        { topic: "t", partition: -1 },
+        { topic: "t", partition: "0" },
+      ];
+      const ended = await Promise.all(
+        bad.map(async (record) => {
+          const refused = failureOf(producer.send(record));
+          const { offset } = await producer.send(good);
+          return [(await refused).code, offset];
+        }),
+      );
+      expect(ended.map(([, offset]) => offset)).toEqual(bad.map((_, index) => index));
+      expect(ended.slice(0, -3).every(([code]) => code === "invalid_record")).toBe(true);
+      expect(ended.slice(-3).every(([code]) => code === "unknown_topic_or_partition")).toBe(true);
+      const wild = client.producer({ partitioner: () => Number.NaN });
+      expect((await failureOf(wild.send(good))).code).toBe("unknown_topic_or_partition");
+      const throwing = client.producer({
+        partitioner: () => {
+          throw new Error("no idea");
+        },
+      });
+      const lost = [0, 1, 2].map(() => failureOf(throwing.send(good)));
+      for (const { message } of await Promise.all(lost)) expect(message).toBe("no idea");
+      await throwing.close();
+      expect(await valuesOf(client, "t")).toEqual(bad.map(() => "good"));
+    });
+
     const faults: readonly Fault[] = [
       "break_before",
       "break_after",
