@@ -25,7 +25,8 @@ const EXPOSED = "Location, Retry-After, Millrace-Offset, Millrace-Timestamp, Mil
 /** @throws {Refusal} 421 for a name that is not ours, 403 for a page that may not call */
 export function checkDoor(request: Request, door: Door, rules: DoorRules): void {
   const { headers, method } = request;
-  const host = headers.get("host") ?? "";
+  // HTTP/2 has no Host, but what the URL was made of.
+  const host = headers.get("host") ?? new URL(request.url).host;
   if (!isNameAllowed(nameOf(host), door, rules.hosts)) {
     throw new Refusal(421, "host_not_allowed", `This listener does not answer as "${host}"`);
   }

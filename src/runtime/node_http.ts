@@ -12,7 +12,12 @@ const BACKLOG = 4096;
 
 export async function serveHttp(at: ListenAddress, handle: FetchHandler): Promise<Listener> {
   const scheme = at.tls === undefined ? "http" : "https";
+  let closing: Promise<void> | null = null;
   const answered = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    // A connection that was busy when we closed is not kept for a next request.
+    outgoing.once("close", () => {
+      if (closing !== null) setImmediate(() => server.closeIdleConnections());
+    });
     answer(scheme, incoming, outgoing, handle).catch(() => outgoing.destroy());
   };
   const server = await serverFor(at.tls, answered);
@@ -23,7 +28,6 @@ export async function serveHttp(at: ListenAddress, handle: FetchHandler): Promis
     server.once("error", (error) => reject(listenError(at.host, at.port, error)));
     server.listen({ host: hostAddress(at.host), port: at.port, backlog: BACKLOG }, () => {
       server.on("error", () => {}); // An accept that failed (no file handles): the next one may work.
-      let closing: Promise<void> | null = null;
       resolve({
         host: at.host,
         port: (server.address() as AddressInfo).port,

@@ -66,7 +66,7 @@ async function postRecord(c: Context<Env>, topic: string, type: string): Promise
       ...(timestampMs === null ? {} : { timestampMs }),
     };
     const [outcome] = await append(c, topic, [record], call);
-    if (!outcome!.ok) throw await refusalWithOffset(c, topic, partition, call, outcome!);
+    if (!outcome!.ok) throw await refusalWithOffset(c, topic, record, call, outcome!);
     if (call.acks === 0) return c.json({ topic, partition: outcome!.value.partition }, 202);
     const { value } = outcome!;
     c.header(
@@ -98,8 +98,7 @@ async function postBatch(c: Context<Env>, topic: string): Promise<Response> {
         continue;
       }
       refusedCount++;
-      const partition = records[index]!.partition ?? null;
-      const refusal = await refusalWithOffset(c, topic, partition, call, outcome);
+      const refusal = await refusalWithOffset(c, topic, records[index]!, call, outcome);
       results.push({ error: refusal.problem });
     }
     // Some may be in the log already: that is no failure of the request, and no success either.
@@ -125,15 +124,16 @@ async function append(
 async function refusalWithOffset(
   c: Context<Env>,
   topic: string,
-  partition: number | null,
+  record: RecordInput,
   call: Call,
   { error }: Outcome<AppendedRecord> & { readonly ok: false },
 ): Promise<Refusal> {
   if (call.expectedOffset === undefined || error.code !== "invalid_record") return refusalOf(error);
-  const { context, caller } = c.env;
-  const [end] = await resolveOffsets(context.broker, caller, topic, [
-    { partition: partition ?? 0, at: "latest" },
-  ]);
+  const { caller } = c.env;
+  const { broker } = c.env.context;
+  const chosen = broker.log.partitionFor(caller, topic, record.key);
+  const partition = record.partition ?? (chosen.ok ? chosen.value : 0);
+  const [end] = await resolveOffsets(broker, caller, topic, [{ partition, at: "latest" }]);
   const nextOffset = end?.ok === true ? end.value.offset : null;
   if (nextOffset === call.expectedOffset) return refusalOf(error);
   return new Refusal(412, error.code, error.message, {

@@ -183,6 +183,16 @@ describe("POST /v1/topics/TOPIC/records, one record", () => {
     expect(late.status).toBe(412);
     expect(late.json).toMatchObject({ code: "invalid_record", expectedOffset: 0, nextOffset: 1 });
     expect((await post(1)).json.offset).toBe(1);
+    // Of a key's partition, too, whichever that is; and of a batch, which is of one partition.
+    await live.topic("expected-keys", 5);
+    const path = "/v1/topics/expected-keys/records?expectedOffset=0";
+    expect((await live.post(`${path}&key=a`, "1")).status).toBe(201);
+    const second = await live.post(`${path}&key=a`, "1");
+    expect([second.status, second.json.nextOffset]).toEqual([412, 1]);
+    const batch = await live.post(path, { records: [{ key: "a", value: "2" }] }, BATCH);
+    expect([batch.status, batch.json.results[0].error.status]).toEqual([207, 412]);
+    const two = [0, 1].map((partition) => ({ value: "x", partition }));
+    expect((await live.post(path, { records: two }, BATCH)).status).toBe(400);
   });
 
   test("what cannot be a record is refused", async () => {
