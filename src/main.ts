@@ -214,7 +214,9 @@ function permissionText(plan: StartPlan, argv: readonly string[]): string | null
   const folder = isInMemory ? null : { read: above, write: plan.data };
   const flags = missingPermissions([...new Set(addresses)], folder);
   if (flags.length === 0) return null;
-  const words = ["deno run -A mod.ts", ...argv].join(" ");
+  // Compiled, this is the published package.
+  const program = import.meta.url.endsWith(".ts") ? "mod.ts" : "npm:millrace";
+  const words = [`deno run -A ${program}`, ...argv].join(" ");
   return `Deno was not given what a broker needs, and asks for it on a terminal alone. Type: ${words} (or, instead of -A, ${flags.join(" ")})`;
 }
 
