@@ -33,6 +33,7 @@ const checks: readonly (readonly [name: string, command: string, args: readonly 
   ["imports", bin("bun"), ["run", "scripts/check_imports.ts"]],
   ["exports", bin("bun"), ["run", "scripts/check_exports.ts"]],
   ["tidy", bin("bun"), ["run", "scripts/tidy.ts"]],
+  ["edge bundles", bin("bun"), ["run", "scripts/bundle_core.ts"]],
   ["file map", bin("bun"), ["run", "scripts/print_file_map.ts", "--check"]],
 ];
 

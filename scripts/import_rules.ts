@@ -113,6 +113,18 @@ export const rooms: readonly RoomRule[] = [
     paths: ["src/gateway/"],
     may: { ...below },
   },
+  {
+    // A broker put together for a host that has no config file and no modules to choose from (ADR 1).
+    room: "edge",
+    paths: ["src/edge/"],
+    may: {
+      contracts: "all",
+      core: coreFace,
+      runtime: ["src/runtime/edge_runtime.ts"],
+      "plugins/storage-kv": ["plugins/storage-kv/edge.ts"],
+      "plugins/transport-http": ["plugins/transport-http/mod.ts"],
+    },
+  },
   { room: "client", paths: ["src/client/"], may: { ...bytes, contracts: "types" } },
   {
     room: "testing",
@@ -188,8 +200,9 @@ export const faces = [
   "src/client/mod.ts",
   "src/contracts/mod.ts",
   "src/core/mod.ts",
+  "src/edge/mod.ts",
   "src/record/mod.ts",
   "src/testing/mod.ts",
 ];
 /** Who may import a face nevertheless: the programs and the faces above them. */
-export const faceImporters = ["mod.ts", "src/main.ts", "src/cli/", "src/testing/"];
+export const faceImporters = ["mod.ts", "src/main.ts", "src/cli/", "src/edge/", "src/testing/"];

@@ -24,6 +24,7 @@ export interface KeyValueCheck {
   readonly value: Uint8Array | null;
 }
 
+/** A key and its value. */
 export interface KeyValueEntry {
   readonly key: string;
   readonly value: Uint8Array;

@@ -12,6 +12,7 @@ import { jsonLine } from "./log_format.ts";
 import { HostRandom } from "./random.ts";
 import { HostScheduler } from "./scheduler.ts";
 
+/** How the host is used; everything may be left out. */
 export interface EdgeRuntimeOptions {
   /** The lowest level that is logged. Default "info". */
   readonly logLevel?: LogThreshold;

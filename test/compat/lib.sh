@@ -76,6 +76,14 @@ need_go() { # need_go FOLDER: builds the Go program there; sets GO_PROGRAM
   GO_PROGRAM=$dir/program
 }
 
+install_workerd() { cp "$repo"/test/hosts/workerd/{package.json,package-lock.json,.npmrc} . && npm ci --no-audit --no-fund; }
+need_workerd() { # sets WORKERD_PEERS, the folder whose node_modules hold miniflare
+  have npm || die "npm is needed"
+  local dir; dir=$MILLRACE_CACHE/workerd-$(digest "$repo"/test/hosts/workerd/package{,-lock}.json)
+  once "$dir" install_workerd || die "miniflare is missing"
+  WORKERD_PEERS=$dir
+}
+
 # --- input -----------------------------------------------------------------------------------------------------------
 
 make_input() { "$(tool bun)" "$compat/make_input.ts" "$PWD"; }
@@ -89,7 +97,8 @@ need_input() { # sets FULL_FILE (over 100 MB, over a million lines), SMALL_FILE,
 
 free_port() { "$(tool bun)" -e 'const s = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }); console.log(s.port); s.stop()'; }
 
-# broker_start DIR [name=value …]: RUNTIME=bun|deno|kafka|kafka-fsync; PORT picks the port (default a free one).
+# broker_start DIR [name=value …]: RUNTIME=bun|deno|kafka|kafka-fsync; PORT picks the port (default a free one); CONFIG is
+# a config file for ours.
 # Sets BOOTSTRAP and BROKER_PID. The folder keeps data/ and broker.log.
 broker_start() {
   local dir=$1 out i; shift
@@ -98,7 +107,7 @@ broker_start() {
     bun | deno)
       local cmd opts=(); for i in "$@"; do opts+=(-o "$i"); done
       if [ "${RUNTIME:-bun}" = bun ]; then cmd=("$(tool bun)" run "$repo/src/main.ts"); else cmd=("$(tool deno)" run -A "$repo/mod.ts"); fi
-      (cd "$repo" && exec setsid "${cmd[@]}" start --data "$dir/data" --kafka "127.0.0.1:${PORT:-0}" ${opts[@]+"${opts[@]}"}) >"$dir/ready" 2>>"$dir/broker.log" </dev/null &
+      (cd "$repo" && exec setsid "${cmd[@]}" start --data "$dir/data" --kafka "127.0.0.1:${PORT:-0}" ${CONFIG:+--config "$CONFIG"} ${opts[@]+"${opts[@]}"}) >"$dir/ready" 2>>"$dir/broker.log" </dev/null &
       BROKER_PID=$!
       for i in $(seq 600); do
         out=$(grep -m1 -o 'ready kafka=[^ ]*' "$dir/ready") && { BOOTSTRAP=${out#ready kafka=}; return 0; }

@@ -1,0 +1,120 @@
+// Bundles Millrace for the edge and holds what was promised of it: the core under 120 kB gzip, and in no bundle a
+// node: import, eval, or a name of Bun, Deno or Node. Run: bun run scripts/bundle_core.ts. Exit code 1 otherwise.
+
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { codeOnly } from "./source_scan.ts";
+
+const root = join(import.meta.dirname!, "..");
+
+/** What is measured: an entry, and the most it may weigh, in thousands of bytes of gzip. */
+interface Weighed {
+  readonly name: string;
+  /** Paths from the root; all of their exports are kept. */
+  readonly entries: readonly string[];
+  readonly gzipKbMax: number;
+}
+
+const KB = 1000;
+const weighed: readonly Weighed[] = [
+  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120 },
+  {
+    name: "core, storage-kv and runtime",
+    entries: ["src/edge/object_broker.ts"],
+    gzipKbMax: 120,
+  },
+  // With the HTTP face and hono.
+  { name: "millrace/edge", entries: ["src/edge/mod.ts"], gzipKbMax: 120 },
+  { name: "protocol, all 89 APIs", entries: ["src/protocol/all_messages.ts"], gzipKbMax: 20 },
+];
+
+/** What no bundle for the edge may hold: it would not start there, or not run. Searched outside strings. */
+const refused: readonly (readonly [name: string, pattern: RegExp])[] = [
+  ["eval", /(?<![\w$.])eval\s*\(/],
+  ["new Function", /(?<![\w$.])(?:new\s+)?Function\s*\(/],
+  ["require", /(?<![\w$.])(?:__)?require\s*\(/],
+  ["process", /(?<![\w$.])process\s*[.[]/],
+  ["Deno", /(?<![\w$.])Deno\s*[.[]/],
+  ["Bun", /(?<![\w$.])Bun\s*[.[]/],
+  ["Buffer", /(?<![\w$.])Buffer\s*[.[]/],
+  ["setImmediate", /(?<![\w$.])setImmediate\s*\(/],
+  ["runtime compilation of WebAssembly", /\bWebAssembly\s*\.\s*(?:compile|Module)\b/],
+];
+
+/** What is wrong with a bundle's code. */
+export function faultsOf(source: string): readonly string[] {
+  const code = codeOnly(source);
+  const faults = refused.filter(([, pattern]) => pattern.test(code)).map(([name]) => name);
+  // A specifier is a string, so the text as it is.
+  for (const [, specifier] of source.matchAll(
+    /(?:\bfrom|\bimport|\bimport\s*\()\s*["']((?:node|bun|cloudflare):[^"']*)["']/g,
+  )) {
+    faults.push(`import of ${specifier}`);
+  }
+  return faults;
+}
+
+interface Bundle {
+  readonly code: string;
+  readonly bytes: number;
+  readonly gzipBytes: number;
+}
+
+/** Bundles as a project's own tools would, minified; .wasm stays a module of its own and is weighed with it. */
+async function bundle(entries: readonly string[]): Promise<Bundle> {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-edge-"));
+  try {
+    const built = await Bun.build({
+      entrypoints: entries.map((entry) => join(root, entry)),
+      outdir: folder,
+      target: "browser",
+      format: "esm",
+      conditions: ["workerd"],
+      minify: true,
+      plugins: [wasmBeside(folder)],
+    });
+    if (!built.success) throw new Error(built.logs.map(String).join("\n"));
+    let bytes = 0;
+    let gzipBytes = 0;
+    let code = "";
+    for (const name of readdirSync(folder)) {
+      const content = readFileSync(join(folder, name));
+      bytes += content.byteLength;
+      gzipBytes += gzipSync(content, { level: 9 }).byteLength;
+      if (name.endsWith(".js")) code += content.toString("utf8");
+    }
+    return { code, bytes, gzipBytes };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function wasmBeside(folder: string): Bun.BunPlugin {
+  return {
+    name: "wasm beside",
+    setup(build) {
+      build.onResolve({ filter: /\.wasm$/ }, ({ path, importer }) => {
+        copyFileSync(join(importer, "..", path), join(folder, basename(path)));
+        return { path: `./${basename(path)}`, external: true };
+      });
+    },
+  };
+}
+
+if (import.meta.main) {
+  let failed = false;
+  for (const { name, entries, gzipKbMax } of weighed) {
+    const { code, bytes, gzipBytes } = await bundle(entries);
+    const faults = [...faultsOf(code)];
+    if (gzipBytes > gzipKbMax * KB) faults.push(`must be <= ${gzipKbMax} kB gzip`);
+    const sizes = `${(bytes / KB).toFixed(1)} kB, ${(gzipBytes / KB).toFixed(1)} kB gzip`;
+    console.log(
+      `${faults.length === 0 ? "ok" : "not ok"} ${name}: ${sizes} (at most ${gzipKbMax})`,
+    );
+    for (const fault of faults) console.log(`  ${name}: ${fault}`);
+    failed ||= faults.length > 0;
+  }
+  if (failed) process.exit(1);
+}

@@ -1,0 +1,83 @@
+// The Durable Object: a broker of its own, opened by the first request and served over HTTP.
+// Invariant: an opening that failed is tried again by the next request; requests meanwhile wait for the same one.
+
+import { type TransportHttpOptions, transportHttp } from "../../plugins/transport-http/mod.ts";
+import type { FetchHandler } from "../contracts/runtime.ts";
+import type { RunningBroker } from "../core/mod.ts";
+import {
+  type DurableObjectContext,
+  type ObjectBrokerOptions,
+  openObjectBroker,
+} from "./object_broker.ts";
+
+/** How the object is made and served; everything may be left out. */
+export interface MillraceObjectOptions extends ObjectBrokerOptions {
+  /** Bounds of transport-http; those of memory are smaller here than elsewhere. */
+  readonly http?: Omit<TransportHttpOptions, "listeners">;
+}
+
+const MIB = 1024 * 1024;
+/** An instance has 128 MB of memory for everything. */
+const HTTP_BOUNDS = {
+  bodyBytesMax: 8 * MIB,
+  arrivalBytesMax: 16 * MIB,
+  fetchBytesMax: 4 * MIB,
+  replyBytesMax: 16 * MIB,
+  requestsMax: 256,
+  streamsMax: 256,
+} as const;
+
+interface Opened {
+  readonly broker: RunningBroker;
+  readonly handle: FetchHandler;
+}
+
+/**
+ * A whole Millrace in a Durable Object with SQLite storage. Export it, or a class of your own over it that passes
+ * options on, and bind it under `new_sqlite_classes`:
+ *
+ *     export class Log extends MillraceObject {
+ *       constructor(ctx: DurableObjectState, env: Env) {
+ *         super(ctx, env, { auth: [authToken({ tokens: env.TOKENS })] });
+ *       }
+ *     }
+ */
+export class MillraceObject {
+  readonly #context: DurableObjectContext;
+  readonly #options: MillraceObjectOptions;
+  #opening: Promise<Opened> | null = null;
+
+  constructor(context: DurableObjectContext, _env: unknown, options: MillraceObjectOptions = {}) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** Serves one request of transport-http's routes. */
+  async fetch(request: Request): Promise<Response> {
+    const { handle } = await this.#opened();
+    // The edge writes this header itself, whatever the client sent.
+    const host = request.headers.get("cf-connecting-ip") ?? "";
+    return await handle(request, { host, port: 0 });
+  }
+
+  /** The broker itself, opened: for code of yours in the same object, e.g. with `connect` of millrace/client. */
+  async broker(): Promise<RunningBroker> {
+    return (await this.#opened()).broker;
+  }
+
+  #opened(): Promise<Opened> {
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<Opened> {
+    const http = transportHttp({ ...HTTP_BOUNDS, ...this.#options.http, listeners: null });
+    const broker = await openObjectBroker(this.#context, this.#options, [http]);
+    const { handle } = broker.transport(http.name);
+    if (handle === undefined) throw new Error("transport-http gives no handle");
+    return { broker, handle };
+  }
+}
