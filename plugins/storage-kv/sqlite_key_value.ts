@@ -33,6 +33,7 @@ export interface SqliteModule {
 
 interface Database {
   prepare(sql: string): Statement;
+  exec(sql: string): void;
   close(): void;
 }
 
@@ -152,8 +153,6 @@ class SqliteHost implements SqlHost {
   readonly #begin: Statement;
   readonly #commit: Statement;
   readonly #rollback: Statement;
-  readonly #full: Statement;
-  readonly #normal: Statement;
   readonly #count: Statement;
 
   constructor(database: Database, file: string) {
@@ -166,8 +165,6 @@ class SqliteHost implements SqlHost {
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
     this.#rollback = database.prepare("ROLLBACK");
-    this.#full = database.prepare("PRAGMA synchronous = FULL");
-    this.#normal = database.prepare("PRAGMA synchronous = NORMAL");
     this.#count = database.prepare(SYNC_SQL);
   }
 
@@ -203,9 +200,10 @@ class SqliteHost implements SqlHost {
   }
 
   async sync(): Promise<void> {
-    this.#full.run();
+    // This pragma acts when it is compiled, not when it runs: a prepared one would do nothing the first time.
+    this.#database.exec("PRAGMA synchronous = FULL");
     this.#count.run();
-    this.#normal.run();
+    this.#database.exec("PRAGMA synchronous = NORMAL");
   }
 
   close(): void {

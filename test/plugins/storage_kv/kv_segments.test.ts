@@ -192,7 +192,7 @@ class RandomLife {
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(Buffer.concat(parts));
+  return new Uint8Array(Buffer.concat(parts));
 }
 
 const SEEDS = isFullTestRun ? 1_000 : 25;
@@ -273,12 +273,14 @@ describe("a change of several commits", () => {
         const { segments } = await opened(left.open);
         yield await contents(segments);
         // And what comes after it is not mixed with what was left.
+        const before = (await contents(segments)).get("a") ?? new Uint8Array(0);
         const file = await segments.open("a", { create: true });
-        const sizeBytes = file.sizeBytes;
         await file.append([bytes(10, 99)]);
-        const end = new Uint8Array(11);
-        expect(await file.readInto(end, sizeBytes)).toBe(10);
-        expect([...end]).toEqual([...bytes(10, 99), 0]);
+        await file.close();
+        const expected = joined([before, bytes(10, 99)]);
+        for (const store of [segments, (await opened(left.open)).segments]) {
+          expect(Buffer.compare((await contents(store)).get("a")!, expected)).toBe(0);
+        }
       }
     }
   }
@@ -500,6 +502,37 @@ describe("chunks", () => {
     const slow = await later.segments.open("a", { create: true });
     await slow.append([bytes(200_000, 1)]);
     expect(slow.readInto(new Uint8Array(10), 5)).toBeInstanceOf(Promise);
+  });
+
+  test("belong to the store once an append has answered", async () => {
+    const memory = memoryKeyValue();
+    const { segments } = await opened(memory.open);
+    const file = await segments.open("a", { create: true });
+    const chunk = bytes(10, 1);
+    await file.append([chunk]);
+    chunk.fill(9);
+    await file.append([chunk]);
+    chunk.fill(8);
+    const found = new Uint8Array(20);
+    await file.readInto(found, 0);
+    expect(found).toEqual(joined([bytes(10, 1), bytes(10, 9)]));
+    await file.close();
+    expect(Buffer.compare((await contents(segments)).get("a")!, found)).toBe(0);
+  });
+
+  test("that come while a sync runs are covered by the next one", async () => {
+    for (const answersLater of [false, true]) {
+      const memory = memoryKeyValue({ answersLater });
+      const { segments } = await opened(memory.open);
+      const file = await segments.open("a", { create: true });
+      await file.append([bytes(10, 1)]);
+      const first = file.sync();
+      const appending = file.append([bytes(10, 2)]);
+      await Promise.all([first, appending]);
+      await file.sync();
+      const left = await opened(memory.rebuild(memory.points(), "nothing").open);
+      expect((await contents(left.segments)).get("a")!.length).toBe(20);
+    }
   });
 
   test("those who wait share a sync", async () => {
