@@ -123,7 +123,7 @@ export class KafkaConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const fields = {
-      event,
+      reason: event,
       detail,
       peer: `${this.#connection.remote.host}:${this.#connection.remote.port}`,
     };

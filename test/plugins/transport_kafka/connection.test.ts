@@ -302,7 +302,7 @@ describe("KafkaConnection", () => {
     expect(peer.closeReason).toBe("request_undecodable");
     expect(budget.heldBytes).toBe(0);
     expect(hand.eventsOf("kafka_connection_closed")).toEqual([
-      { event: "request_undecodable", detail: "kind r", peer: "192.0.2.1:4000" },
+      { reason: "request_undecodable", detail: "kind r", peer: "192.0.2.1:4000" },
     ]);
     expect(hand.lines.at(-1)!.level).toBe("warn");
   });

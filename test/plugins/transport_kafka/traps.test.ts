@@ -84,7 +84,7 @@ describe("trap 1: ApiVersions", () => {
       await settle();
       expect({ what, reason: client.peer.closeReason }).toEqual({ what, reason: event! });
       expect(client.peer.frames.length).toBe(0);
-      expect(harness.hand.eventsOf("kafka_connection_closed")[0]!["event"]).toBe(event!);
+      expect(harness.hand.eventsOf("kafka_connection_closed")[0]!["reason"]).toBe(event!);
       expect(harness.budget.heldBytes).toBe(0);
       // Nobody else is touched.
       expect((await other.ask(Metadata, 1, { topics: [] })).controllerId).toBe(1);
