@@ -243,6 +243,28 @@ describe("the end of streams", () => {
     await expect(fetch(short.url("/healthz"))).rejects.toThrow();
   });
 
+  test("stop() comes back within its grace although nobody reads", async () => {
+    const short = await LiveHttp.start();
+    await short.topic("t");
+    const records = Array.from({ length: 10 }, () => ({ value: "x".repeat(800_000) }));
+    await short.post("/v1/topics/t/records", { records }, BATCH);
+    const paths = [
+      "/v1/topics/t/partitions/0/records?maxBytes=8000000",
+      "/v1/topics/t/records?from=0&partition=0",
+    ];
+    for (const path of paths) {
+      const socket = await short.raw(
+        `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`,
+      );
+      await new Promise((resolve) => socket.once("data", resolve));
+      socket.pause();
+    }
+    const startMs = performance.now();
+    await short.broker.stop(300);
+    expect(performance.now() - startMs).toBeLessThan(5_000);
+    await short.stop();
+  });
+
   test("a stream ends when its token expires", async () => {
     const authenticator: Authenticator = {
       mechanisms: ["BEARER"],
