@@ -4,7 +4,7 @@
 // Kafka: BuiltInPartitioner, RoundRobinPartitioner, KIP-480.
 
 import { murmur2Partition } from "../base/murmur2.ts";
-import { loadXxhash } from "../base/xxhash.ts";
+import { xxhashOnDemand } from "../base/xxhash.ts";
 import type { Random } from "../contracts/runtime.ts";
 
 /** A rule of one's own. @returns a partition from 0 to `partitionCount` - 1 */
@@ -39,19 +39,20 @@ export interface Partitioner {
 
 type KeyHash = (key: Uint8Array, partitionCount: number) => number;
 
-/** The partitioner of a topic. Loads what the hash needs; synchronous afterwards. */
-export async function partitionerFor(
+/** The partitioner of a topic. @throws {TypeError} for a word that is none */
+export function partitionerFor(
   choice: Exclude<PartitionerChoice, "topic">,
   topic: string,
   random: Random,
-): Promise<Partitioner> {
+): Partitioner {
   if (typeof choice === "function") {
     const partition = (key: Uint8Array | null, count: number) => choice(key, count, topic);
     return { partition, batchClosed() {} };
   }
   switch (choice) {
     case "xxhash":
-      return keyed((await loadXxhash()).partition, random);
+      // Workers compile no WebAssembly out of bytes: there the plain one goes on.
+      return keyed(xxhashOnDemand().partition, random);
     case "murmur2":
       return keyed(murmur2Partition, random);
     case "sticky":

@@ -492,6 +492,6 @@ export class Producer {
       }
       if (choice === "topic") choice = "murmur2";
     }
-    topic.partitioner = await partitionerFor(choice, topic.name, runtime.random);
+    topic.partitioner = partitionerFor(choice, topic.name, runtime.random);
   }
 }

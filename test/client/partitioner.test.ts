@@ -97,14 +97,14 @@ describe("records without a key", () => {
   });
 
   test("go round in turn, keys or not, when asked to", async () => {
-    const partitioner = await partitionerFor("round_robin", "t", random);
+    const partitioner = partitionerFor("round_robin", "t", random);
     const first = partitioner.partition(null, 3);
     const next = [utf8("a"), null, utf8("a")].map((key) => partitioner.partition(key, 3));
     expect(next).toEqual([(first + 1) % 3, (first + 2) % 3, first]);
   });
 
   test("stick to a partition until its batch is closed, and then to any other", async () => {
-    const partitioner = await partitionerFor("sticky", "t", random);
+    const partitioner = partitionerFor("sticky", "t", random);
     const seen = new Set<number>();
     for (let round = 0; round < 50; round++) {
       const partition = partitioner.partition(utf8(`key ${round}`), 4);
