@@ -1,7 +1,7 @@
 // What strangers send: broken and nested JSON, bodies too large, too slow, without end and broken off. Each costs its
 // own request; the counts and the budget are where they were, and the neighbour is served.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { parseJson } from "../../../plugins/transport-http/json.ts";
 import type { Refusal } from "../../../plugins/transport-http/problem.ts";
 import { fromBase64, toBase64 } from "../../../plugins/transport-http/record_shapes.ts";
@@ -98,6 +98,7 @@ describe("bodies", () => {
     });
     await live.topic("t");
   });
+  afterEach(() => expect(live.held.sizeBytes).toBe(0));
   afterAll(() => live.stop());
 
   const post = "POST /v1/topics/t/records HTTP/1.1\r\nHost: localhost\r\n";

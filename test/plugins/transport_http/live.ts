@@ -22,17 +22,26 @@ export interface LiveOptions {
 export class LiveHttp {
   readonly broker: RunningBroker;
   readonly logLines: string[];
+  /** Request memory that the transport holds. */
+  readonly held: { sizeBytes: number };
   readonly #host: HostRuntime;
   readonly #sockets: Socket[] = [];
 
-  private constructor(broker: RunningBroker, host: HostRuntime, logLines: string[]) {
+  private constructor(
+    broker: RunningBroker,
+    host: HostRuntime,
+    logLines: string[],
+    held: { sizeBytes: number },
+  ) {
     this.broker = broker;
     this.#host = host;
     this.logLines = logLines;
+    this.held = held;
   }
 
   static async start(options: LiveOptions = {}): Promise<LiveHttp> {
     const logLines: string[] = [];
+    const held = { sizeBytes: 0 };
     const host = hostRuntime({ log: { configure: false } });
     const plugin = transportHttp({
       listeners: [{ name: "http", host: "127.0.0.1", port: 0 }],
@@ -49,9 +58,24 @@ export class LiveHttp {
           ...plugin,
           start: (context) => {
             const patched = options.patch?.(context.broker) ?? {};
-            const { broker: whole } = context;
+            const { broker: whole, requestMemory: budget } = context;
             return plugin.start({
               ...context,
+              requestMemory: {
+                tryTake(sizeBytes) {
+                  const isTaken = budget.tryTake(sizeBytes);
+                  if (isTaken) held.sizeBytes += sizeBytes;
+                  return isTaken;
+                },
+                async take(sizeBytes) {
+                  await budget.take(sizeBytes);
+                  held.sizeBytes += sizeBytes;
+                },
+                give(sizeBytes) {
+                  budget.give(sizeBytes);
+                  held.sizeBytes -= sizeBytes;
+                },
+              },
               broker: {
                 brokerId: whole.brokerId,
                 clusterId: whole.clusterId,
@@ -69,7 +93,7 @@ export class LiveHttp {
       settings: { "auto.create.topics.enable": "false", ...options.settings },
     });
     await broker.start();
-    return new LiveHttp(broker, host, logLines);
+    return new LiveHttp(broker, host, logLines, held);
   }
 
   get port(): number {

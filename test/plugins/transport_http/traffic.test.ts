@@ -1,0 +1,89 @@
+// The counts behind a transport's bounds: what goes up comes down once, whichever way an answer ends.
+
+import { describe, expect, test } from "bun:test";
+import { resolveOptions } from "../../../plugins/transport-http/options.ts";
+import { heldBody } from "../../../plugins/transport-http/reply.ts";
+import { Traffic } from "../../../plugins/transport-http/traffic.ts";
+
+const MIB = 1024 * 1024;
+
+function traffic(): Traffic {
+  return new Traffic(resolveOptions({ listeners: null, requestsMax: 2, streamsMax: 1 }));
+}
+
+describe("heldBody()", () => {
+  const bytes = new Uint8Array(MIB).map((_, at) => at & 255);
+
+  test("gives its memory back once when it is read to the end", async () => {
+    const counts = traffic();
+    const body = new Response(heldBody(bytes, counts));
+    expect(counts.replyBytes).toBe(MIB);
+    expect(new Uint8Array(await body.arrayBuffer())).toEqual(bytes);
+    expect(counts.replyBytes).toBe(0);
+    counts.abandon();
+    expect(counts.replyBytes).toBe(0);
+  });
+
+  test("gives it back when the client goes half way", async () => {
+    const counts = traffic();
+    const reader = (heldBody(bytes, counts) as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    expect(counts.replyBytes).toBe(MIB);
+    await reader.cancel();
+    expect(counts.replyBytes).toBe(0);
+  });
+
+  test("is cut, not ended, when the transport gives up on it", async () => {
+    const counts = traffic();
+    const reader = (heldBody(bytes, counts) as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    counts.abandon();
+    await expect(reader.read()).rejects.toThrow("stopped");
+    expect(counts.replyBytes).toBe(0);
+  });
+
+  test("small answers are not counted", () => {
+    const counts = traffic();
+    expect(heldBody(bytes.subarray(0, 100), counts)).toBeInstanceOf(Uint8Array);
+    expect(counts.replyBytes).toBe(0);
+  });
+});
+
+describe("Traffic", () => {
+  test("bounds requests, streams and arriving bytes", () => {
+    const counts = traffic();
+    expect([counts.tryBegin(), counts.tryBegin(), counts.tryBegin()]).toEqual([true, true, false]);
+    expect([counts.tryOpenStream(), counts.tryOpenStream()]).toEqual([true, false]);
+    expect(counts.tryArrive(64 * MIB)).toBe(true);
+    expect(counts.tryArrive(1)).toBe(false);
+    counts.arrived(64 * MIB);
+    expect(counts.tryArrive(1)).toBe(true);
+  });
+
+  test("fetches are small while answers wait, and never nothing", () => {
+    const counts = traffic();
+    expect(counts.fetchBytesMax(100 * MIB)).toBe(8 * MIB);
+    counts.holdReply(63 * MIB);
+    expect(counts.fetchBytesMax(100 * MIB)).toBe(MIB);
+    counts.holdReply(10 * MIB);
+    expect(counts.fetchBytesMax(100 * MIB)).toBe(64 * 1024);
+    expect(counts.fetchBytesMax(10)).toBe(10);
+  });
+
+  test("stop() resolves with the last request and stream", async () => {
+    const counts = traffic();
+    counts.tryBegin();
+    counts.tryOpenStream();
+    let isStopped = false;
+    const stopped = counts.stop().then(() => {
+      isStopped = true;
+    });
+    expect(counts.stopSignal.aborted).toBe(true);
+    counts.end();
+    await Promise.resolve();
+    expect(isStopped).toBe(false);
+    counts.closeStream();
+    await stopped;
+    await traffic().stop();
+  });
+});
