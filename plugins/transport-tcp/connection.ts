@@ -16,6 +16,8 @@ import { type Grant, refusal } from "./operations.ts";
 import type { TcpBounds } from "./options.ts";
 import { Session, type Wire } from "./session.ts";
 
+/** Frames of those who have not said who they are. */
+const HELLO_BYTES_MAX = 64 * 1024;
 /** Answers are gathered into one write up to about this size. */
 const WRITE_BYTES_AIM = 1024 * 1024;
 /** How fast a frame has to arrive, on top of the time that a peer may be quiet in it. */
@@ -73,7 +75,10 @@ export class TcpConnection implements Wire {
     const { runtime, broker, authenticator, bounds, caller } = options;
     this.#options = options;
     this.#connection = options.connection;
-    this.#reader = new FrameReader(options.arrivals, bounds.frameBytesMax);
+    this.#reader = new FrameReader(
+      options.arrivals,
+      Math.min(HELLO_BYTES_MAX, bounds.frameBytesMax),
+    );
     this.#session = new Session({ wire: this, broker, runtime, authenticator, bounds, caller });
     this.#openedMs = runtime.clock.monotonicMs();
     this.#lastActiveMs = this.#openedMs;
@@ -271,6 +276,7 @@ export class TcpConnection implements Wire {
     }
     const blocking = this.#session.begin(value, release);
     if (blocking !== null) await blocking;
+    if (this.#session.isGreeted) this.#reader.frameBytesMax = bounds.frameBytesMax;
   }
 
   /** The peer's time does not run while the wait is ours. */

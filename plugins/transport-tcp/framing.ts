@@ -24,7 +24,8 @@ export type FrameStep = Uint8Array | "need_bytes" | "need_memory";
 /** The reader of one connection. Push a chunk, call `next` until it needs bytes, push the next. */
 export class FrameReader {
   readonly #arrivals: ArrivalMemory;
-  readonly #frameBytesMax: number;
+  /** Bound on the frames that are still to come. */
+  frameBytesMax: number;
   #chunk: Uint8Array | null = null;
   #at = 0;
   readonly #prefix = new Uint8Array(LENGTH_BYTES);
@@ -39,7 +40,7 @@ export class FrameReader {
 
   constructor(arrivals: ArrivalMemory, frameBytesMax: number) {
     this.#arrivals = arrivals;
-    this.#frameBytesMax = frameBytesMax;
+    this.frameBytesMax = frameBytesMax;
   }
 
   /** True when no frame is half read. */
@@ -68,7 +69,7 @@ export class FrameReader {
       if (this.#prefixRead < LENGTH_BYTES) continue;
       const [a, b, c, d] = this.#prefix as unknown as [number, number, number, number];
       const length = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
-      if (length > this.#frameBytesMax) throw new FrameTooLarge(length, this.#frameBytesMax);
+      if (length > this.frameBytesMax) throw new FrameTooLarge(length, this.frameBytesMax);
       this.#length = length;
     }
     const length = this.#length;

@@ -164,7 +164,9 @@ async function create(call: Call, fields: Fields): Promise<Answer> {
 
 async function remove(call: Call, fields: Fields): Promise<Answer> {
   const deleted = await deleteTopic(call.broker, call.caller, textOf(fields, "topic"));
-  return deleted.ok ? ok(topicShape(deleted.value)) : deleted;
+  if (!deleted.ok) return deleted;
+  const { name, id } = deleted.value;
+  return ok({ topic: name, topicId: id });
 }
 
 async function list(call: Call): Promise<Answer> {
@@ -178,9 +180,9 @@ async function describe(call: Call, fields: Fields): Promise<Answer> {
 }
 
 /** A topic as it is answered: "id" is the request's, and "topic" the name in requests too. */
-function topicShape(found: { readonly name: string; readonly id: string }): object {
-  const { name: topic, id: topicId, ...rest } = found;
-  return { topic, topicId, ...rest };
+function topicShape(found: TopicSummary): object {
+  const { name: topic, id: topicId, isInternal: internal, ...rest } = found;
+  return { topic, topicId, internal, ...rest };
 }
 
 /** What of the log is read. */

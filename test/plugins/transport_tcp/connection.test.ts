@@ -1,6 +1,7 @@
 // What a connection may hold, and for how long: bounds, deadlines, slow readers, and the end.
 
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { encodeFrame } from "../../../plugins/transport-tcp/cbor.ts";
 import { InvariantError } from "../../../src/base/assert.ts";
 import { framed, settle } from "../transport_kafka/fakes.ts";
@@ -19,6 +20,35 @@ const fetch = (id: number, bytesMax: number, waitMs = 0) => ({
   partitions: [[0, 0]],
   bytesMax,
   waitMs,
+});
+
+/** The frames of the example in docs/PROTOCOL.md. */
+function documentedFrames(): Uint8Array[] {
+  const page = readFileSync(new URL("../../../docs/PROTOCOL.md", import.meta.url), "utf8");
+  const example = /### An example.*?```\n(.*?)```/s.exec(page)![1]!;
+  return example.split("\n\n").map((block) => {
+    const lines = block.split("\n").map((line) => /^ *((?:[0-9a-f]+ ?)*)/.exec(line)![1]!);
+    const digits = lines.join("").replaceAll(" ", "");
+    return Uint8Array.from(digits.match(/../g)!, (pair) => Number.parseInt(pair, 16));
+  });
+}
+
+describe("the example of the specification", () => {
+  test("is what goes over the wire", async () => {
+    const [hello, append, answer] = documentedFrames();
+    const harness = await Harness.start();
+    harness.hand.nowMs = 1_795_408_110_162;
+    harness.log.appends.length = 17;
+    const client = harness.connect();
+    client.peer.send(hello!);
+    client.peer.send(append!);
+    await settle();
+    expect(client.answer(0).version).toBe(1);
+    expect(framed(client.peer.frames[1]!)).toEqual(answer!);
+    expect(encodeFrame({ id: 0, op: "hello", version: 1 }).flatMap((part) => [...part])).toEqual([
+      ...hello!,
+    ]);
+  });
 });
 
 describe("requests in flight", () => {
@@ -271,6 +301,10 @@ describe("connections", () => {
 
   test("are told that a frame is too large, or no CBOR, and closed", async () => {
     const harness = await Harness.start({ frameBytesMax: 2000 });
+    const stranger = (await Harness.start()).connect();
+    stranger.peer.send(Uint8Array.of(0, 1, 0, 1));
+    await settle();
+    expect(stranger.answer(null).error.code).toBe("message_too_large");
     const large = await harness.greeted();
     large.peer.send(Uint8Array.of(0, 0, 7, 209));
     await settle();

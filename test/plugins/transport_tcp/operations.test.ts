@@ -227,7 +227,7 @@ describe("topics", () => {
     client = await TcpClient.connect(network, port);
     const config = { "retention.ms": "1000" };
     const made = await client.ask("create_topic", { topic: "b", partitions: 3, config });
-    expect(made).toMatchObject({ topic: "b", partitions: 3, config, isInternal: false });
+    expect(made).toMatchObject({ topic: "b", partitions: 3, config, internal: false });
     expect(await refusal(client.ask("create_topic", { topic: "b" }))).toBe("topic_already_exists");
     const hostile = { topic: "c", config: JSON.parse('{"__proto__": "1"}') };
     expect(await refusal(client.ask("create_topic", hostile))).toBe("invalid_config");
