@@ -2,6 +2,7 @@
 // the installed miniflare. Prints "ok …" and "not ok …" lines; exit code 1 when a check failed.
 // Runs on Bun, Deno and Node alike; processes are looked up in /proc.
 
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -31,21 +32,26 @@ function sourceFolder(): string {
 
 const said: string[] = [];
 
-async function start(): Promise<Workerd> {
-  const entry = createRequire(join(peers, "package.json")).resolve("miniflare");
-  const { Miniflare, Log, LogLevel } = await import(pathToFileURL(entry).href);
-  const read = (name: string) => readFileSync(join(folder, name));
-  const workerd = new Miniflare({
-    modules: [
-      { type: "ESModule", path: "worker.js", contents: read("worker.js").toString("utf8") },
-      { type: "CompiledWasm", path: "xxhash.wasm", contents: new Uint8Array(read("xxhash.wasm")) },
-    ],
-    compatibilityDate: "2026-01-01",
+async function start(
+  script = "worker.js",
+  options: Readonly<Record<string, unknown>> = {
     durableObjects: {
       LOG: { className: "TestLog", useSQLite: true },
       SECURE: { className: "SecureLog", useSQLite: true },
     },
     durableObjectsPersist: data,
+  },
+): Promise<Workerd> {
+  const entry = createRequire(join(peers, "package.json")).resolve("miniflare");
+  const { Miniflare, Log, LogLevel } = await import(pathToFileURL(entry).href);
+  const read = (name: string) => readFileSync(join(folder, name));
+  const workerd = new Miniflare({
+    modules: [
+      { type: "ESModule", path: script, contents: read(script).toString("utf8") },
+      { type: "CompiledWasm", path: "xxhash.wasm", contents: new Uint8Array(read("xxhash.wasm")) },
+    ],
+    compatibilityDate: "2026-01-01",
+    ...options,
     host: "127.0.0.1",
     port: 0,
     log: new Log(LogLevel.NONE),
@@ -403,6 +409,36 @@ const checks: readonly Check[] = [
       equal(values.length >= acks.size, true);
       acknowledged.set(path, values);
       await mustHoldAll();
+    },
+  ],
+  [
+    "examples/worker serves logs by name, for its token",
+    async () => {
+      const hash = createHash("sha256").update("open-sesame").digest("hex");
+      const example = await start("example.js", {
+        durableObjects: { LOG: { className: "Log", useSQLite: true } },
+        bindings: { TOKEN_HASH: `sha256:${hash}` },
+      });
+      try {
+        const send = (path: string, init: RequestInit, token = "open-sesame") =>
+          example.dispatchFetch(`http://edge.test/logs/orders${path}`, {
+            ...init,
+            headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+          });
+        const record = { method: "POST", body: '{"id":7}' };
+        equal((await send("/v1/topics/t", { method: "PUT" })).status, 201);
+        equal((await send("/v1/topics/t/records?partition=0", record)).status, 201);
+        equal((await send("/v1/topics/t/records", record, "wrong")).status, 401);
+        const found = await send("/v1/topics/t/partitions/0/records", {});
+        const { records } = (await found.json()) as Fetched;
+        equal(
+          records.map(({ offset, value }) => [offset, value]),
+          [[0, '{"id":7}']],
+        );
+        equal((await example.dispatchFetch("http://edge.test/")).status, 404);
+      } finally {
+        await example.dispose();
+      }
     },
   ],
   [
