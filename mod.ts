@@ -51,7 +51,7 @@ export class Millrace {
   }
 
   /**
-   * Starts a broker. Without configuration: files in ./data, Kafka on 127.0.0.1:9092.
+   * Starts a broker. Without configuration: files in ./data, Kafka on 127.0.0.1:9092, HTTP on 127.0.0.1:8080.
    *
    * @param config As in millrace.config.ts; no file, flag or variable is read beside it.
    * @errors ConfigError, SettingsError, and what the plugins throw: NetworkError "in_use",
