@@ -10,7 +10,7 @@ for peer in "$@"; do
     kafka | millrace) need_kafka_jars ;; # our own command line beside Java's console
     librdkafka) need_librdkafka ;;
     franz_go | kafka_go) need_go "$compat/$peer" ;;
-    matrix) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
+    matrix | sasl) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     workerd) need_workerd ;;
     bench) need_kafka_jars; need_go "$repo/bench/kbench" ;;
     *) die "no peer of the name $peer" ;;

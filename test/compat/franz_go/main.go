@@ -21,11 +21,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	saslplain "github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 func seeds() []string { return strings.Split(os.Getenv("BOOTSTRAP"), ",") }
 
 func client(opts ...kgo.Opt) *kgo.Client {
+	if user, isGiven := os.LookupEnv("SASL_USER"); isGiven { // see test/compat/sasl
+		opts = append(opts, kgo.SASL(saslplain.Auth{User: user, Pass: os.Getenv("SASL_PASSWORD")}.AsMechanism()))
+	}
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds()...), kgo.ClientID("compat-franz-go"), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		fail(err)

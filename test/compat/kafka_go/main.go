@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
 )
 
 var addr = os.Getenv("BOOTSTRAP")
@@ -66,8 +68,20 @@ func main() {
 	}
 }
 
+// login is that of test/compat/sasl; without SASL_USER there is none.
+func login() sasl.Mechanism {
+	if user, isGiven := os.LookupEnv("SASL_USER"); isGiven {
+		return plain.Mechanism{Username: user, Password: os.Getenv("SASL_PASSWORD")}
+	}
+	return nil
+}
+
+func dialer() *kafka.Dialer {
+	return &kafka.Dialer{Timeout: 10 * time.Second, DualStack: true, SASLMechanism: login()}
+}
+
 func client() *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(addr), Timeout: 30 * time.Second, Transport: &kafka.Transport{ClientID: "compat-kafka-go", MetadataTTL: 50 * time.Millisecond}}
+	return &kafka.Client{Addr: kafka.TCP(addr), Timeout: 30 * time.Second, Transport: &kafka.Transport{ClientID: "compat-kafka-go", MetadataTTL: 50 * time.Millisecond, SASL: login()}}
 }
 
 func create(ctx context.Context, args []string) error {
@@ -105,7 +119,7 @@ func (first) Balance(kafka.Message, ...int) int { return 0 }
 func writer(topic, comp string) *kafka.Writer {
 	return &kafka.Writer{Addr: kafka.TCP(addr), Topic: topic, Balancer: first{}, RequiredAcks: kafka.RequireAll, Compression: codec(comp),
 		BatchSize: 5000, BatchBytes: 900_000, BatchTimeout: 5 * time.Millisecond, WriteTimeout: time.Minute, ReadTimeout: time.Minute,
-		Transport: &kafka.Transport{ClientID: "compat-kafka-go"}}
+		Transport: &kafka.Transport{ClientID: "compat-kafka-go", SASL: login()}}
 }
 
 func send(ctx context.Context, w *kafka.Writer, ms []kafka.Message) error {
@@ -149,7 +163,7 @@ func lines(ctx context.Context, topic, comp, file string) error {
 
 // scan hands over partition 0 through the Reader, from its start to its end as of now.
 func scan(ctx context.Context, topic string, each func(kafka.Message) error) error {
-	conn, err := kafka.DialLeader(ctx, "tcp", addr, topic, 0)
+	conn, err := dialer().DialLeader(ctx, "tcp", addr, topic, 0)
 	if err != nil {
 		return err
 	}
@@ -158,7 +172,7 @@ func scan(ctx context.Context, topic string, each func(kafka.Message) error) err
 	if err != nil {
 		return err
 	}
-	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{addr}, Topic: topic, Partition: 0, MinBytes: 1, MaxBytes: 10 << 20, MaxWait: 500 * time.Millisecond})
+	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{addr}, Topic: topic, Partition: 0, MinBytes: 1, MaxBytes: 10 << 20, MaxWait: 500 * time.Millisecond, Dialer: dialer()})
 	defer r.Close()
 	if err := r.SetOffset(kafka.FirstOffset); err != nil {
 		return err

@@ -26,6 +26,15 @@ from confluent_kafka.admin import (
 )
 
 COMMON = {"bootstrap.servers": os.environ["BOOTSTRAP"], "client.id": "compat-librdkafka"}
+if "SASL_USER" in os.environ:  # see test/compat/sasl
+    COMMON.update(
+        {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": os.environ["SASL_USER"],
+            "sasl.password": os.environ["SASL_PASSWORD"],
+        }
+    )
 
 
 def producer(codec, idempotent=False):

@@ -62,6 +62,13 @@ public final class Client {
     Map<String, Object> config = new HashMap<>();
     config.put("bootstrap.servers", System.getenv("BOOTSTRAP"));
     config.put("client.id", "compat-java");
+    String user = System.getenv("SASL_USER");
+    if (user != null) { // see test/compat/sasl
+      config.put("security.protocol", "SASL_PLAINTEXT");
+      config.put("sasl.mechanism", "PLAIN");
+      config.put("sasl.jaas.config", "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"" + user
+          + "\" password=\"" + System.getenv("SASL_PASSWORD") + "\";");
+    }
     return config;
   }
 
