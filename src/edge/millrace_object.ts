@@ -32,6 +32,23 @@ interface Opened {
   readonly handle: FetchHandler;
 }
 
+/** Why is for the log: strangers may ask. Standard: RFC 9457. */
+function notOpened(): Response {
+  const code = "kafka_storage_error";
+  const problem = {
+    type: `urn:millrace:${code}`,
+    title: "Service Unavailable",
+    status: 503,
+    detail: "The log of this object cannot be opened; its own log says why",
+    code,
+    retriable: true,
+  };
+  return Response.json(problem, {
+    status: 503,
+    headers: { "content-type": "application/problem+json", "retry-after": "1" },
+  });
+}
+
 /**
  * A whole Millrace in a Durable Object with SQLite storage. Export it, or a class of your own over it that passes
  * options on, and bind it under `new_sqlite_classes`:
@@ -52,9 +69,16 @@ export class MillraceObject {
     this.#options = options;
   }
 
-  /** Serves one request of transport-http's routes. */
+  /** Serves one request of transport-http's routes; a log that does not open is a 503. Never rejects. */
   async fetch(request: Request): Promise<Response> {
-    const { handle } = await this.#opened();
+    let handle: FetchHandler;
+    try {
+      handle = (await this.#opened()).handle;
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      console.error(JSON.stringify({ level: "error", event: "log_not_opened", error: detail }));
+      return notOpened();
+    }
     // The edge writes this header itself, whatever the client sent.
     const host = request.headers.get("cf-connecting-ip") ?? "";
     return await handle(request, { host, port: 0 });

@@ -38,6 +38,7 @@ async function start(
     durableObjects: {
       LOG: { className: "TestLog", useSQLite: true },
       SECURE: { className: "SecureLog", useSQLite: true },
+      BROKEN: { className: "BrokenLog", useSQLite: true },
     },
     durableObjectsPersist: data,
   },
@@ -365,6 +366,13 @@ const checks: readonly Check[] = [
         413,
         "body_too_large",
       );
+    },
+  ],
+  [
+    "an object whose log does not open says so, again and again",
+    async () => {
+      await problem(call("/broken/x/healthz"), 503, "kafka_storage_error");
+      await problem(call("/broken/x/v1/topics"), 503, "kafka_storage_error");
     },
   ],
   [

@@ -32,6 +32,7 @@ interface Namespace {
 interface Env {
   readonly LOG: Namespace;
   readonly SECURE: Namespace;
+  readonly BROKEN: Namespace;
 }
 
 /** Golden vectors as drive.ts sends them: `[name, version, hex]` of requests and responses by API key. */
@@ -82,6 +83,13 @@ export class SecureLog extends MillraceObject {
   }
 }
 
+/** An object whose broker cannot be made: it must answer all the same. */
+export class BrokenLog extends MillraceObject {
+  constructor(context: DurableObjectContext, env: unknown) {
+    super(context, env, { settings: { "message.max.bytes": "many" } });
+  }
+}
+
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
@@ -90,10 +98,10 @@ export default {
     if (url.pathname === "/vectors") {
       return Response.json(vectorFaults((await request.json()) as VectorQuestion));
     }
-    const [, kind, name, rest] = /^\/(o|secure)\/([^/]+)(\/.*)$/.exec(url.pathname) ?? [];
+    const [, kind, name, rest] = /^\/(o|secure|broken)\/([^/]+)(\/.*)$/.exec(url.pathname) ?? [];
     if (name === undefined) return new Response("no such route", { status: 404 });
     url.pathname = rest!;
-    const objects = kind === "o" ? env.LOG : env.SECURE;
+    const objects = { o: env.LOG, secure: env.SECURE, broken: env.BROKEN }[kind!]!;
     return await objects
       .get(objects.idFromName(name))
       .fetch(new Request(url.href, request as RequestInit));
