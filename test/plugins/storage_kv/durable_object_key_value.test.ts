@@ -63,6 +63,18 @@ describe("the storage of a Durable Object", () => {
     }
   });
 
+  test("takes nothing of a commit whose check does not hold", async () => {
+    const kv = durableObjectKeyValue(object());
+    const put = (key: string, value: number) =>
+      ({ kind: "put", key, value: bytes(3, value) }) as const;
+    expect(kv.commit([put("a", 1)], [{ key: "a", value: null }])).toBe(true);
+    expect(kv.commit([put("a", 2), put("b", 2)], [{ key: "a", value: null }])).toBe(false);
+    expect(kv.commit([put("b", 2)], [{ key: "a", value: bytes(3, 7) }])).toBe(false);
+    expect(kv.get("b")).toBe(null);
+    expect(kv.commit([put("b", 3)], [{ key: "a", value: bytes(3, 1) }])).toBe(true);
+    expect(kv.get("b")).toEqual(bytes(3, 3));
+  });
+
   test("that is full, or whose sync fails, says so", async () => {
     const storage = object();
     storage.onStatement = (kind) => {
