@@ -8,7 +8,13 @@ import type { Runtime } from "../../src/contracts/runtime.ts";
 import { fetchRecords } from "../../src/gateway/fetch_records.ts";
 import { resolveOffsets } from "../../src/gateway/offsets.ts";
 import { appendRecords } from "../../src/gateway/records.ts";
-import { createTopic, deleteTopic, describeTopic, listTopics } from "../../src/gateway/topics.ts";
+import {
+  createTopic,
+  deleteTopic,
+  describeTopic,
+  listTopics,
+  type TopicSummary,
+} from "../../src/gateway/topics.ts";
 import type { KafkaError, Outcome } from "../../src/protocol/errors.ts";
 import { CODECS, type Codec } from "../../src/record/compression.ts";
 import { int } from "./cbor.ts";

@@ -10,6 +10,9 @@ import { recordShape } from "./shapes.ts";
 /** Credit that a client can have at once. */
 export const CREDIT_BYTES_MAX = 0x7fffffff;
 
+/** What is set aside for a batch that may be long in coming. */
+const WAITING_BYTES = 64 * 1024;
+
 /** What a subscription uses of its connection. */
 export interface PushWire {
   /** Whether the peer reads what it is sent. */
@@ -72,11 +75,13 @@ export class Subscription {
   async #run(tail: RecordTail, bounds: BatchBounds): Promise<void> {
     const wire = this.#wire;
     const { id } = this;
+    const waitingBytes = Math.min(WAITING_BYTES, bounds.bytesMax);
+    let aimBytes = waitingBytes;
     const mayGoOn = () => this.signal.aborted || (this.#creditBytes > 0 && wire.mayPush);
     for (;;) {
       await wire.until(mayGoOn);
       if (this.signal.aborted || wire.isClosed) break;
-      const grant = wire.grant(Math.min(this.#creditBytes, bounds.bytesMax));
+      const grant = wire.grant(Math.min(this.#creditBytes, aimBytes));
       try {
         const batch = await tail.next({ ...bounds, bytesMax: grant.bytes });
         if (batch === null) break;
@@ -84,13 +89,15 @@ export class Subscription {
           wire.send({ id, event: "end", ...refusal(batch.error) });
           return;
         }
-        const { records, positions } = batch.value;
+        const { records, positions, isBehind } = batch.value;
         this.#creditBytes -= wire.send({
           id,
           event: "records",
           records: records.map(recordShape),
           positions: positions.map(({ partition, offset }) => [partition, int(offset)]),
         });
+        // Who is behind gets whole batches at once; who has caught up must not hold room while nothing comes.
+        aimBytes = isBehind ? bounds.bytesMax : waitingBytes;
       } finally {
         grant.release();
       }

@@ -32,6 +32,8 @@ export interface TailBatch {
   readonly records: readonly GatewayRecord[];
   /** Where each partition goes on, all of them, in the order given at first. */
   readonly positions: readonly PartitionPosition[];
+  /** There was more than this when it was read. */
+  readonly isBehind: boolean;
 }
 
 interface Followed {
@@ -97,7 +99,7 @@ export class RecordTail {
       const batch = this.#take(asked, outcomes);
       if (batch !== null) return batch;
       if (quietMsMax !== undefined && clock.monotonicMs() - startMs >= quietMsMax) {
-        return ok({ records: [], positions: this.positions });
+        return ok({ records: [], positions: this.positions, isBehind: false });
       }
     }
     this.#isEnded = true;
@@ -125,6 +127,7 @@ export class RecordTail {
     const records: GatewayRecord[] = [];
     const given: Followed[] = [];
     let refusal: Outcome<TailBatch> | null = null;
+    let isBehind = false;
     for (let i = 0; i < asked.length; i++) {
       const outcome = outcomes[i]!;
       const followed = asked[i]!;
@@ -133,6 +136,7 @@ export class RecordTail {
         continue;
       }
       followed.offset = outcome.value.nextOffset;
+      if (followed.offset < outcome.value.highWatermark) isBehind = true;
       if (outcome.value.records.length === 0) continue;
       given.push(followed);
       for (const record of outcome.value.records) records.push(record);
@@ -140,7 +144,7 @@ export class RecordTail {
     if (records.length > 0) {
       this.#line = [...asked.filter((each) => !given.includes(each)), ...given];
       // A refusal comes again with the next call.
-      return ok({ records, positions: this.positions });
+      return ok({ records, positions: this.positions, isBehind });
     }
     if (refusal !== null) this.#isEnded = true;
     return refusal;

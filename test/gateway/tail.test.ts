@@ -73,6 +73,13 @@ describe("RecordTail", () => {
     expect(await values(tail, { recordsMax: 1 })).toEqual([3]);
   });
 
+  test("says whether there was more", async () => {
+    await put(0, 1, 2, 3);
+    const tail = tailOf();
+    expect(await tail.next({ recordsMax: 2 })).toMatchObject({ value: { isBehind: true } });
+    expect(await tail.next({ recordsMax: 2 })).toMatchObject({ value: { isBehind: false } });
+  });
+
   test("ends with its caller, also in the middle of waiting", async () => {
     const tail = tailOf();
     const coming = tail.next();

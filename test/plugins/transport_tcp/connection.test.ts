@@ -172,6 +172,22 @@ describe("slow readers", () => {
     expect(client.frames.length).toBe(4);
   });
 
+  test("set little aside while they wait, and get whole batches when they are behind", async () => {
+    const harness = await Harness.start();
+    harness.log.valueBytes = 1000;
+    harness.log.endOffset = 400;
+    const client = await harness.greeted();
+    const partitions = [[0, 0]];
+    client.tell({ id: 1, op: "subscribe", topic: "t", partitions, credit: 0x7fffffff });
+    await settle();
+    const asked = harness.log.fetches.map(({ bytesMax }) => bytesMax);
+    expect(asked[0]).toBe(64 * 1024);
+    expect(asked[1]).toBe(1024 * 1024);
+    expect(asked.at(-1)).toBe(64 * 1024);
+    client.peer.finish();
+    await settle();
+  });
+
   test("get nothing more of a subscription, whatever their credit", async () => {
     const harness = await Harness.start({ responseBytesMax: 100_000 });
     harness.log.valueBytes = 1000;

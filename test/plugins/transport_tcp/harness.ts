@@ -88,7 +88,8 @@ export class FakeLog {
             batches.push(batch);
             sizeBytes += batch.length;
           }
-          const ends = { highWatermark: 1e9, lastStableOffset: 1e9, logStartOffset: 0 };
+          const highWatermark = Math.min(this.endOffset, 1e9);
+          const ends = { highWatermark, lastStableOffset: highWatermark, logStartOffset: 0 };
           return { ok: true, value: { ...ends, abortedTransactions: [], batches, sizeBytes } };
         });
         return { partitions, release: () => this.releases++ };
