@@ -205,7 +205,7 @@ export class Login {
     if (request === null) return bareReply(step.message);
     return framedReply(SaslAuthenticate, request.version, request.correlationId, {
       errorCode: NONE,
-      errorMessage: null,
+      errorMessage: "",
       authBytes: step.message,
       sessionLifetimeMs: lifetimeMs,
     });
