@@ -35,7 +35,7 @@ export interface Storage {
  */
 export interface SegmentStore {
   /**
-   * Opens a file for reading and appending. A created name is durable once the first `sync()` on the
+   * Opens a file for reading and appending. Its name, created or found, is durable once the first `sync()` on the
    * file has resolved (the store syncs directory entries by then).
    * @throws {StorageError} code "not_found" when absent and `create` is false
    */

@@ -186,6 +186,8 @@ export class SimDisk {
 
   rename(from: string, to: string): SimFile {
     const file = this.names.get(from)!;
+    // Whoever crashes before the folder is synced, and finds it by its new name, syncs that again.
+    file.isNameSynced = false;
     this.names.delete(from);
     this.names.set(to, file);
     this.#changes.push({
