@@ -86,6 +86,7 @@ const kafkaOptions = z.strictObject({
   frameBytesMax: count(1024, 0x7fffffff).optional(),
   connectionIdleMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
   frameStallMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
+  loginMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
   connectionsMax: count(1, 1_000_000).optional(),
   inFlightMax: count(1, 100_000).optional(),
   requestBytesMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
