@@ -2,7 +2,7 @@
 // text: rooms look at `code`, people read `message`.
 
 /**
- * How storage fails: "range" a position beyond the end; "full" and "io" the disk; "locked" another process has the folder;
+ * How storage fails: "range" a position beyond the end; "full" and "io" the disk; "locked" another process or opener has it;
  * "version" a newer format; "corrupt" the plugin's own files; "closed" a use after close.
  */
 export type StorageErrorCode =

@@ -8,7 +8,8 @@ import path from "node:path";
 import { metadataKv, storageKv } from "../../../plugins/storage-kv/mod.ts";
 import { createBroker, type RunningBroker } from "../../../src/core/mod.ts";
 import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
-import { batchOf, caller, recordsIn } from "../../support/log_rig.ts";
+import { memoryKeyValue } from "../../../src/testing/memory_key_value.ts";
+import { batchOf, caller, LogRig, recordsIn } from "../../support/log_rig.ts";
 
 let directory: string;
 let host: HostRuntime;
@@ -138,4 +139,19 @@ describe("a broker on SQLite", () => {
     fs.rmSync(copy, { recursive: true });
     directory = original;
   });
+});
+
+test("of two logs on one store, the one opened first goes offline at its next write", async () => {
+  const memory = memoryKeyValue();
+  const first = await LogRig.open(storageKv({ open: memory.open }));
+  expect((await first.append(batchOf(["a"]))).ok).toBe(true);
+  const second = await LogRig.open(storageKv({ open: memory.open }));
+  expect(await first.append(batchOf(["lost"]))).toMatchObject({
+    ok: false,
+    error: { code: "kafka_storage_error" },
+  });
+  expect(first.offlineReason).toContain("somebody else has opened it");
+  expect(await second.append(batchOf(["b"]))).toMatchObject({ ok: true, value: { baseOffset: 1 } });
+  expect((await second.readAll()).map(({ value }) => value)).toEqual(["a", "b"]);
+  await second.close();
 });
