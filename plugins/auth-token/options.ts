@@ -193,7 +193,10 @@ class Check {
   /** The name behind "User:". */
   principal(at: string, text: string): string {
     const name = typeof text === "string" && text.startsWith("User:") ? text.slice(5) : "";
-    if (name === "" || name.length > NAME_CHARACTERS_MAX || name.includes("\0")) {
+    if (name === "*") {
+      // Kafka's form of everyone; taken as a name, it would be nobody.
+      this.problems.push(`${at} must be one user: "*" alone, in a rule, is everyone`);
+    } else if (name === "" || name.length > NAME_CHARACTERS_MAX || name.includes("\0")) {
       this.problems.push(`${at} must be "User:NAME": found ${shown(text)}`);
     }
     return name;

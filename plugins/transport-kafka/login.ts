@@ -106,14 +106,15 @@ export class Login {
     const apiKey = apiKeyOf(frame.bytes);
     switch (this.#state) {
       case "open": {
+        if (this.#endsAtMs === null) return null;
         const nowMs = this.#options.runtime.clock.monotonicMs();
-        if (apiKey === SaslHandshake.apiKey && this.#mayLogInAgain(nowMs)) {
+        if (apiKey === SaslHandshake.apiKey && nowMs - this.#againAtMs >= AGAIN_MS_MIN) {
           this.#againAtMs = nowMs;
           this.#sinceMs = nowMs;
           this.#state = "handshake";
           return this.#handshake(frame);
         }
-        if (this.#endsAtMs === null || nowMs < this.#endsAtMs) return null;
+        if (nowMs < this.#endsAtMs) return null;
         throw new ConnectionRefusal("login_expired", this.#who());
       }
       case "handshake":
@@ -253,10 +254,6 @@ export class Login {
     }
     const way = this.#mechanism === "" ? "" : `${this.#mechanism}: `;
     return new ConnectionRefusal("authentication_failed", way + reason);
-  }
-
-  #mayLogInAgain(nowMs: number): boolean {
-    return this.#endsAtMs !== null && nowMs - this.#againAtMs >= AGAIN_MS_MIN;
   }
 
   #mayBecome({ type, name }: Principal): boolean {

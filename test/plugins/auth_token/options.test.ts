@@ -105,6 +105,11 @@ describe("options", () => {
       { tokens: [alice], rules: [{ principal: "*", allow: ["all"], topics: [1] }] },
       "rules[0].topics[0] must be text",
     ],
+    [
+      "Kafka's form of everyone",
+      { tokens: [alice], rules: [{ principal: "User:*", allow: ["all"], cluster: true }] },
+      'rules[0].principal must be one user: "*" alone',
+    ],
     ["super users of another form", { tokens: [alice], superUsers: ["admin"] }, "superUsers[0]"],
   ];
   test.each(wrong)("refuses %s", (_name, options, text) => {
