@@ -186,9 +186,11 @@ function damaged(
   fault: string,
 ): ClientError {
   const code =
-    fault === "unsupported_for_message_format"
-      ? "unsupported_for_message_format"
-      : "corrupt_message";
+    fault === "unsupported_codec"
+      ? "unsupported_compression_type"
+      : fault === "unsupported_for_message_format"
+        ? "unsupported_for_message_format"
+        : "corrupt_message";
   const text = `Cannot read ${place.topic}-${place.partition} at offset ${offset}: ${fault}`;
   return new ClientError(code, text, { retriable: false });
 }

@@ -27,9 +27,30 @@ const HTTP_BOUNDS = {
   streamsMax: 256,
 } as const;
 
+/** Of a body that no route wanted; beyond it the connection may break. */
+const UNREAD_BYTES_MAX = 64 * 1024;
+
 interface Opened {
   readonly broker: RunningBroker;
   readonly handle: FetchHandler;
+}
+
+/**
+ * Takes what a refused client still sends: workerd breaks the connection under a body that nobody reads, and the
+ * client, or the next request on that connection, never sees the answer.
+ */
+async function readAway(body: ReadableStream<Uint8Array>): Promise<void> {
+  const reader = body.getReader();
+  try {
+    for (let sizeBytes = 0; sizeBytes <= UNREAD_BYTES_MAX; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      sizeBytes += value.byteLength;
+    }
+    await reader.cancel();
+  } catch {
+    // It has gone.
+  }
 }
 
 /** Why is for the log: strangers may ask. Standard: RFC 9457. */
@@ -81,7 +102,11 @@ export class MillraceObject {
     }
     // The edge writes this header itself, whatever the client sent.
     const host = request.headers.get("cf-connecting-ip") ?? "";
-    return await handle(request, { host, port: 0 });
+    const response = await handle(request, { host, port: 0 });
+    if (request.body !== null && !request.bodyUsed) {
+      this.#context.waitUntil(readAway(request.body));
+    }
+    return response;
   }
 
   /** The broker itself, opened: for code of yours in the same object, e.g. with `connect` of millrace/client. */

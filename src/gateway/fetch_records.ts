@@ -74,7 +74,8 @@ interface Room {
  * Reads records of one topic.
  *
  * @returns One outcome a partition, in request order. "offset_out_of_range" for an offset that is gone or not
- *   there yet; "corrupt_message" for a batch that cannot be opened, when it is the first to be shown.
+ *   there yet; "corrupt_message" for a batch that cannot be opened, when it is the first to be shown;
+ *   "unsupported_compression_type" where the host lacks its codec.
  */
 export async function fetchRecords(
   broker: Broker,
@@ -256,7 +257,7 @@ function weightOf(
 
 function damaged(partition: number, offset: number, fault: string): Outcome<FetchedRecords> {
   return refuse(
-    "corrupt_message",
+    fault === "unsupported_codec" ? "unsupported_compression_type" : "corrupt_message",
     `Cannot read partition ${partition} at offset ${offset}: ${fault}`,
   );
 }

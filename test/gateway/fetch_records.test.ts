@@ -10,6 +10,7 @@ import {
   CONTROL_COMMIT,
 } from "../../src/record/control_record.ts";
 import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
+import { edgeCompression } from "../../src/runtime/edge_compression.ts";
 import { type MemoryBroker, memoryBroker } from "../support/memory_broker.ts";
 
 const BASE = { topic: "t", waitMsMax: 0, bytesMax: 1_000_000, recordsMax: 1000 };
@@ -177,6 +178,14 @@ describe("fetchRecords()", () => {
     const committed = await readOne({ isolation: "read_committed" }, broker);
     expect(committed).toMatchObject({ offsets: [2, 5], nextOffset: 7 });
     expect((await readOne({}, broker)).offsets).toEqual([0, 1, 2, 5]);
+  });
+
+  test("says which codec the host lacks, and that it is no damage", async () => {
+    await fill(0, [1, 2], "gzip");
+    const runtime = { ...rig.runtime, compression: edgeCompression };
+    const request = { ...BASE, partitions: [{ partition: 0, offset: 0 }] };
+    const [refusal] = await fetchRecords(rig.broker, runtime, rig.caller, request);
+    expect(refusal).toMatchObject({ error: { code: "unsupported_compression_type" } });
   });
 
   test("gives what stands before damage, then says where it is, and gives buffers back", async () => {

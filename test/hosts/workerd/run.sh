@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Millrace in real workerd, by miniflare: run.sh [node|bun|deno …], the programs that drive it (default node, for which
-# miniflare is made: Bun and Deno reuse connections that workerd has closed).
+# Millrace in real workerd, by miniflare: run.sh [node|bun|deno …], the programs that drive it (default all three).
 # miniflare is heavy, so it lies in the cache of peers and not in package.json. Prints "ok …" and "not ok …" lines.
 . "$(dirname "${BASH_SOURCE[0]}")/../../compat/lib.sh"
 here=$repo/test/hosts/workerd
@@ -8,7 +7,7 @@ need_workerd
 export MILLRACE_REPO=$repo
 work=$(mktemp -d "${TMPDIR:-/tmp}/millrace-workerd-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-[ $# = 0 ] && set -- node
+[ $# = 0 ] && set -- node bun deno
 code=0
 "$(tool bun)" "$here/bundle.ts" "$work" || die "the worker could not be bundled"
 for driver in "$@"; do
