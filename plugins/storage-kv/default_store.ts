@@ -2,12 +2,11 @@
 // Invariant: SQLite and node: are loaded when a store is opened, never before.
 
 import { StorageError } from "../../src/contracts/errors.ts";
-import type { PluginContext } from "../../src/contracts/plugin.ts";
 import type { OpenKeyValue } from "./open_key_value.ts";
 
 /** Where a store lies: exactly one of the three. */
 export interface KeyValuePlace {
-  /** The data folder: the store is an SQLite file in DIRECTORY/broker-N. */
+  /** The data folder: the store is an SQLite file below it. */
   readonly directory?: string;
   /** The SQLite file itself. */
   readonly path?: string;
@@ -17,30 +16,43 @@ export interface KeyValuePlace {
   readonly sizeBytesMax?: number;
 }
 
-/** @param file Its name in the data folder, e.g. "log.sqlite". */
-export function openerOf(place: KeyValuePlace, file: string): OpenKeyValue {
-  const given = [place.directory, place.path, place.open].filter((each) => each !== undefined);
+/** Where in the data folder a store lies. */
+export interface KeyValueFile {
+  /** Its path below the data folder. */
+  pathOf(brokerId: number): string;
+  /** Found below the data folder, it says that another plugin keeps there what would be kept here. */
+  takenBy?(brokerId: number): string;
+}
+
+export function openerOf(place: KeyValuePlace, file: KeyValueFile): OpenKeyValue {
+  const { directory, path, open, sizeBytesMax } = place;
+  const given = [directory, path, open].filter((each) => each !== undefined);
   if (given.length !== 1) {
     throw new StorageError(
       "io",
       `Cannot place a key-value store: give exactly one of directory, path and open, found ${given.length}`,
     );
   }
-  return (
-    place.open ??
-    (async (context) => {
-      const { sqliteKeyValue } = await import("./sqlite_key_value.ts");
-      const { sizeBytesMax } = place;
-      return await sqliteKeyValue({
-        path: pathIn(place, file, context),
-        ...(sizeBytesMax === undefined ? {} : { sizeBytesMax }),
-      });
-    })
-  );
+  if (open !== undefined) return open;
+  return async ({ brokerId }) => {
+    const { sqliteKeyValue } = await import("./sqlite_key_value.ts");
+    const folder = directory?.replace(/(?<=[^/])\/+$/, "");
+    if (folder !== undefined && file.takenBy !== undefined) {
+      await refuseTaken(`${folder}/${file.takenBy(brokerId)}`);
+    }
+    return await sqliteKeyValue({
+      path: folder === undefined ? path! : `${folder}/${file.pathOf(brokerId)}`,
+      ...(sizeBytesMax === undefined ? {} : { sizeBytesMax }),
+    });
+  };
 }
 
-/** The SQLite file of a broker. */
-function pathIn({ directory, path }: KeyValuePlace, file: string, context: PluginContext): string {
-  if (path !== undefined) return path;
-  return `${directory!.replace(/(?<=[^/])\/+$/, "")}/broker-${context.brokerId}/${file}`;
+/** An empty log beside a full one looks like a loss of everything. */
+async function refuseTaken(mark: string): Promise<void> {
+  const { existsSync } = await import("node:fs");
+  if (!existsSync(mark)) return;
+  throw new StorageError(
+    "exists",
+    `Cannot keep a log in SQLite there as "${mark}" says that one is kept in files (storage-fs): choose another directory, or go on with storage-fs`,
+  );
 }

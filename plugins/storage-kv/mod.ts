@@ -5,7 +5,7 @@
 import type { KeyValueStore } from "../../src/contracts/key_value.ts";
 import type { MetadataStorePlugin } from "../../src/contracts/metadata_store.ts";
 import type { StoragePlugin } from "../../src/contracts/storage.ts";
-import { type KeyValuePlace, openerOf } from "./default_store.ts";
+import { type KeyValueFile, type KeyValuePlace, openerOf } from "./default_store.ts";
 import { metadataKv as metadataOver } from "./metadata_kv.ts";
 import type { SqliteKeyValueOptions } from "./sqlite_key_value.ts";
 import { storageKv as storageOver } from "./storage_kv.ts";
@@ -17,6 +17,13 @@ export {
 } from "./durable_object_key_value.ts";
 export type { OpenKeyValue } from "./open_key_value.ts";
 export type { SqliteKeyValueOptions } from "./sqlite_key_value.ts";
+
+const LOG: KeyValueFile = {
+  pathOf: (brokerId) => `broker-${brokerId}/log.sqlite`,
+  takenBy: (brokerId) => `broker-${brokerId}/format.json`,
+};
+/** Not in the folder of the broker's log, which may be one of files: all that lies there is a segment to storage-fs. */
+const METADATA: KeyValueFile = { pathOf: (brokerId) => `metadata/broker-${brokerId}.sqlite` };
 
 /** What storageKv takes: exactly one of `directory`, `path` and `open`. */
 export interface StorageKvOptions extends KeyValuePlace {}
@@ -31,14 +38,15 @@ export interface MetadataKvOptions extends KeyValuePlace {
  * Segment files in DIRECTORY/broker-N/log.sqlite, in the SQLite file at `path`, or in what `open` gives.
  *
  * @throws {StorageError} at once when not exactly one place is given
- * @errors locked (another process or opener), version (a newer format), corrupt, full, io
+ * @errors locked (another process or opener), version (a newer format), exists (storage-fs has a log there),
+ *   corrupt, full, io
  */
 export function storageKv(options: StorageKvOptions): StoragePlugin {
-  return storageOver({ open: openerOf(options, "log.sqlite") });
+  return storageOver({ open: openerOf(options, LOG) });
 }
 
 /**
- * A metadata store in DIRECTORY/broker-N/metadata.sqlite, in the SQLite file at `path`, or in what `open`
+ * A metadata store in DIRECTORY/metadata/broker-N.sqlite, in the SQLite file at `path`, or in what `open`
  * gives; for clusters of one broker.
  *
  * @throws {StorageError} at once when not exactly one place is given
@@ -47,7 +55,7 @@ export function storageKv(options: StorageKvOptions): StoragePlugin {
 export function metadataKv(options: MetadataKvOptions): MetadataStorePlugin {
   const { historyRevisionsMax } = options;
   return metadataOver({
-    open: openerOf(options, "metadata.sqlite"),
+    open: openerOf(options, METADATA),
     ...(historyRevisionsMax === undefined ? {} : { historyRevisionsMax }),
   });
 }

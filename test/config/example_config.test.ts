@@ -81,8 +81,8 @@ test("in this process", async () => {
   expect(millrace.endpoints.map(({ protocol }) => protocol)).toEqual(["kafka", "http", "tcp"]);
   const http = millrace.endpoints.find(({ protocol }) => protocol === "http")!;
   expect(await statuses(`127.0.0.1:${http.port}`)).toEqual([404, 401, 401]);
-  for (const store of ["log", "metadata"]) {
-    expect(existsSync(join(folder, `embedded/broker-1/${store}.sqlite`))).toBe(true);
+  for (const store of ["broker-1/log.sqlite", "metadata/broker-1.sqlite"]) {
+    expect(existsSync(join(folder, `embedded/${store}`))).toBe(true);
   }
 });
 

@@ -5,7 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { metadataFile } from "../../../plugins/metadata-file/mod.ts";
+import { storageFs } from "../../../plugins/storage-fs/mod.ts";
 import { metadataKv, storageKv } from "../../../plugins/storage-kv/mod.ts";
+import type { MetadataStorePlugin } from "../../../src/contracts/metadata_store.ts";
+import type { StoragePlugin } from "../../../src/contracts/storage.ts";
 import { createBroker, type RunningBroker } from "../../../src/core/mod.ts";
 import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
 import { memoryKeyValue } from "../../../src/testing/memory_key_value.ts";
@@ -105,10 +109,8 @@ describe("a broker on SQLite", () => {
       }
       await broker.stop(1_000);
     }
-    expect(fs.readdirSync(`${directory}/broker-1`).sort()).toEqual([
-      "log.sqlite",
-      "metadata.sqlite",
-    ]);
+    expect(fs.readdirSync(`${directory}/broker-1`)).toEqual(["log.sqlite"]);
+    expect(fs.readdirSync(`${directory}/metadata`)).toEqual(["broker-1.sqlite"]);
   }, 60_000);
 
   test("keeps a second one out while it runs", async () => {
@@ -120,6 +122,22 @@ describe("a broker on SQLite", () => {
     const again = await open();
     expect(await readAll(again, "t", 0)).toEqual(["a"]);
     await again.stop(1_000);
+  });
+
+  test("shares a data folder with plugins of files, but not their place", async () => {
+    const open = (storage: StoragePlugin, metadata: MetadataStorePlugin) =>
+      createBroker({ broker: { id: 1 }, runtime: host.runtime, storage, metadata, transports: [] });
+    const mixed = [
+      () => open(storageFs({ directory }), metadataKv({ directory })),
+      () => open(storageKv({ directory }), metadataFile({ directory })),
+    ];
+    for (const each of mixed) {
+      for (let start = 0; start < 2; start++) await (await each()).stop(1_000);
+      fs.rmSync(`${directory}/broker-1`, { recursive: true });
+    }
+    await (await mixed[0]!()).stop(1_000);
+    await expect(mixed[1]!()).rejects.toMatchObject({ name: "StorageError", code: "exists" });
+    expect(fs.existsSync(`${directory}/broker-1/log.sqlite`)).toBe(false);
   });
 
   test("goes on from a copy of its files, as a killed process leaves them", async () => {

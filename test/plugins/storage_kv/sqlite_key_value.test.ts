@@ -46,7 +46,7 @@ describe("an SQLite file", () => {
       pluginContext(7),
     );
     expect(fs.existsSync(`${directory}/new/data/broker-7/log.sqlite`)).toBe(true);
-    expect(fs.existsSync(`${directory}/new/data/broker-7/metadata.sqlite`)).toBe(true);
+    expect(fs.existsSync(`${directory}/new/data/metadata/broker-7.sqlite`)).toBe(true);
     await metadata.close();
     await storage.close();
     await (await storageKv({ path: `${directory}/other/x.db` }).open(pluginContext())).close();
