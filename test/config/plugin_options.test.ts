@@ -1,0 +1,46 @@
+// The config's schema knows what the transports take: every option, with the same bounds.
+
+import { expect, test } from "bun:test";
+import { resolveOptions as httpOptions } from "../../plugins/transport-http/options.ts";
+import { resolveOptions as kafkaOptions } from "../../plugins/transport-kafka/options.ts";
+import { resolveOptions as tcpOptions } from "../../plugins/transport-tcp/options.ts";
+import { configJsonSchema } from "../../src/config/config_schema.ts";
+import { TRANSPORT_WORDS, type TransportWord } from "../../src/config/listeners.ts";
+
+interface JsonNode {
+  readonly const?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly properties?: Readonly<Record<string, JsonNode>>;
+  readonly items?: JsonNode;
+  readonly anyOf?: readonly JsonNode[];
+}
+const RESOLVE: Readonly<Record<TransportWord, (options: never) => object>> = {
+  kafka: kafkaOptions,
+  http: httpOptions,
+  tcp: tcpOptions,
+};
+/** How the file says where to listen. */
+const LISTENING = ["listen", "advertise", "tls", "listeners"];
+
+test.each(TRANSPORT_WORDS)("%s: schema and plugin agree", (word) => {
+  const { properties } = configJsonSchema() as JsonNode;
+  const variants = properties!["transports"]!.items!.anyOf!;
+  const own = variants.find(({ properties: each }) => each?.["use"]?.const === word)!;
+  const options = own.properties!["options"]!.properties!;
+  const resolve = (more: object = {}) =>
+    RESOLVE[word]({ listeners: [{ name: "a", host: "127.0.0.1", port: 0 }], ...more } as never);
+  const known = Object.keys(resolve());
+  expect(
+    Object.keys(options)
+      .filter((each) => !LISTENING.includes(each))
+      .toSorted(),
+  ).toEqual(known.filter((each) => !LISTENING.includes(each)).toSorted());
+  for (const [name, { minimum, maximum }] of Object.entries(options)) {
+    if (minimum === undefined || maximum === undefined) continue;
+    expect(resolve({ [name]: minimum })).toMatchObject({ [name]: minimum });
+    expect(resolve({ [name]: maximum })).toMatchObject({ [name]: maximum });
+    expect(() => resolve({ [name]: minimum - 1 })).toThrow(name);
+    expect(() => resolve({ [name]: maximum + 1 })).toThrow(name);
+  }
+});
