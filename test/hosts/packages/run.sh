@@ -47,12 +47,12 @@ quickstart() { # quickstart PROJECT COMMAND…: ends well, and tells of all four
   local project=$1; shift
   in_project "$project" timeout 60 "$@" | tee "$work/told" && [ "$(grep -c ' ordered ' "$work/told")" = 4 ]
 }
-types() { # types PROJECT TYPES: as a stranger's tsc
+types() { # types PROJECT FILE: as a stranger's tsc
   ln -sfn "$repo/node_modules/@types" "$work/types"
   in_project "$1" "$repo/node_modules/.bin/tsc" --strict --skipLibCheck false --module nodenext --target es2022 --lib es2023,dom,esnext.disposable \
-    --typeRoots "$work/types" --types node --outDir out quickstart.ts
+    --typeRoots "$work/types" --types node --outDir out "$2"
 }
-check node_compiles_quickstart types node
+check node_compiles_quickstart types node quickstart.ts
 check node_runs_quickstart quickstart node node out/quickstart.js
 
 # --- Bun -------------------------------------------------------------------------------------------------------------
@@ -74,13 +74,15 @@ check deno_runs_quickstart quickstart deno "$deno" run -A --no-prompt quickstart
 check deno_checks_quickstart in_project deno "$deno" check quickstart.ts
 
 # --- Workers ---------------------------------------------------------------------------------------------------------
+cp -R "$repo/examples/worker/src" "$work/workers"
 check workers_installs npm_install workers
+check workers_compiles_the_example types workers src/index.ts
 peers() { # miniflare comes from the cache of peers, as it is heavy
   (. "$repo/test/compat/lib.sh" && need_workerd >&2 && echo "$WORKERD_PEERS")
 }
 if peers=$(peers 2>"$work/err"); then
   each in_project workers node every_export_workerd.js "$bun" "$peers"
-  each in_project workers node quickstart_workerd.js "$bun" "$peers"
+  each in_project workers node quickstart_workerd.js "$bun" "$peers" src/index.ts
 else
   not_ok workers_has_miniflare
 fi
