@@ -64,7 +64,6 @@ export async function openObjectBroker(
   const { runtime, failed } = edgeRuntime({
     logLevel: options.logLevel ?? "warn",
     logFields: { object: context.id.name ?? context.id.toString() },
-    waitUntil: (task) => context.waitUntil(task),
     ...(options.compression === undefined ? {} : { compression: options.compression }),
   });
   const open = () => durableObjectKeyValue(context.storage);
