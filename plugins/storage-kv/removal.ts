@@ -25,6 +25,8 @@ export class Sweeper {
   readonly #store: FencedStore;
   readonly #scheduler: Scheduler;
   readonly #waiting: number[] = [];
+  /** A task runs, or will: hosts may begin it later. */
+  #isSpawned = false;
   #running: Promise<void> | null = null;
 
   constructor(store: FencedStore, scheduler: Scheduler) {
@@ -35,7 +37,8 @@ export class Sweeper {
   /** @param id Its mark is committed: should this process end before, the next one finds it. */
   add(id: number): void {
     this.#waiting.push(id);
-    if (this.#running !== null) return;
+    if (this.#isSpawned) return;
+    this.#isSpawned = true;
     this.#scheduler.spawn("storage_kv_sweep", () => {
       this.#running = this.#run();
       return this.#running;
@@ -60,6 +63,7 @@ export class Sweeper {
       if (!(error instanceof StorageError)) throw error;
       this.#waiting.length = 0;
     } finally {
+      this.#isSpawned = false;
       this.#running = null;
     }
   }
