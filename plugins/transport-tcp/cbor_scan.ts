@@ -18,7 +18,8 @@ const HIGH_MAX = 0x1fffff;
  * - `truncated`: an item, a length or a count goes beyond the frame; an empty frame is truncated too.
  * - `trailing_bytes`: there is more than one item.
  * - `too_deep`, `too_many_items`, `map_too_large`, `key_too_long`: over a bound.
- * - `indefinite_length`, `tag`, `float`, `simple_value`, `reserved`: CBOR that this protocol has no use for.
+ * - `indefinite_length`, `tag`, `simple_value`, `reserved`: CBOR that this protocol has no use for.
+ * - `float`: one whose value is no integer within ±(2^53 - 1).
  * - `integer_too_large`: beyond ±(2^53 - 1).
  * - `key_not_text`, `key_repeated`: of a map.
  * - `bad_utf8`: in a text.
@@ -71,7 +72,14 @@ export function scanCbor(bytes: Uint8Array, itemsMax: number): number | ScanFaul
     if (major === 6) return "tag";
     if (major === 7) {
       if (info >= 20 && info <= 22) continue;
-      if (info >= 25 && info <= 27) return "float";
+      if (info === 26 || info === 27) {
+        const size = info === 26 ? 4 : 8;
+        if (size > end - at) return "truncated";
+        if (!isIntegral(bytes, at, size)) return "float";
+        at += size;
+        continue;
+      }
+      if (info === 25) return "float";
       return info === 31 ? "indefinite_length" : "simple_value";
     }
     if (info > 27) return info === 31 ? "indefinite_length" : "reserved";
@@ -115,6 +123,12 @@ export function scanCbor(bytes: Uint8Array, itemsMax: number): number | ScanFaul
     isMap[depth] = major === 5 ? 1 : 0;
     keyCount[depth] = 0;
   }
+}
+
+/** JavaScript's encoders write integers beyond 32 bits as floats: one that is an integer is as good as one. */
+function isIntegral(bytes: Uint8Array, at: number, size: 4 | 8): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, size);
+  return Number.isSafeInteger(size === 4 ? view.getFloat32(0) : view.getFloat64(0));
 }
 
 /** Whether the open map has the key already; if not, it has now. */

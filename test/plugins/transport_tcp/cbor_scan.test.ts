@@ -39,6 +39,8 @@ describe("scanCbor()", () => {
     // Longer than they need to be, which is allowed.
     ["1b0000000000000001", 1],
     ["b90001 7800 9a00000000", { "": [] }],
+    ["fa47c35000", 100_000],
+    ["fb4278bcfe56800000", 1_700_000_000_000],
   ] as const)("takes %s", (hex, value) => {
     expect(typeof scan(hex)).toBe("number");
     expect(decode(bytesOf(hex))).toEqual(value);
@@ -72,8 +74,13 @@ describe("scanCbor()", () => {
     ["f0", "simple_value"],
     ["f8ff", "simple_value"],
     ["f93c00", "float"],
-    ["fa47c35000", "float"],
-    ["fb3ff0000000000000", "float"],
+    ["fa3fc00000", "float"],
+    ["fb3ff8000000000000", "float"],
+    ["fb7ff0000000000000", "float"],
+    ["fb7ff8000000000000", "float"],
+    ["fb4340000000000000", "float"],
+    ["fa47c350", "truncated"],
+    ["fb3ff00000000000", "truncated"],
     ["1c", "reserved"],
     ["5e", "reserved"],
     ["1b0020000000000000", "integer_too_large"],
