@@ -68,6 +68,8 @@ export interface Broker {
   readonly features: readonly Feature[];
   /** A setting in force for the whole broker, as text, e.g. "message.max.bytes"; null when it has no value. */
   setting(name: string): string | null;
+  /** False once its storage has failed, or it has stopped: appends and fetches are refused for good, whatever else answers. */
+  isOnline(): boolean;
 }
 
 /** A feature and the levels of it, inclusive, that are supported here; `finalizedVersion` is the one in force (KIP-584). */

@@ -232,5 +232,6 @@ function withFetch(
       topicIdOf: (name) => log.topicIdOf(name),
     },
     setting: (name) => broker.setting(name),
+    isOnline: () => broker.isOnline(),
   };
 }

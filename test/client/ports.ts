@@ -133,6 +133,7 @@ function faulty(broker: Broker, faults: Faults): Broker {
     topics: broker.topics,
     admin: broker.admin,
     setting: (name) => broker.setting(name),
+    isOnline: () => broker.isOnline(),
     log: {
       append,
       fetch,

@@ -52,7 +52,9 @@ function watched(): { readonly broker: Broker; readonly appends: AppendRequest[]
   };
   const { brokerId, clusterId, topics, admin, features } = broker;
   const setting = (name: string) => broker.setting(name);
-  return { broker: { brokerId, clusterId, topics, admin, features, log, setting }, appends };
+  const isOnline = () => broker.isOnline();
+  const counted = { brokerId, clusterId, topics, admin, features, log, setting, isOnline };
+  return { broker: counted, appends };
 }
 
 describe("appendRecords()", () => {

@@ -42,6 +42,7 @@ export function admit(
     admin: admitAdmin(broker.admin, gate, topicNames),
     features: broker.features,
     setting: (name) => broker.setting(name),
+    isOnline: () => broker.isOnline(),
   };
 }
 

@@ -171,6 +171,7 @@ class BrokerImpl implements RunningBroker {
   readonly failed: Promise<string>;
   readonly #options: BrokerOptions;
   readonly #settings: Settings;
+  readonly #logs: LogManager;
   readonly #opened: readonly { close(): void | Promise<void> }[];
   readonly #auths: readonly Auth[];
   readonly #running = new Map<string, RunningTransport>();
@@ -213,6 +214,7 @@ class BrokerImpl implements RunningBroker {
         clusterId: this.clusterId,
         features: FEATURES,
         setting: (name) => settings.text(name),
+        isOnline: () => logs.isOnline,
         log: new LogApiImpl({
           logs,
           runtime: options.runtime,
@@ -230,6 +232,7 @@ class BrokerImpl implements RunningBroker {
     this.log = admitted.log;
     this.topics = admitted.topics;
     this.admin = admitted.admin;
+    this.#logs = logs;
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -248,6 +251,10 @@ class BrokerImpl implements RunningBroker {
 
   setting(name: string): string | null {
     return this.#settings.text(name);
+  }
+
+  isOnline(): boolean {
+    return this.#logs.isOnline;
   }
 
   transport(name: string): RunningTransport {

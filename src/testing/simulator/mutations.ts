@@ -119,6 +119,7 @@ function mutatedBroker(broker: Broker, mutation: Mutation, random: SeededRandom)
     features: broker.features,
     admin: mutation === "gives_producer_ids_twice" ? withOneProducerId(broker.admin) : broker.admin,
     setting: (name) => broker.setting(name),
+    isOnline: () => broker.isOnline(),
     log,
     topics,
   };

@@ -58,6 +58,7 @@ function innerBroker(): Broker {
     admin: spied(bench.admin),
     features: [],
     setting: (name) => bench.settings.text(name),
+    isOnline: () => bench.partitions.isOnline,
   };
 }
 

@@ -5,7 +5,10 @@ import { metadataMemory } from "../../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import type { StoragePlugin } from "../../../src/contracts/storage.ts";
 import { createBroker } from "../../../src/core/mod.ts";
+import { createTopic } from "../../../src/gateway/topics.ts";
 import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
+import { hookedStorage } from "../../support/hooked_storage.ts";
+import { batchOf, caller } from "../../support/log_rig.ts";
 
 const SEGMENT = "segments/139d3abb058e4aecb6e68d11aab5535c/0/00000000000000000000.log";
 
@@ -55,4 +58,33 @@ describe("createBroker()", () => {
     expect(second.clusterId).toBe(first.clusterId);
     await second.stop(0);
   });
+});
+
+test("a broker says whether it is online: not after its storage failed, nor after a stop", async () => {
+  let isBroken = false;
+  const storage = hookedStorage(storageMemory(), (call) =>
+    isBroken && call === "sync" ? Promise.reject(new Error("broken")) : undefined,
+  );
+  const broker = await open(storage);
+  const made = await createTopic(broker, caller, { name: "t", partitions: 1, config: {} });
+  expect(made.ok).toBe(true);
+  const append = () =>
+    broker.log.append(caller, {
+      acks: -1,
+      timeoutMs: 1000,
+      transactionalId: null,
+      partitions: [{ topic: "t", partition: 0, batches: batchOf(["v"]) }],
+    });
+  expect((await append())[0]!.ok).toBe(true);
+  expect(broker.isOnline()).toBe(true);
+  isBroken = true;
+  expect((await append())[0]!.ok).toBe(false);
+  expect(broker.isOnline()).toBe(false);
+  await broker.stop(0);
+
+  await host.stop(1000);
+  const stopped = await open(storageMemory());
+  expect(stopped.isOnline()).toBe(true);
+  await stopped.stop(0);
+  expect(stopped.isOnline()).toBe(false);
 });

@@ -84,6 +84,7 @@ export class LiveHttp {
                 topics: whole.topics,
                 admin: whole.admin,
                 setting: (name) => whole.setting(name),
+                isOnline: () => whole.isOnline(),
                 ...patched,
               },
             });

@@ -53,6 +53,7 @@ export class FakeLog {
     clusterId: "c",
     features: [],
     setting: (name: string) => this.settings[name] ?? null,
+    isOnline: () => true,
     log: {
       topicIdOf: () => "AAAAAAAAAAAAAAAAAAAAAQ",
       partitionFor: () => ({ ok: true, value: 0 }),
