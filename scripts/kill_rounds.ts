@@ -3,10 +3,19 @@
 // the whole log back and compares it with all rounds before. --sabotage puts an older copy of the data back after a kill,
 // as a broker that lies about syncing would: it ends with 0 only if the check finds that.
 //   bun scripts/kill_rounds.ts [--rounds 20] [--seed N] [--runtime bun|deno|kafka] [--signal kill|term|stop|mix]
-//                              [--rounds-per-folder 10] [--keep] [--sabotage] [-o name=value …]
+//                              [--storage fs|kv] [--rounds-per-folder 10] [--keep] [--sabotage] [-o name=value …]
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -20,6 +29,7 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     runtime: { type: "string", default: "bun" },
     signal: { type: "string", default: "mix" },
+    storage: { type: "string", default: "fs" },
     "rounds-per-folder": { type: "string", default: "10" },
     producers: { type: "string", default: "8" },
     topics: { type: "string", default: "k1:1,k6:6,k40:40" },
@@ -30,6 +40,16 @@ const { values: flags } = parseArgs({
 });
 const rounds = Number(flags.rounds);
 const perFolder = Number(flags["rounds-per-folder"]);
+/** A file that each storage keeps below the data folder: rounds on another one would prove nothing of it. */
+const MARKS: Readonly<Record<string, string>> = {
+  fs: "broker-1/format.json",
+  kv: "broker-1/log.sqlite",
+};
+const mark = MARKS[flags.storage];
+if (mark === undefined || (flags.storage !== "fs" && flags.runtime.startsWith("kafka"))) {
+  console.error(`Cannot run ${flags.runtime} on storage "${flags.storage}"`);
+  process.exit(2);
+}
 
 let state = (Number(flags.seed) ^ 0x9e3779b9) >>> 0 || 1;
 /** A number from 0 to n - 1, the same for the same seed (the moments of the kills stay the machine's). */
@@ -110,7 +130,15 @@ async function start(folder: string, port: number, controllerPort: number): Prom
     `127.0.0.1:${port}`,
     ...flags.option.flatMap((o) => ["-o", o]),
   ];
-  const env = { ...process.env };
+  const config = join(folder, "config.json");
+  writeFileSync(
+    config,
+    JSON.stringify({
+      storage: flags.storage,
+      metadata: flags.storage === "kv" ? "kv" : "file",
+    }),
+  );
+  const env = { ...process.env, MILLRACE_CONFIG: config };
   let command: string[];
   if (flags.runtime === "bun") command = [tool("bun"), "run", "src/main.ts", ...args];
   else if (flags.runtime === "deno") command = [tool("deno"), "run", "-A", "mod.ts", ...args];
@@ -136,7 +164,10 @@ async function start(folder: string, port: number, controllerPort: number): Prom
   };
   current = broker;
   for (let i = 0; i < 3000; i++) {
-    if (await answers(port)) return broker;
+    if (await answers(port)) {
+      if (flags.runtime.startsWith("kafka") || existsSync(join(data, mark!))) return broker;
+      throw new Error(`the broker keeps no ${mark}: it is not on storage ${flags.storage}`);
+    }
     if (child.exitCode !== null || child.signalCode !== null) break;
     await pause(10);
   }
@@ -231,7 +262,9 @@ function kindOf(round: number): (typeof KINDS)[number] {
 }
 
 const base = mkdtempSync(join(tmpdir(), "millrace-kill-"));
-console.log(`seed ${flags.seed}, runtime ${flags.runtime}, ${rounds} rounds`);
+console.log(
+  `seed ${flags.seed}, runtime ${flags.runtime}, storage ${flags.storage}, ${rounds} rounds`,
+);
 let folder = "";
 let port = 0;
 let controllerPort = 0;
