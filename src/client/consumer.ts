@@ -53,7 +53,7 @@ export interface ConsumerOptions {
   readonly bytesMax?: number;
   /** Of one partition in an answer. Default 4 MiB. */
   readonly partitionBytesMax?: number;
-  /** What was fetched and not yet taken. Default 32 MiB. */
+  /** What was fetched and not yet taken, compressed as it came, without what a pause holds back. Default 32 MiB. */
   readonly bufferBytesMax?: number;
   /** What one compressed batch may become. Default 256 MiB. */
   readonly batchBytesMax?: number;
@@ -93,6 +93,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   /** Made by `Client.consumer`. */
   constructor(context: ClientContext, options: ConsumerOptions, onClose: (self: Consumer) => void) {
     checkOptions(options, LOWEST, WORDS);
+    for (const { from } of [options, ...(options.partitions ?? [])]) checkStart(from);
     if (options.topics === undefined && options.partitions === undefined) {
       throw new TypeError("A consumer reads topics or partitions: found neither");
     }
@@ -107,6 +108,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   async *[Symbol.asyncIterator](): AsyncGenerator<ConsumedRecord, void, undefined> {
     let left = this.#options.recordsMax ?? Number.POSITIVE_INFINITY;
     for await (const batch of this.batches()) {
+      if (this.#fetcher!.isTakenStale) continue;
       this.#current = batch;
       for (const record of batch.records(left)) {
         left--;
@@ -131,7 +133,8 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
       for (;;) {
         const batch = await fetcher.next();
         if (batch === null) return;
-        yield batch;
+        // A seek may come between the giving and the taking.
+        if (!fetcher.isTakenStale) yield batch;
       }
     } catch (error) {
       // Closing is how an endless iteration is ended.
@@ -238,7 +241,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     );
     const found = await this.#offsets(
       assignments.map((each, index) => ({ ...each, at: placeOf(starts[index]!) })),
-      starts.map((start) => start === "beginning" || needsLookUp(start)),
+      starts.map((start) => start === "beginning" || (start !== "end" && !("offset" in start))),
     );
     return assignments.map(({ topic, partition }, index) => {
       const end = ends[index]!;
@@ -276,6 +279,18 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   }
 }
 
+/** Refuses what callers without types may have wrong. @throws {TypeError} */
+function checkStart(from: unknown): void {
+  if (from === undefined || from === "beginning" || from === "end") return;
+  if (typeof from === "object" && from !== null) {
+    const [[name, value] = [], ...more] = Object.entries(from);
+    const isKnown = name === "offset" || name === "lastOffsets" || name === "timestampMs";
+    if (isKnown && more.length === 0 && Number.isSafeInteger(value) && value >= 0) return;
+  }
+  const forms = '"beginning", "end", { offset }, { lastOffsets } or { timestampMs }, whole from 0';
+  throw new TypeError(`from must be ${forms}: found ${JSON.stringify(from)}`);
+}
+
 function needsLookUp(start: StartAt): start is { readonly timestampMs: number } {
   return typeof start === "object" && "timestampMs" in start;
 }
@@ -294,7 +309,8 @@ function startOf(start: StartAt, found: number, end: number): number {
   if (start === "beginning") return found;
   if (start === "end") return end;
   if ("offset" in start) return start.offset;
-  if ("lastOffsets" in start) return Math.max(end - start.lastOffsets, 0);
+  // Not before what there is: older ones may be gone.
+  if ("lastOffsets" in start) return Math.max(end - start.lastOffsets, found);
   // No record is that late: begin with those to come.
   return found < 0 ? end : found;
 }

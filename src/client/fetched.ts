@@ -1,5 +1,5 @@
-// What a fetch brought of one partition: batches checked, decompressed, and cut to the offsets that were
-// asked for.
+// What a fetch brought of one partition: batches checked, cut to the offsets that were asked for, and
+// decompressed once they are wanted, since an answer of 16 MiB may become a hundred times that.
 // Invariant: offsets ascend over all batches of a partition; nothing before `from` or at `end` or beyond is
 // shown; control batches and aborted transactions are not either, though their offsets pass.
 // Kafka: CompletedFetch, Fetcher.
@@ -86,6 +86,23 @@ export class FetchedBatch {
   }
 }
 
+/** A batch as it was fetched: checked, and still compressed. */
+export class SealedBatch {
+  /** As fetched, in bytes. */
+  readonly sizeBytes: number;
+  readonly #open: () => FetchedBatch;
+
+  constructor(sizeBytes: number, open: () => FetchedBatch) {
+    this.sizeBytes = sizeBytes;
+    this.#open = open;
+  }
+
+  /** @throws {ClientError} "corrupt_message" when it cannot be decompressed, "unsupported_compression_type" */
+  open(): FetchedBatch {
+    return this.#open();
+  }
+}
+
 /** Finds the batches of one partition's answer and follows its transactions. One a partition. */
 export class BatchOpener {
   readonly #place: { readonly topic: string; readonly partition: number };
@@ -107,7 +124,7 @@ export class BatchOpener {
   }
 
   /**
-   * Opens what came for the offsets from `from` on.
+   * Finds what came for the offsets from `from` on.
    *
    * @returns The batches with something to show, and the offset to fetch next.
    * @throws {ClientError} "corrupt_message", "unsupported_for_message_format"
@@ -117,8 +134,8 @@ export class BatchOpener {
     from: number,
     bounds: { readonly end: number; readonly highWatermark: number },
     abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[],
-  ): { readonly batches: readonly FetchedBatch[]; readonly nextOffset: number } {
-    const batches: FetchedBatch[] = [];
+  ): { readonly batches: readonly SealedBatch[]; readonly nextOffset: number } {
+    const batches: SealedBatch[] = [];
     const aborts = [...abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
     let nextOffset = from;
     let at = 0;
@@ -139,8 +156,9 @@ export class BatchOpener {
       if (batch.lastOffset < nextOffset) continue;
       const isShown = this.#isShown(batch, aborts);
       if (isShown && batch.recordCount > 0) {
-        const block = this.#blockOf(batch);
-        batches.push(new FetchedBatch(this.#place, batch, block, { ...bounds, from: nextOffset }));
+        const shown = { ...bounds, from: nextOffset };
+        const open = () => new FetchedBatch(this.#place, batch, this.#blockOf(batch), shown);
+        batches.push(new SealedBatch(sizeBytes, open));
       }
       nextOffset = batch.lastOffset + 1;
     }

@@ -1,7 +1,7 @@
 // Fetches partitions from their leaders, each leader on a connection of its own, ahead of whoever takes the
 // batches.
 // Invariant: one fetch a broker is under way; a partition is fetched again only from where its last answer
-// ended; batches come out in the order in which they came in.
+// ended; batches come out in the order in which they came in, and are decompressed one at a time as they do.
 // Kafka: Fetcher, AbstractFetch, FetchSessionHandler (sessions are not used: ids 0 and -1).
 
 import { ZERO_UUID } from "../base/uuid.ts";
@@ -17,7 +17,7 @@ import {
   unwrap,
 } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
-import type { BatchOpener, FetchedBatch } from "./fetched.ts";
+import type { BatchOpener, FetchedBatch, SealedBatch } from "./fetched.ts";
 import { backoffDelayMs } from "./waiting.ts";
 
 export interface FetcherOptions {
@@ -69,10 +69,15 @@ interface Fetching {
   readonly leaderEpoch: number;
 }
 interface Buffered {
-  readonly batch: FetchedBatch;
+  readonly batch: SealedBatch;
   readonly state: FetchState;
+  /** The state's when it was fetched. */
+  readonly seeks: number;
   readonly sizeBytes: number;
 }
+
+/** Places at the front of the buffer that were taken and are not given up yet. */
+const TAKEN_MAX = 1_024;
 
 let lanes = 0;
 
@@ -107,16 +112,17 @@ export class PartitionFetcher {
   /** The next batch; null when every partition has come to its end, or after `close`. One call at a time. */
   next(): Promise<FetchedBatch | null> {
     this.#giveBack();
-    const batch = this.#take();
-    if (batch !== null) {
-      this.#go();
-      return Promise.resolve(batch);
-    }
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (this.#isOver()) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject };
+      this.#hand();
+      // Also when nothing is left to be taken: what was given back may have been all that filled the buffer.
+      this.#go();
     });
+  }
+
+  /** Whether the partition of the batch given out last is read from elsewhere by now. */
+  get isTakenStale(): boolean {
+    return this.#taken !== null && this.#taken.seeks !== this.#taken.state.seeks;
   }
 
   /** Goes on at `offset`; what was fetched of the partition and not given out is dropped. */
@@ -170,16 +176,15 @@ export class PartitionFetcher {
       const at = this.#buffer.findIndex((each) => each?.state.isPaused === false);
       if (at < 0) return null;
       [next] = this.#buffer.splice(at, 1);
-      this.#taken = next!;
-      return next!.batch;
+    } else {
+      this.#buffer[this.#bufferAt++] = undefined as never;
+      if (this.#bufferAt === this.#buffer.length || this.#bufferAt >= TAKEN_MAX) {
+        this.#buffer.splice(0, this.#bufferAt);
+        this.#bufferAt = 0;
+      }
     }
-    this.#buffer[this.#bufferAt++] = undefined as never;
-    if (this.#bufferAt === this.#buffer.length) {
-      this.#buffer.length = 0;
-      this.#bufferAt = 0;
-    }
-    this.#taken = next;
-    return next.batch;
+    this.#taken = next!;
+    return next!.batch.open();
   }
 
   /** The batch given out last is done with: its bytes no longer count. */
@@ -193,7 +198,10 @@ export class PartitionFetcher {
   /** Starts a fetch to every leader that has none under way and something to be asked for. */
   #go(): void {
     if (this.#closing.signal.aborted || this.#failure !== null) return;
-    if (this.#bufferedBytes >= this.#options.bufferBytesMax) return;
+    // What is held back by a pause must not keep the others from being fetched.
+    let heldBytes = 0;
+    for (const { isPaused, bufferedBytes } of this.states) if (isPaused) heldBytes += bufferedBytes;
+    if (this.#bufferedBytes - heldBytes >= this.#options.bufferBytesMax) return;
     const nowMs = this.#context.runtime.clock.monotonicMs();
     const byLeader = new Map<number, Fetching[]>();
     let retryAtMs = Number.POSITIVE_INFINITY;
@@ -344,8 +352,8 @@ export class PartitionFetcher {
     }
     state.position = nextOffset;
     for (const batch of batches) {
-      const sizeBytes = batch.block.end - batch.block.start;
-      this.#buffer.push({ batch, state, sizeBytes });
+      const { sizeBytes } = batch;
+      this.#buffer.push({ batch, state, seeks: state.seeks, sizeBytes });
       this.#bufferedBytes += sizeBytes;
       state.bufferedBytes += sizeBytes;
     }
@@ -388,7 +396,12 @@ export class PartitionFetcher {
   #hand(): void {
     const waiter = this.#waiter;
     if (waiter === null) return;
-    const batch = this.#take();
+    let batch: FetchedBatch | null = null;
+    try {
+      batch = this.#take();
+    } catch (error) {
+      this.#failure ??= error;
+    }
     if (batch !== null) {
       this.#waiter = null;
       waiter.resolve(batch);
