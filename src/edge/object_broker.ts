@@ -50,9 +50,13 @@ export const OBJECT_SETTINGS: Readonly<Record<string, string | number | boolean>
 
 const BROKER_ID = 1;
 
+/** For background tasks to end, after the broker has closed. */
+const TASKS_GRACE_MS = 1000;
+
 /**
  * Opens the broker of a Durable Object and recovers its logs. One at a time for an object: a later one takes over.
- * When its storage fails, the object is aborted, and the next request finds what had been acknowledged.
+ * When its storage fails, the object is aborted, and the next request finds what had been acknowledged. A broker
+ * that was stopped leaves no timer and aborts nothing.
  *
  * @throws {StorageError} @throws {SettingsError} @throws {MetadataStoreError}
  */
@@ -61,7 +65,7 @@ export async function openObjectBroker(
   options: ObjectBrokerOptions,
   transports: readonly TransportPlugin[] = [],
 ): Promise<RunningBroker> {
-  const { runtime, failed } = edgeRuntime({
+  const edge = edgeRuntime({
     logLevel: options.logLevel ?? "warn",
     logFields: { object: context.id.name ?? context.id.toString() },
     ...(options.compression === undefined ? {} : { compression: options.compression }),
@@ -69,16 +73,28 @@ export async function openObjectBroker(
   const open = () => durableObjectKeyValue(context.storage);
   const broker = await createBroker({
     broker: { id: BROKER_ID },
-    runtime,
+    runtime: edge.runtime,
     storage: storageKv({ open }),
     metadata: metadataKv({ open }),
     transports,
     settings: { ...OBJECT_SETTINGS, ...options.settings },
     ...(options.auth === undefined ? {} : { auth: options.auth }),
   });
-  const abort = (reason: string) => context.abort(reason);
+  const stopBroker = broker.stop.bind(broker);
+  let stopping: Promise<void> | null = null;
+  const stop = (graceMs: number): Promise<void> => {
+    stopping ??= stopBroker(graceMs).finally(() => edge.stop(TASKS_GRACE_MS));
+    return stopping;
+  };
+  // What fails while it stops has nobody left to harm: whoever opens next reads what is stored.
+  const abort = (reason: string) => stopping === null && context.abort(reason);
   void broker.failed.then(abort);
-  void failed.then(abort);
-  await broker.start();
-  return broker;
+  void edge.failed.then(abort);
+  try {
+    await broker.start();
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+  return Object.assign(broker, { stop });
 }

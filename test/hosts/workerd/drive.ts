@@ -38,6 +38,7 @@ async function start(
     durableObjects: {
       LOG: { className: "TestLog", useSQLite: true },
       SECURE: { className: "SecureLog", useSQLite: true },
+      IDLE: { className: "IdleLog", useSQLite: true },
       BROKEN: { className: "BrokenLog", useSQLite: true },
     },
     durableObjectsPersist: data,
@@ -417,6 +418,76 @@ const checks: readonly Check[] = [
       equal(values.length >= acks.size, true);
       acknowledged.set(path, values);
       await mustHoldAll();
+    },
+  ],
+  [
+    "requests that race the first opening share it",
+    async () => {
+      const made = await Promise.all(
+        Array.from({ length: 12 }, (_, i) =>
+          post("/o/raced/v1/topics", { name: `t${i}`, partitions: 1 }),
+        ),
+      );
+      equal(
+        made.map(({ status }) => status),
+        made.map(() => 201),
+      );
+      equal((await call("/o/raced/-/openings")).body, { openings: 1 });
+    },
+  ],
+  [
+    "an idle object stops its broker and opens it again; no request fails, nothing is lost",
+    async () => {
+      const path = "/idle/i/v1/topics/t";
+      equal((await post("/idle/i/v1/topics", { name: "t", partitions: 1 })).status, 201);
+      const values = new Map<number, string>();
+      let seed = 7;
+      // Pauses around the 5 ms after which the broker stops, so that requests meet every part of it.
+      const lane = async (name: number) => {
+        for (let i = 0; i < 60; i++) {
+          const value = `lane ${name} record ${i}`;
+          values.set(await append(path, value), value);
+          seed = (seed * 1103515245 + 12345) % 2 ** 31;
+          await new Promise((resolve) => setTimeout(resolve, seed % 12));
+        }
+      };
+      await Promise.all([0, 1].map(lane));
+      equal(values.size, 120);
+      const { openings } = (await call("/idle/i/-/openings")).body as { openings: number };
+      if (openings < 10) throw new Error(`the broker was opened ${openings} times`);
+      const found = await readAll(path);
+      equal(
+        found,
+        Array.from(found, (_, offset) => values.get(offset)),
+      );
+      acknowledged.set(path, found);
+    },
+  ],
+  [
+    "an object that is followed is not idle, and is again when the client has gone",
+    async () => {
+      const path = "/idle/i/v1/topics/t";
+      const openings = async () =>
+        ((await call("/idle/i/-/openings")).body as { openings: number }).openings;
+      const pause = () => new Promise((resolve) => setTimeout(resolve, 40));
+      const stop = new AbortController();
+      const response = await workerd.dispatchFetch(`http://edge.test${path}/records?from=latest`, {
+        headers: { accept: "text/event-stream" },
+        signal: stop.signal,
+      });
+      const before = await openings();
+      for (let i = 0; i < 3; i++) {
+        await pause();
+        equal((await call("/idle/i/healthz")).status, 200);
+      }
+      equal(await openings(), before);
+      stop.abort();
+      await response.body!.cancel().catch(() => {});
+      // Whether the host tells at once is its own affair: until it does, the object is in use.
+      while ((await openings()) === before) {
+        await pause();
+        equal((await call("/idle/i/healthz")).status, 200);
+      }
     },
   ],
   [

@@ -10,7 +10,11 @@ import { xxh32 } from "../../../src/base/xxh32.ts";
 import { loadXxhash } from "../../../src/base/xxhash.ts";
 import type { Caller } from "../../../src/contracts/broker.ts";
 import { createBroker } from "../../../src/core/mod.ts";
-import { type DurableObjectContext, MillraceObject } from "../../../src/edge/mod.ts";
+import {
+  type DurableObjectContext,
+  MillraceObject,
+  type MillraceObjectOptions,
+} from "../../../src/edge/mod.ts";
 import { apis } from "../../../src/protocol/all_messages.ts";
 import { codecOf } from "../../../src/protocol/compile.ts";
 import type { Message } from "../../../src/protocol/schema.ts";
@@ -32,6 +36,7 @@ interface Namespace {
 interface Env {
   readonly LOG: Namespace;
   readonly SECURE: Namespace;
+  readonly IDLE: Namespace;
   readonly BROKEN: Namespace;
 }
 
@@ -43,13 +48,16 @@ export type VectorQuestion = readonly (readonly [
   hex: string,
 ])[];
 
-/** The object under test. `/-/instance` names this instance, `/-/abort` ends it as the host would. */
+/**
+ * The object under test. `/-/instance` names this instance, `/-/abort` ends it as the host would, `/-/openings` counts
+ * the brokers there ever were on its storage. None of the three is a request to the broker.
+ */
 export class TestLog extends MillraceObject {
   readonly #context: DurableObjectContext;
   readonly #instance = crypto.randomUUID();
 
-  constructor(context: DurableObjectContext, env: unknown) {
-    super(context, env);
+  constructor(context: DurableObjectContext, env: unknown, options: MillraceObjectOptions = {}) {
+    super(context, env, options);
     this.#context = context;
   }
 
@@ -60,7 +68,21 @@ export class TestLog extends MillraceObject {
       this.#context.abort("the test ends this instance");
       return new Response(null, { status: 204 });
     }
+    if (pathname === "/-/openings") {
+      const { sql } = this.#context.storage;
+      const rows = sql.exec("SELECT value FROM millrace_kv WHERE key = ?", "log/owner").raw();
+      const owner = new TextDecoder().decode(rows.toArray()[0]![0] as ArrayBuffer);
+      return Response.json({ openings: Number.parseInt(owner, 10) });
+    }
     return await super.fetch(request);
+  }
+}
+
+/** The object that stops its broker as soon as there is a pause. */
+export class IdleLog extends TestLog {
+  constructor(context: DurableObjectContext, env: unknown) {
+    // workerd says that a client has gone when the next bytes cannot be sent.
+    super(context, env, { idleMs: 5, http: { heartbeatMs: 1000 } });
   }
 }
 
@@ -98,10 +120,11 @@ export default {
     if (url.pathname === "/vectors") {
       return Response.json(vectorFaults((await request.json()) as VectorQuestion));
     }
-    const [, kind, name, rest] = /^\/(o|secure|broken)\/([^/]+)(\/.*)$/.exec(url.pathname) ?? [];
+    const [, kind, name, rest] =
+      /^\/(o|secure|idle|broken)\/([^/]+)(\/.*)$/.exec(url.pathname) ?? [];
     if (name === undefined) return new Response("no such route", { status: 404 });
     url.pathname = rest!;
-    const objects = { o: env.LOG, secure: env.SECURE, broken: env.BROKEN }[kind!]!;
+    const objects = { o: env.LOG, secure: env.SECURE, idle: env.IDLE, broken: env.BROKEN }[kind!]!;
     return await objects
       .get(objects.idFromName(name))
       .fetch(new Request(url.href, request as RequestInit));
