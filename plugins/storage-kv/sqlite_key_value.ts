@@ -49,8 +49,11 @@ const APPLICATION_ID = 0x4d696c6c;
 /** The newest layout of the file this code reads and writes. */
 const FORMAT_VERSION = 1;
 const PAGE_BYTES = 4096;
-/** Pages of the log that are moved into the file at once: the log grows to some 16 MiB. */
+/** Pages of the log that are moved into the file at once, by our count: the log grows to some 16 MiB. */
 const CHECKPOINT_PAGES = 4000;
+/** Pages that a statement or a commit writes, about: of both trees, and of the list of free pages. */
+const STATEMENT_PAGES = 2;
+const RANGE_PAGES = 24;
 const VALUE_BYTES_MAX = 64 * 1024 * 1024;
 const OPERATIONS_MAX = 1_000_000;
 const COMMIT_BYTES_MAX = 256 * 1024 * 1024;
@@ -131,7 +134,8 @@ function prepareFile(database: Database, file: string, sizeBytesMax: number | un
   if (mode !== "wal") {
     throw new StorageError("io", `Cannot open "${file}" with a write-ahead log: found "${mode}"`);
   }
-  database.prepare(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`).get();
+  // By itself SQLite swallows what goes wrong, and an fsync that failed succeeds the next time: see #checkpoint.
+  database.prepare("PRAGMA wal_autocheckpoint = 0").get();
   // The first transaction and its fsync: the tables are durable, and a file that cannot be written shows now.
   database.prepare("PRAGMA synchronous = FULL").run();
   database.prepare("BEGIN IMMEDIATE").run();
@@ -154,6 +158,8 @@ class SqliteHost implements SqlHost {
   readonly #commit: Statement;
   readonly #rollback: Statement;
   readonly #count: Statement;
+  readonly #toFile: Statement;
+  #logPages = 0;
 
   constructor(database: Database, file: string) {
     this.#database = database;
@@ -166,6 +172,9 @@ class SqliteHost implements SqlHost {
     this.#commit = database.prepare("COMMIT");
     this.#rollback = database.prepare("ROLLBACK");
     this.#count = database.prepare(SYNC_SQL);
+    this.#toFile = database.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+    // What a killed process left in the log counts too.
+    this.#logPages = Math.ceil(fs.statSync(`${file}-wal`).size / PAGE_BYTES);
   }
 
   rows(name: StatementName, values: readonly SqlValue[]): unknown[][] {
@@ -174,6 +183,9 @@ class SqliteHost implements SqlHost {
 
   run(name: StatementName, values: readonly SqlValue[]): void {
     this.#statements[name].run(...values);
+    const bytes = values[1] instanceof Uint8Array ? values[1].byteLength : 0;
+    this.#logPages += name === "removeRange" ? RANGE_PAGES : STATEMENT_PAGES;
+    this.#logPages += Math.ceil(bytes / PAGE_BYTES);
   }
 
   transaction(work: () => boolean): boolean {
@@ -181,13 +193,15 @@ class SqliteHost implements SqlHost {
     try {
       if (work()) {
         this.#commit.run();
+        this.#logPages += STATEMENT_PAGES;
+        if (this.#logPages >= CHECKPOINT_PAGES) this.#checkpoint();
         return true;
       }
     } catch (error) {
       try {
         this.#rollback.run();
       } catch {
-        // SQLite has rolled back by itself, as it does when the disk fails: the first error tells more.
+        // There is none any more, as after a failing disk or checkpoint: the first error tells more.
       }
       throw error;
     }
@@ -204,6 +218,20 @@ class SqliteHost implements SqlHost {
     this.#database.exec("PRAGMA synchronous = FULL");
     this.#count.run();
     this.#database.exec("PRAGMA synchronous = NORMAL");
+    this.#logPages += STATEMENT_PAGES;
+    if (this.#logPages >= CHECKPOINT_PAGES) this.#checkpoint();
+    // All this took no turn of the event loop: whoever appends and waits, again and again, would stop every timer.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  /**
+   * Moves the log's pages into the file, so that the log begins anew: fsync of the log, writes, fsync of the file.
+   * When one of those fails, the kernel may have dropped what was not written and say so only this once: it must
+   * end the store, or a later sync would vouch for commits that are not on the disk.
+   */
+  #checkpoint(): void {
+    this.#toFile.get();
+    this.#logPages = 0;
   }
 
   close(): void {

@@ -276,6 +276,82 @@ describe("sync()", () => {
     expect(levels).toEqual([...round, ...round]);
     await kv.close();
   });
+
+  test("lets timers and connections have their turn", async () => {
+    const kv = await sqliteKeyValue({ path: file });
+    let hasFired = false;
+    setTimeout(() => {
+      hasFired = true;
+    }, 0);
+    // Whoever appends as soon as the append before is answered.
+    for (let i = 0; i < 2000 && !hasFired; i++) {
+      await kv.commit([{ kind: "put", key: "a", value: bytes(3, 1) }]);
+      await kv.sync();
+    }
+    expect(hasFired).toBe(true);
+    await kv.close();
+  });
+});
+
+describe("the write-ahead log", () => {
+  test("is moved into the file now and then: both stay bounded", async () => {
+    const kv = await sqliteKeyValue({ path: file });
+    const MIB = 1024 * 1024;
+    let grown = 0;
+    for (let mib = 0; mib < 96; mib++) {
+      const puts = Array.from({ length: 16 }, (_, i) => ({
+        kind: "put" as const,
+        key: `${String(mib).padStart(4, "0")}/${i}`,
+        value: bytes(64 * 1024, mib),
+      }));
+      // The newest 8 MiB are kept, as retention does; every other round syncs.
+      const to = `${String(mib - 8).padStart(4, "0")}/`;
+      await kv.commit(mib < 8 ? puts : [...puts, { kind: "remove_range", from: "0", to }]);
+      if (mib % 2 === 0) await kv.sync();
+      if (mib === 48) grown = fs.statSync(file).size;
+      expect(fs.statSync(`${file}-wal`).size).toBeLessThan(24 * MIB);
+    }
+    expect(grown).toBeGreaterThan(8 * MIB);
+    expect(fs.statSync(file).size).toBeLessThan(grown + 4 * MIB);
+    await kv.close();
+  }, 60_000);
+
+  test("that cannot be moved ends the store: SQLite by itself would go on as if nothing was", async () => {
+    for (const last of ["commit", "sync"]) {
+      let isFailing = false;
+      class Failing extends DatabaseSync {
+        override prepare(sql: string): ReturnType<DatabaseSync["prepare"]> {
+          const statement = super.prepare(sql);
+          if (!sql.startsWith("PRAGMA wal_checkpoint")) return statement;
+          const get = statement.get.bind(statement);
+          statement.get = () => {
+            if (isFailing) throw Object.assign(new Error("disk I/O error"), { errcode: 1034 });
+            return get();
+          };
+          return statement;
+        }
+      }
+      const load = async () => ({ DatabaseSync: Failing }) as never;
+      const kv = await sqliteKeyValue({ path: `${directory}/${last}.sqlite`, load });
+      isFailing = true;
+      const value = bytes(64 * 1024, 1);
+      let acknowledged = 0;
+      const failure = await refusal(async () => {
+        for (let i = 0; i < 1000; i++) {
+          await kv.commit([{ kind: "put", key: "a", value }]);
+          if (last === "sync") await kv.sync();
+          acknowledged++;
+        }
+      });
+      expect([failure.code, failure.message]).toEqual(["io", expect.stringContaining("disk")]);
+      expect(acknowledged).toBeGreaterThan(50);
+      isFailing = false;
+      expect((await refusal(() => kv.sync())).code).toBe("io");
+      await refusal(async () => await kv.commit([{ kind: "put", key: "b", value }]));
+      expect((await kv.get("a"))?.byteLength).toBe(value.byteLength);
+      await kv.close();
+    }
+  });
 });
 
 describe("a killed process", () => {
