@@ -248,8 +248,9 @@ export class Producer {
       (timer as Timer | null)?.cancel();
       this.#lineTimer?.cancel();
       const error = new ClientError("closed", "The producer was closed");
-      this.#sender.close(error);
+      // The lines first: what the sender gives up makes room, into which nobody may be let any more.
       for (const topic of this.#topics.values()) topic.line.close(error);
+      this.#sender.close(error);
       this.#onClose();
     }
   }
