@@ -30,6 +30,8 @@ export interface FileLayer {
   removeDirectory(path: string): void;
   /** What a folder holds, in any order; null when there is none. */
   list(path: string): readonly FolderEntry[] | null;
+  /** Size and free space of the volume that holds `path`, in bytes; left out where nobody knows. */
+  volume?(path: string): Promise<{ readonly totalBytes: number; readonly usableBytes: number }>;
   /** Names this process among all that ever ran here, with its id first: "PID-START-BOOT". */
   ownProcess(): string;
   /** Whether the process of that name still runs. True when the host will not say. */

@@ -15,6 +15,8 @@ import { nodeFiles } from "./node_files.ts";
 
 export type { FileLayer, FolderEntry } from "./file_layer.ts";
 
+const UNKNOWN_VOLUME = { totalBytes: -1, usableBytes: -1 };
+
 /** What storageFs takes. */
 export interface FsStorageOptions {
   /** The data folder, made when missing. A broker's files lie in `broker-N` below it. */
@@ -63,7 +65,8 @@ async function openFolder(
         handlesMax: Math.max(1, options.fileHandlesMax ?? 512),
         warmReadBytes: options.warmReadBytes ?? 64 * 1024 * 1024,
       });
-      return { segments, close: () => closeFolder(segments, unlock) };
+      const location = { path, volume: () => volumeOf(files, path) };
+      return { segments, location, close: () => closeFolder(segments, unlock) };
     } catch (error) {
       await unlock();
       throw error;
@@ -71,6 +74,15 @@ async function openFolder(
   } catch (error) {
     if (error instanceof StorageError) throw error;
     throw storageErrorOf(error, `open folder "${path}"`);
+  }
+}
+
+async function volumeOf(files: FileLayer, path: string) {
+  try {
+    return (await files.volume?.(path)) ?? UNKNOWN_VOLUME;
+  } catch {
+    // A host that lacks the call, or a volume that does not say: nobody depends on it.
+    return UNKNOWN_VOLUME;
   }
 }
 

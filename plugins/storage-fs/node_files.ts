@@ -46,6 +46,16 @@ export function nodeFiles(): FileLayer {
         fs.closeSync(fd);
       }
     },
+    volume: (path) =>
+      new Promise((resolve, reject) =>
+        fs.statfs(path, (error, found) => {
+          if (error) reject(error);
+          else {
+            const { bsize, blocks, bavail } = found;
+            resolve({ totalBytes: bsize * blocks, usableBytes: bsize * bavail });
+          }
+        }),
+      ),
     rename: (from, to) => fs.renameSync(from, to),
     unlink: (path) =>
       new Promise((resolve, reject) =>
