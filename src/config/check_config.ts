@@ -12,7 +12,7 @@ import {
   type ReferencePlaces,
   readReference,
 } from "./references.ts";
-import { isSecretKey } from "./secrets.ts";
+import { isSecretKey, masked } from "./secrets.ts";
 
 type Issue = z.core.$ZodIssue;
 type Options = Readonly<Record<string, unknown>>;
@@ -183,6 +183,8 @@ function article(expected: string): string {
 function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value === "function") return "a function";
-  const text = typeof value === "bigint" ? `${value}n` : JSON.stringify(value);
+  // A slot that is wrong as a whole may hold secrets further down, and a token where its hash belongs.
+  const hide = (key: string, each: unknown) => masked(key === "hash" ? "token" : key, each);
+  const text = typeof value === "bigint" ? `${value}n` : JSON.stringify(value, hide);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -7,7 +7,7 @@ import { type Path, pathText } from "./key_path.ts";
 import { listenerOptions, listenersOf, transportWord } from "./listeners.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
 import { mapReferences, referenceOf } from "./references.ts";
-import { isSecretKey, MASK } from "./secrets.ts";
+import { isSecretKey, MASK, masked } from "./secrets.ts";
 import { PATH_OPTIONS, type StartPlan } from "./start_plan.ts";
 
 /** One value that is in force. */
@@ -29,7 +29,9 @@ export function explainPlan(plan: StartPlan): ExplainedValue[] {
   const push = (path: Path, value: unknown) => {
     rows.push({ path: pathText(path), value, ...provenanceOf(plan, path) });
   };
-  const walk = (path: Path, value: unknown): void => {
+  // Whatever stands below a secret's key is part of it: a list of passwords, { value: "hunter2" }.
+  const walk = (path: Path, value: unknown, secret?: PropertyKey): void => {
+    const under = isSecretKey(path.at(-1)) ? path.at(-1) : secret;
     const isLeaf = typeof value !== "object" || value === null || referenceOf(value) !== null;
     const entries: [PropertyKey, unknown][] = isLeaf
       ? []
@@ -37,8 +39,9 @@ export function explainPlan(plan: StartPlan): ExplainedValue[] {
         ? [...value.entries()]
         : Object.entries(value);
     const isPlainList = Array.isArray(value) && value.every((each) => typeof each !== "object");
-    if (isLeaf || isPlainList) push(path, isSecret(path, value) ? MASK : value);
-    else for (const [key, each] of entries) walk([...path, key], each);
+    const isHidden = isPlainList && value.length > 0 && isSecretKey(under);
+    if (isLeaf || isPlainList) push(path, isHidden ? MASK : masked(under, value));
+    else for (const [key, each] of entries) walk([...path, key], each, under);
   };
   const slot = (path: Path, given: PlannedSlot) => {
     if (!isUse(given)) {
@@ -141,18 +144,16 @@ function isUnaskedHttp({ unaskedHttp }: StartPlan, slot: PluginUse): boolean {
   );
 }
 
-function isSecret(path: Path, value: unknown): boolean {
-  return typeof value === "string" && value !== "" && isSecretKey(path.at(-1));
-}
-
-function requireNoSecret(path: Path, value: unknown): void {
-  if (isSecret(path, value)) {
+function requireNoSecret(path: Path, value: unknown, secret?: PropertyKey): void {
+  if (referenceOf(value) !== null) return;
+  const under = isSecretKey(path.at(-1)) ? path.at(-1) : secret;
+  if (masked(under, value) === MASK) {
     throw new ConfigError(
       `Cannot write ${pathText(path)} into a file as it is a secret in plain text: put { "env": "NAME" } or { "file": "PATH" } in its place`,
     );
   }
   if (typeof value !== "object" || value === null) return;
   for (const [key, each] of Object.entries(value)) {
-    requireNoSecret([...path, Array.isArray(value) ? Number(key) : key], each);
+    requireNoSecret([...path, Array.isArray(value) ? Number(key) : key], each, under);
   }
 }

@@ -63,6 +63,13 @@ export function kafkaOptions(
   whole ??= [{ name: "kafka", ...parseAddress(DEFAULT_ADDRESSES.kafka)! }];
   const told = settings["advertised.listeners"];
   if (told !== undefined && told !== "") fromSettings.set("advertise", "advertised.listeners");
+  const toldListeners = advertised(whole, told);
+  for (const [at, each] of toldListeners.entries()) {
+    const is = whole[at]!;
+    const isTold =
+      each.advertisedHost !== is.advertisedHost || each.advertisedPort !== is.advertisedPort;
+    if (isTold) fromSettings.set(`listeners[${at}].advertise`, "advertised.listeners");
+  }
   const bounds = boundsOf(settings);
   for (const [option, { setting }] of bounds) {
     if (options[option] === undefined) fromSettings.set(option, setting);
@@ -71,7 +78,7 @@ export function kafkaOptions(
     options: {
       ...Object.fromEntries([...bounds].map(([option, { value }]) => [option, value])),
       ...options,
-      listeners: advertised(whole, told),
+      listeners: toldListeners,
     },
     fromSettings,
   };

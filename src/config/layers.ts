@@ -80,7 +80,9 @@ export function readFlags(argv: readonly string[]): StartFlags {
     };
     const key = FLAGS[name];
     if (key !== undefined) {
-      values[key] = value();
+      const text = value();
+      if (text === "") throw new ConfigError(`The flag ${name} lacks its value`);
+      values[key] = text;
       given.set(key, name);
     } else if (name === "-o" || name === "--option") {
       const pair = value();

@@ -70,6 +70,26 @@ export function readListeners(
   return Object.keys(one).length === 0 ? null : [listener(word, one)];
 }
 
+/** Two listeners on one address cannot both be; who may give way is left to. @throws {ConfigError} */
+export function refuseSharedAddresses(transports: readonly object[], mayGiveWay: Address | null) {
+  const takenBy = new Map<string, number>();
+  for (const [at, transport] of transports.entries()) {
+    for (const { host, port } of listenersOf(transport)) {
+      const isUnasked = host === mayGiveWay?.host && port === mayGiveWay.port;
+      if (port === 0 || (isUnasked && transportWord(transport) === "http")) continue;
+      const address = addressText({ host, port });
+      const other = takenBy.get(address);
+      if (other !== undefined) {
+        const who = other === at ? `transports[${at}] twice` : `transports[${other}] and [${at}]`;
+        throw new ConfigError(
+          `One address for two listeners: ${address} (${who}): give each a port of its own`,
+        );
+      }
+      takenBy.set(address, at);
+    }
+  }
+}
+
 /** Moves the first listener of the first transport `word` to `address`, or adds the transport. */
 export function moveFirst(transports: object[], word: TransportWord, address: Address): void {
   const { host, port } = address;

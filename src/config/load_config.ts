@@ -46,9 +46,10 @@ export async function loadConfig(
 
 async function readConfig(path: string, full: string): Promise<unknown> {
   if (full.endsWith(".json")) {
-    const text = process.getBuiltinModule("node:fs").readFileSync(full, "utf8");
     try {
-      return JSON.parse(text);
+      const text = process.getBuiltinModule("node:fs").readFileSync(full, "utf8");
+      // Editors on Windows put a mark in front, which JSON does not know.
+      return JSON.parse(text.replace(/^\uFEFF/, ""));
     } catch (error) {
       throw new ConfigError(`Cannot read config file "${path}": ${messageOf(error)}`, {
         cause: error,

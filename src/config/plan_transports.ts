@@ -95,6 +95,10 @@ export function planTransports(sources: TransportSources): PlannedTransports {
       provenance.set(`[${at}].options.listen`, BUILT_IN);
     }
   }
+  const [offWord] = off;
+  if (transports.length === 0 && offWord !== undefined) {
+    provenance.set("", addresses[offWord]!.from);
+  }
   if (listeners !== undefined && !transports.some((each) => transportWord(each) === "kafka")) {
     throw new ConfigError("The setting listeners needs a Kafka transport: add one to transports");
   }

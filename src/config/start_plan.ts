@@ -5,11 +5,17 @@ import { type Address, addressText, isLoopback } from "./addresses.ts";
 import { ConfigError } from "./config_error.ts";
 import type { MillraceConfig, PluginUse, SettingValue, Slot } from "./define_config.ts";
 import type { Layer } from "./layers.ts";
-import { listenersOf, TRANSPORT_WORDS, type TransportWord, transportWord } from "./listeners.ts";
+import {
+  listenersOf,
+  refuseSharedAddresses,
+  TRANSPORT_WORDS,
+  type TransportWord,
+  transportWord,
+} from "./listeners.ts";
 import type { LoadedConfig } from "./load_config.ts";
 import { type GivenAddress, planTransports } from "./plan_transports.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
-import { dereferenced } from "./references.ts";
+import { dereferenced, referenceOf } from "./references.ts";
 
 export interface StartPlan {
   readonly broker: { readonly id: number; readonly clusterId?: string; readonly rack?: string };
@@ -167,6 +173,28 @@ export function planStart(
     const [{ [word]: text, given }, source] = layer;
     addresses[word] = { text: text!, from: { source, detail: given.get(word) ?? word } };
   }
+  /** Addresses are shown as what they stand for: where that came from is said here. */
+  const noteReferences = (transport: PlannedSlot, path: string) => {
+    const { options = {} } = transport as PluginUse;
+    if (transportWord(transport) === null) return;
+    const { listeners = [] } = options as { listeners?: readonly Record<string, unknown>[] };
+    const places: [string, Readonly<Record<string, unknown>>][] = [
+      [`${path}.options`, options],
+      ...listeners.map((each, at): [string, Readonly<Record<string, unknown>>] => [
+        `${path}.options.listeners[${at}]`,
+        each,
+      ]),
+    ];
+    for (const [place, given] of places) {
+      for (const key of ["listen", "advertise"]) {
+        const reference = referenceOf(given[key]);
+        if (reference === null) continue;
+        const [[kind, name] = []] = Object.entries(reference);
+        const whence = `${kind === "env" ? "variable" : "file"} ${name}`;
+        provenance.set(`${place}.${key}`, { ...fromFile, detail: `${fromFile.detail}, ${whence}` });
+      }
+    }
+  };
   const { transports, unaskedHttp, ...from } = planTransports({
     transports: config.transports?.map((each, at) =>
       withAddresses(planned(each), `transports[${at}]`, { lookUp, folder }),
@@ -178,8 +206,20 @@ export function planStart(
     fromFile,
   });
   provenance.set("transports", config.transports === undefined ? BUILT_IN : fromFile);
+  const kept = (config.transports ?? []).map(planned).filter((each) => {
+    const word = transportWord(each);
+    return word === null || addresses[word]?.text !== "off";
+  });
+  for (const [at, each] of kept.entries()) noteReferences(each, `transports[${at}]`);
   for (const [path, where] of from.provenance) provenance.set(`transports${path}`, where);
+  refuseSharedAddresses(transports, unaskedHttp);
   if (!insecure && auth.length === 0) refuseOpenDoors(transports);
+  const { use: metadataWord = "" } = metadata as Partial<PluginUse>;
+  if ((storage as Partial<PluginUse>).use === "memory" && ["file", "kv"].includes(metadataWord)) {
+    warnings.push(
+      `The storage is memory and the metadata ${metadataWord}: topics outlast a stop, their records do not, nor are those seen that another storage keeps`,
+    );
+  }
 
   return {
     broker: {

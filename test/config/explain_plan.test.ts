@@ -48,6 +48,56 @@ const everything: MillraceConfig = {
 };
 
 describe("explainPlan()", () => {
+  test("an address by reference, moved, or told by another layer than it listens by", () => {
+    const whence = (made: StartPlan, path: string) => {
+      const { source, detail } = row(made, path)!;
+      return `${source} ${detail}`;
+    };
+    const here = plan(everything, ["--tcp", "off", "--kafka", "127.0.0.1:6"]);
+    expect(whence(here, "transports[0].options.listen")).toBe("flag --kafka");
+    const http: MillraceConfig = {
+      transports: ["kafka", { use: "http", options: { listen: { env: "AT" } } }],
+    };
+    const alone = plan(http, ["--kafka", "off"]);
+    expect(whence(alone, "transports[0].options.listen")).toBe("file m.json, variable AT");
+    const told = plan(null, ["-o", "listeners=A://127.0.0.1:1,B://127.0.0.1:2"], {
+      MILLRACE_SETTING_ADVERTISED_LISTENERS: "A://x.example:9",
+    });
+    expect(whence(told, "transports[0].options.listeners[0].listen")).toBe("flag -o listeners");
+    expect(whence(told, "transports[0].options.listeners[0].advertise")).toBe(
+      "environment MILLRACE_SETTING_ADVERTISED_LISTENERS",
+    );
+    const off = plan(null, ["--http", "off"], { MILLRACE_KAFKA: "off" });
+    expect(row(off, "transports")!.value).toEqual([]);
+    expect(row(off, "transports")!.source).not.toBe("default");
+  });
+
+  test("whatever stands below a secret's key is a secret", () => {
+    const options = {
+      password: 12345,
+      passwords: ["hunter2"],
+      token: ["hunter2"],
+      credentials: { name: "hunter2", list: [{ pass: "hunter2" }] },
+      secret: { env: "KEY" },
+    };
+    for (const [key, value] of Object.entries(options)) {
+      const made = plan({ storage: { use: "./mine.ts", options: { [key]: value } } });
+      const text = JSON.stringify(explainPlan(made));
+      expect([key, text.includes("hunter2"), text.includes("12345")]).toEqual([key, false, false]);
+      if (key === "secret")
+        expect(planAsConfig(made, here).storage).toMatchObject({ options: { secret: value } });
+      else expect(() => planAsConfig(made, here)).toThrow("a secret in plain text");
+    }
+    const wrong = { transports: { use: "./mine.ts", options: { password: "hunter2" } } };
+    const tokens = { principal: "User:a", hash: "hunter2" };
+    const misplaced = { auth: [{ use: "token", options: { tokens } }] };
+    for (const config of [wrong, misplaced]) {
+      const [problem] = problemsOf(config, lookUp);
+      expect(problem).toContain("must be a list");
+      expect(problem).not.toContain("hunter2");
+    }
+  });
+
   test("names every value once, with its layer", () => {
     const made = plan(everything, ["--http", "127.0.0.1:8", "-o", "num.partitions=4"], {
       MILLRACE_RACK: "s",
@@ -63,7 +113,11 @@ describe("explainPlan()", () => {
     expect(from("broker.rack")).toEqual(["s", "environment", "MILLRACE_RACK"]);
     expect(from("storage")).toEqual(["kv", "file", "m.json"]);
     expect(from("storage.options.directory")).toEqual(["conf/kv", "file", "m.json"]);
-    expect(from("transports[0].options.listen")).toEqual(["127.0.0.1:77", "file", "m.json"]);
+    expect(from("transports[0].options.listen")).toEqual([
+      "127.0.0.1:77",
+      "file",
+      "m.json, variable AT",
+    ]);
     expect(from("transports[0].options.fetchBytesMax")).toEqual([
       2048,
       "environment",

@@ -38,6 +38,8 @@ describe("readFlags()", () => {
     expect(() => readFlags(["--dta", "x"])).toThrow('Unknown flag "--dta": did you mean "--data"');
     expect(() => readFlags(["hello"])).toThrow('Unexpected word "hello"');
     expect(() => readFlags(["--data"])).toThrow("The flag --data lacks its value");
+    expect(() => readFlags(["--data", ""])).toThrow("The flag --data lacks its value");
+    expect(() => readFlags(["--cluster-id="])).toThrow("The flag --cluster-id lacks its value");
     expect(() => readFlags(["-o", "num.partitions"])).toThrow("-o takes KEY=VALUE");
     expect(() => readFlags(["--insecure=yes"])).toThrow("Unknown flag");
   });

@@ -1,7 +1,7 @@
 // The config file: found, read, checked with one sentence a problem, and its plugins resolved.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { problemsOf } from "../../src/config/check_config.ts";
@@ -34,6 +34,15 @@ describe("loadConfig()", () => {
     expect(await loadConfig(null, folder, nothing)).toBeNull();
     expect((await refusal("none.json")).message).toBe(
       'Cannot read config file "none.json": there is no such file',
+    );
+  });
+
+  test("a mark in front of JSON is nothing; a folder in the place of the file is named", async () => {
+    write("marked.json", '\uFEFF{ "data": "./d" }');
+    expect((await loadConfig("marked.json", folder, nothing))?.config).toEqual({ data: "./d" });
+    mkdirSync(join(folder, "folder.json"));
+    expect((await refusal("folder.json")).message).toContain(
+      'Cannot read config file "folder.json": EISDIR',
     );
   });
 

@@ -22,6 +22,35 @@ const listeners = (...given: Parameters<typeof plan>) =>
     .flatMap(listenersOf);
 
 describe("planStart()", () => {
+  test("one address for two listeners is refused by name", () => {
+    const both = "127.0.0.1:7000";
+    const file = (first: object, second: object) =>
+      ({ transports: [first, second] }) as unknown as MillraceConfig;
+    const kafka = { use: "kafka", options: { listen: both } };
+    const http = { use: "http", options: { listen: both } };
+    expect(() => plan(file(kafka, http))).toThrow(
+      "One address for two listeners: 127.0.0.1:7000 (transports[0] and [1]): give each a port of its own",
+    );
+    expect(() => plan(null, ["--http", "127.0.0.1:9092"])).toThrow("127.0.0.1:9092");
+    const listeners = ["A", "B"].map((name) => ({ name, listen: both }));
+    expect(() => plan(file({ use: "tcp", options: { listeners } }, kafka))).toThrow(
+      "transports[0] twice",
+    );
+    // Nobody asked for 8080, so HTTP gives way; and 0 is a free one, each time.
+    plan(null, ["--kafka", "127.0.0.1:8080"]);
+    plan(null, ["--kafka", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
+  });
+
+  test("topics that outlast their records are worth a warning", () => {
+    const warnings = (config: MillraceConfig) => plan(config).warnings.join();
+    for (const metadata of ["file", "kv"] as const) {
+      expect(warnings({ storage: "memory", metadata })).toContain("their records do not");
+      expect(warnings({ storage: "kv", metadata })).toBe("");
+    }
+    expect(warnings({ storage: "memory" })).toContain("the metadata file");
+    expect(warnings({ storage: "memory", metadata: "memory" })).toBe("");
+  });
+
   test("needs nothing: files in ./data, Kafka and HTTP on loopback", () => {
     const made = plan(null);
     expect(made).toMatchObject({
