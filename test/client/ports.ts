@@ -39,6 +39,10 @@ export type Fault =
   | "no_answer"
   | "slow"
   | "not_leader"
+  /** Refused, since the broker says it knows nothing of the producer. */
+  | "forgotten"
+  /** Appended, and refused all the same. */
+  | "refused_after"
   /** Done twice, as if a request had been sent twice. */
   | "twice";
 
@@ -93,6 +97,11 @@ function faulty(broker: Broker, faults: Faults): Broker {
       }
       case "not_leader":
         return request.partitions.map(() => refuse("not_leader_or_follower"));
+      case "forgotten":
+        return request.partitions.map(() => refuse("unknown_producer_id"));
+      case "refused_after":
+        await log.append(caller, request);
+        return request.partitions.map(() => refuse("not_enough_replicas_after_append"));
       case "twice": {
         const partitions = request.partitions.map((each) => {
           return { ...each, batches: each.batches.slice() };
