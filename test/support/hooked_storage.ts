@@ -15,6 +15,7 @@ export type StorageCall =
   | "list"
   | "open"
   | "read"
+  | "recycle"
   | "remove"
   | "sync"
   | "truncate";
@@ -48,6 +49,10 @@ class HookedStore implements SegmentStore {
     return this.#inner.commitIsAtomic;
   }
 
+  get prefersRecycling(): boolean {
+    return this.#inner.prefersRecycling === true;
+  }
+
   async open(name: string, options: { readonly create: boolean }): Promise<SegmentFile> {
     await this.#hook("open", name);
     return new HookedFile(await this.#inner.open(name, options), this.#hook);
@@ -75,6 +80,7 @@ class HookedStore implements SegmentStore {
   }
 
   async recycle(from: string, to: string): Promise<SegmentFile> {
+    await this.#hook("recycle", to);
     return new HookedFile(await this.#inner.recycle(from, to), this.#hook);
   }
 }

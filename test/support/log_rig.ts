@@ -29,6 +29,8 @@ export interface RigOptions {
   readonly journalBytesMax?: number;
   readonly topics?: readonly TopicImage[];
   readonly test?: TestRuntime;
+  /** Free space of the volume; unknown when left out. */
+  readonly usableBytes?: () => Promise<number>;
   /** Codecs of the broker; the host's when left out. */
   readonly compression?: Compression;
   /** Default true. */
@@ -108,6 +110,7 @@ export class LogRig {
         runtime,
         journalFileBytes: options.journalFileBytes ?? 1024 * 1024,
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
+        ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
         onOffline: (reason) => {

@@ -210,6 +210,15 @@ class Run {
     this.#unpromised = [];
   }
 
+  /** One small append after the other, with the time in between that the filling of a spare takes. */
+  async trickle(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      await this.append("s", i % 3, { producer: 8 });
+      await this.rig.test.advance(3);
+    }
+    this.promiseAll();
+  }
+
   async deleteRecords(name: string, partition: number, offset: number): Promise<void> {
     const { id } = this.named(name);
     const deleting = this.rig.logs.deleteRecords(id, partition, offset);
@@ -260,6 +269,7 @@ export async function liveThrough(place: Place): Promise<Ledger> {
   await run.burst(4);
   await run.passInterval();
   await run.deleteRecords("s", 0, 2);
+  await run.trickle(40);
   // One partition grows into segments, others stay small.
   for (let chunk = 0; chunk < 21; chunk++) {
     const answers: Promise<void>[] = [];
@@ -283,6 +293,14 @@ export async function liveThrough(place: Place): Promise<Ledger> {
   await run.passInterval();
   await run.rig.test.advance(300);
   await run.burst(2);
+
+  // Files that are given up become spares, and spares the next files, which are given up again.
+  for (let round = 0; round < 3; round++) {
+    await run.trickle(30);
+    await run.burst(8, 5);
+    await run.deleteRecords("s", round, -1);
+    await run.maintain();
+  }
 
   // A clean stop with something written and not synced, and a start.
   await run.append("b", 0);
@@ -316,6 +334,7 @@ export async function liveThrough(place: Place): Promise<Ledger> {
   await run.open();
   place.phase("");
   await run.burst(2, 9);
+  await run.trickle(30);
   await run.maintain();
   await run.burst(1, 9);
   run.noteStarts(false);

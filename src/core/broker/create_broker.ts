@@ -124,6 +124,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
         grownBytes: settings.number("millrace.segment.after.bytes"),
         retentionCheckMs: () => settings.number("log.retention.check.interval.ms"),
         producerExpiryMs: () => settings.number("producer.id.expiration.ms"),
+        usableBytes: async () => (await storage.location?.volume())?.usableBytes ?? -1,
         onOffline,
       },
       topicsOf(cluster),

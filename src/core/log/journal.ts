@@ -31,6 +31,8 @@ export interface JournalOptions {
   readonly overlapBytesMin: number;
   /** A group is closed, and the next one begun, at this many bytes. */
   readonly groupBytesMax: number;
+  /** Free space of the volume, in bytes; −1 where nobody knows. */
+  readonly usableBytes?: () => Promise<number>;
   /** Called once, when a write or sync failed. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -126,6 +128,8 @@ export class Journal {
   #isClosing = false;
   /** Syncs of few bytes to files that grew. */
   #smallSyncs = 0;
+  /** Once a spare is ready, the next append begins a file in it. */
+  #isSpareDue = false;
   readonly spare: JournalSpare;
 
   /** @param active The file to go on with; its `file` may be null, then the first write creates it. */
@@ -136,6 +140,8 @@ export class Journal {
       scheduler: options.scheduler,
       log: options.log,
       keptBytesMin: Math.min(options.fileBytesMax, PREPARED_BYTES) / 2,
+      keptBytesMax: Math.min(options.fileBytesMax, PREPARED_BYTES) * 2,
+      usableBytes: options.usableBytes ?? (async () => -1),
     });
     for (const file of files) this.files.set(file.number, file);
     this.files.set(active.number, active);
@@ -178,6 +184,7 @@ export class Journal {
   ): CommitGroup {
     const sizeBytes = ENTRY_HEADER_BYTES + payload.length;
     if (this.#isClosing && client !== NOBODY) return this.#refused();
+    if (this.#isSpareDue && client !== NOBODY) this.#goOnInSpare();
     const group = this.#groupFor(sizeBytes);
     const file = group.file;
     const position = file.endPosition;
@@ -266,11 +273,6 @@ export class Journal {
     return true;
   }
 
-  /** Ends the active file, so that it can be given up once it is not needed; the next append starts another. */
-  seal(): void {
-    if (this.#active.endPosition > FILE_HEADER_BYTES) this.#beginNextFile();
-  }
-
   /** Commits what is pending and closes every file. What is appended from now on fails. */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -326,8 +328,15 @@ export class Journal {
     return this.#open;
   }
 
+  /** Only ever with an append that follows: a later file vouches for a sealed one, and keeps its number from coming again. */
+  #goOnInSpare(): void {
+    const { isRecycled, endPosition } = this.#active;
+    if (this.spare.isReady && !isRecycled && endPosition > FILE_HEADER_BYTES) this.#beginNextFile();
+  }
+
   #beginNextFile(): void {
     this.#closeGroup();
+    this.#isSpareDue = false;
     this.#active.isSealed = true;
     const next = new JournalFile(this.#active.number + 1, null, FILE_HEADER_BYTES);
     next.syncedBytes = 0;
@@ -475,11 +484,8 @@ export class Journal {
     const { fileBytesMax } = this.#options;
     if (++this.#smallSyncs < Math.min(SMALL_SYNCS, fileBytesMax / SMALL_SYNC_BYTES)) return;
     this.#smallSyncs = 0;
-    const goOn = () => {
-      if (this.#failure === null && !this.#isClosing && !this.#active.isRecycled) this.seal();
-    };
-    if (this.spare.isReady) goOn();
-    else this.spare.prepare(Math.min(fileBytesMax, PREPARED_BYTES), goOn);
+    this.#isSpareDue = true;
+    this.spare.prepare(Math.min(fileBytesMax, PREPARED_BYTES));
   }
 
   /**

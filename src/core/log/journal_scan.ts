@@ -20,6 +20,8 @@ import {
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
 const WINDOW_BYTES = 1024 * 1024;
+/** The first byte of an entry. */
+const ENTRY_MAGIC_FIRST = 0x4d;
 
 /** Called for each sound entry. `bytes[payloadAt …]` holds the batch header, or the whole payload of other kinds. */
 export type EntryVisitor = (
@@ -71,6 +73,7 @@ class Scanner {
   readonly #options: Pick<ScanOptions, "file" | "fileNumber" | "salt">;
   #window = new Uint8Array(WINDOW_BYTES);
   #view = new DataView(this.#window.buffer);
+  #words = new Int32Array(this.#window.buffer);
   /** The window holds file bytes [windowAt, windowAt + windowBytes). */
   #windowAt = 0;
   #windowBytes = 0;
@@ -192,7 +195,7 @@ class Scanner {
       await this.#hold(position, ENTRY_HEADER_BYTES);
       const limit = this.#windowBytes - ENTRY_HEADER_BYTES;
       let at = position - this.#windowAt;
-      while (at <= limit && !this.#isMagicAt(at)) at++;
+      while (at <= limit && !this.#isMagicAt(at)) at = this.#nextMagic(at + 1, limit + 1);
       position = this.#windowAt + at;
       if (at > limit) continue;
       if ((await this.#isSoundAt(position)) && accepts(this.#header)) return position;
@@ -201,9 +204,25 @@ class Scanner {
     return -1;
   }
 
+  /** Where in the window the next entry may begin, at most `end`. What follows the entries may be 128 MiB of space. */
+  #nextMagic(from: number, end: number): number {
+    const window = this.#window;
+    let at = from;
+    for (; (at & 3) !== 0; at++) if (window[at] === ENTRY_MAGIC_FIRST) return Math.min(at, end);
+    const words = this.#words;
+    let word = at >> 2;
+    const lastWord = (end >> 2) - 4;
+    while (word < lastWord) {
+      if ((words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]!) !== 0) break;
+      word += 4;
+    }
+    at = window.indexOf(ENTRY_MAGIC_FIRST, word << 2);
+    return at < 0 || at > end ? end : at;
+  }
+
   #isMagicAt(at: number): boolean {
     return (
-      this.#window[at] === 0x4d &&
+      this.#window[at] === ENTRY_MAGIC_FIRST &&
       isEntryMagic(this.#view, at, this.#options.fileNumber, this.#options.salt)
     );
   }
@@ -213,7 +232,9 @@ class Scanner {
     const wantedEnd = Math.min(position + sizeBytes, this.#options.file.sizeBytes);
     if (position >= this.#windowAt && wantedEnd <= this.#windowAt + this.#windowBytes) return;
     if (sizeBytes > this.#window.length) {
-      this.#window = new Uint8Array(sizeBytes);
+      // Whole words.
+      this.#window = new Uint8Array((sizeBytes + 3) & ~3);
+      this.#words = new Int32Array(this.#window.buffer);
       this.#view = new DataView(this.#window.buffer);
     }
     this.#windowAt = position;

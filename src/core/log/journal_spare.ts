@@ -2,6 +2,7 @@
 // the disk has time. To sync bytes that overwrite others costs half of what growing a file does (ADR 22).
 // Invariant: nothing in the spare is believed: a taken file is told from what it held by number and salt.
 
+import { StorageError } from "../../contracts/errors.ts";
 import type { Logger, Scheduler, Timer } from "../../contracts/runtime.ts";
 import type { SegmentFile, SegmentStore } from "../../contracts/storage.ts";
 
@@ -11,6 +12,8 @@ export const SPARE_NAME = "journal/spare";
 export const PREPARED_BYTES = 64 * 1024 * 1024;
 const SLICE_BYTES = 256 * 1024;
 const SLICES_PER_SYNC = 4;
+/** A volume with less free space than so many spares is left alone: what clients send needs it. */
+const ROOMY_FACTOR = 4;
 /** Between two syncs of the filling: those who wait for an acknowledgement come first. */
 const PAUSE_MS = 5;
 
@@ -20,6 +23,10 @@ export interface JournalSpareOptions {
   readonly log: Logger;
   /** A smaller file is not worth keeping. */
   readonly keptBytesMin: number;
+  /** Nor is a larger one: a start after a crash looks through all of it. */
+  readonly keptBytesMax: number;
+  /** Free space of the volume, in bytes; −1 where nobody knows. */
+  readonly usableBytes: () => Promise<number>;
 }
 
 export class JournalSpare {
@@ -41,50 +48,70 @@ export class JournalSpare {
 
   /** Looks for what an earlier run left. */
   async find(): Promise<void> {
-    const { store, keptBytesMin } = this.#options;
+    const { store } = this.#options;
     const found = (await store.list(SPARE_NAME)).find(({ name }) => name === SPARE_NAME);
     if (found === undefined) return;
-    if (store.prefersRecycling === true && found.sizeBytes >= keptBytesMin) this.#state = "ready";
+    if (this.#isWorthKeeping(found.sizeBytes)) this.#state = "ready";
     else await store.remove(SPARE_NAME);
+  }
+
+  #isWorthKeeping(sizeBytes: number): boolean {
+    const { store, keptBytesMin, keptBytesMax } = this.#options;
+    return (
+      store.prefersRecycling === true && sizeBytes >= keptBytesMin && sizeBytes <= keptBytesMax
+    );
   }
 
   /** Makes the spare the file `name`; null when there is none. */
   async take(name: string): Promise<SegmentFile | null> {
     if (this.#state !== "ready") return null;
     this.#state = "none";
-    return await this.#options.store.recycle(SPARE_NAME, name);
+    try {
+      return await this.#options.store.recycle(SPARE_NAME, name);
+    } catch (error) {
+      // Somebody has tidied up by hand: that is no reason to stop.
+      if (error instanceof StorageError && error.code === "not_found") return null;
+      throw error;
+    }
   }
 
   /** Removes the closed file `name`, or keeps it as the spare. Durable when it resolves. */
   async removeOrKeep(name: string, sizeBytes: number): Promise<void> {
-    const { store, keptBytesMin } = this.#options;
-    const isWanted =
-      store.prefersRecycling === true && this.#state === "none" && sizeBytes >= keptBytesMin;
-    if (!isWanted || this.#isStopped) {
-      await store.remove(name);
-      return;
+    const isWanted = this.#state === "none" && !this.#hasFailed && this.#isWorthKeeping(sizeBytes);
+    if (isWanted && !this.#isStopped) {
+      this.#state = "busy";
+      const isKept = await this.#keep(name, sizeBytes);
+      this.#state = isKept ? "ready" : "none";
+      if (isKept) return;
     }
-    this.#state = "busy";
-    const file = await store.recycle(name, SPARE_NAME);
-    await file.close();
-    this.#state = "ready";
+    // What has to go goes, whatever became of the spare.
+    await this.#options.store.remove(name);
+  }
+
+  async #keep(name: string, sizeBytes: number): Promise<boolean> {
+    try {
+      if (!(await this.#hasRoom(sizeBytes))) return false;
+      const file = await this.#options.store.recycle(name, SPARE_NAME);
+      await file.close();
+      return true;
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#options.log.warn("journal_spare_failed", { error: String(error) });
+      return false;
+    }
   }
 
   /**
-   * Fills a spare with zeros in the background, where there is none and the store gains by it.
-   *
-   * @param onReady called once it can be taken
+   * Fills a spare with zeros in the background, where there is none, the store gains by it and the volume
+   * has room.
    */
-  prepare(sizeBytes: number, onReady: () => void): void {
+  prepare(sizeBytes: number): void {
     if (this.#state !== "none" || this.#isStopped || this.#hasFailed) return;
     if (this.#options.store.prefersRecycling !== true) return;
     this.#state = "busy";
-    this.#options.scheduler.spawn("journal_spare", async () => {
-      this.#filling = this.#fill(sizeBytes);
-      await this.#filling;
-      this.#filling = null;
-      if (this.isReady && !this.#isStopped) onReady();
-    });
+    const filling = this.#fill(sizeBytes);
+    this.#filling = filling;
+    this.#options.scheduler.spawn("journal_spare", () => filling);
   }
 
   /** Ends the filling; what is half done goes. */
@@ -100,11 +127,18 @@ export class JournalSpare {
     const { store, log } = this.#options;
     let file: SegmentFile | null = null;
     try {
+      if (!(await this.#hasRoom(sizeBytes))) {
+        this.#state = "none";
+        return;
+      }
       file = await store.open(SPARE_NAME, { create: true });
       const zeros = new Uint8Array(SLICE_BYTES);
       for (let slices = 1; file.sizeBytes < sizeBytes && !this.#isStopped; slices++) {
         await file.append([zeros.subarray(0, Math.min(SLICE_BYTES, sizeBytes - file.sizeBytes))]);
-        if (slices % SLICES_PER_SYNC === 0) await file.sync();
+        if (slices % SLICES_PER_SYNC === 0) {
+          await file.sync();
+          if (!(await this.#hasRoom(sizeBytes))) break;
+        }
         await this.#pause();
       }
       await file.sync();
@@ -122,7 +156,14 @@ export class JournalSpare {
     }
   }
 
+  /** Filling the last of a volume would fail the appends beside it, and with them the broker. */
+  async #hasRoom(sizeBytes: number): Promise<boolean> {
+    const usableBytes = await this.#options.usableBytes();
+    return usableBytes < 0 || usableBytes >= sizeBytes * ROOMY_FACTOR;
+  }
+
   #pause(): Promise<void> {
+    if (this.#isStopped) return Promise.resolve();
     return new Promise((resolve) => {
       this.#wake = resolve;
       this.#timer = this.#options.scheduler.after(PAUSE_MS, "journal_spare", resolve);

@@ -36,6 +36,8 @@ export interface LogManagerOptions {
   /** Asked each time: they are dynamic. */
   readonly retentionCheckMs: () => number;
   readonly producerExpiryMs: () => number;
+  /** Free space of the volume, in bytes; −1 where nobody knows. */
+  readonly usableBytes?: () => Promise<number>;
   /** Called once, with a reason for people, when the log folder went offline. */
   readonly onOffline: (reason: string) => void;
 }
@@ -118,6 +120,7 @@ export class LogManager implements Partitions {
         fileBytesMax: options.journalFileBytes,
         overlapBytesMin: 128 * 1024,
         groupBytesMax: 8 * 1024 * 1024,
+        ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
         onFailure: (error) => holder.manager?.goOffline(error),
       },
       found.sealed,
@@ -228,10 +231,11 @@ export class LogManager implements Partitions {
     const target = offset === -1 ? log.highWatermark : offset;
     if (target < 0 || target > log.highWatermark) return { ok: false, code: "offset_out_of_range" };
     if (target <= log.logStartOffset) {
-      // Who moved it there may still be waiting for the disk.
+      // Who moved it there may still be waiting for the disk; where it goes meanwhile is not synced.
+      const { logStartOffset } = log;
       const isDone = (await this.journal.newestGroup?.settled()) ?? !this.journal.isFailed;
       if (!isDone) return { ok: false, code: "kafka_storage_error" };
-      return { ok: true, logStartOffset: log.logStartOffset };
+      return { ok: true, logStartOffset };
     }
     if (!(await this.#moveStart(log, target))) return { ok: false, code: "kafka_storage_error" };
     // Retention may have moved it further meanwhile, and that may not be synced yet.

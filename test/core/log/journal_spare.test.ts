@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { storageFs } from "../../../plugins/storage-fs/mod.ts";
+import { StorageError } from "../../../src/contracts/errors.ts";
 import { SPARE_NAME } from "../../../src/core/log/journal_spare.ts";
 import { recordingFiles } from "../../../src/testing/power_loss/recording_files.ts";
+import { hookedStorage } from "../../support/hooked_storage.ts";
 import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
 import type { TestRuntime } from "../../support/test_runtime.ts";
 
@@ -130,18 +132,117 @@ describe("the journal's spare file", () => {
     await rig.close();
   });
 
+  test("is not filled where the volume has little room, and given up where it runs short meanwhile", async () => {
+    for (const limit of [8 * 1024 * 1024 - 1, 8 * 1024 * 1024 + 100]) {
+      const disk = recordingFiles();
+      let largest = 0;
+      const usableBytes = async () => {
+        largest = Math.max(largest, disk.layer.sizeOf(SPARE_PATH) ?? 0);
+        return limit - (disk.layer.sizeOf(SPARE_PATH) ?? 0);
+      };
+      const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), {
+        ...options,
+        journalFileBytes: 2 * 1024 * 1024,
+        usableBytes,
+      });
+      rig.logs.journal.spare.prepare(2 * 1024 * 1024);
+      for (let turn = 0; turn < 20; turn++) await rig.test.advance(10);
+      expect(disk.layer.sizeOf(SPARE_PATH)).toBe(null);
+      expect(rig.logs.journal.spare.isReady).toBe(false);
+      expect(largest > 0).toBe(limit > 8 * 1024 * 1024);
+      await rig.close();
+    }
+  });
+
+  test("once ready is not gone on in before there is something to append", async () => {
+    const disk = recordingFiles();
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    // The filling ends after the last append.
+    for (let i = 0; i < 4; i++) await rig.append(batchOf([`value ${i}`.padEnd(100, ".")]));
+    for (let turn = 0; turn < 10; turn++) await rig.test.advance(2);
+    expect(rig.logs.journal.spare.isReady).toBe(true);
+    for (let turn = 0; turn < 3; turn++) await rig.test.advance(300);
+    // A sealed file without one after it would have nothing to vouch for its end.
+    const { active } = rig.logs.journal;
+    expect([active.number, active.isSealed]).toEqual([1, false]);
+    expect(active.vouchedBytes).toBe(active.endPosition);
+    await appendMany(rig, 1);
+    expect(rig.logs.journal.active.number).toBe(2);
+    await rig.close();
+  });
+
+  test("taken away by hand is not missed", async () => {
+    const disk = recordingFiles();
+    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    for (let i = 0; i < 4; i++) await rig.append(batchOf([`value ${i}`.padEnd(100, ".")]));
+    for (let turn = 0; turn < 10; turn++) await rig.test.advance(2);
+    expect(rig.logs.journal.spare.isReady).toBe(true);
+    await disk.layer.unlink(SPARE_PATH);
+    await appendMany(rig, 20);
+    expect(rig.offlineReason).toBe(null);
+    expect((await rig.readAll(0)).length).toBe(24);
+    await rig.close();
+  });
+
+  test("that cannot be kept is removed: a file that was given up leaves nothing behind", async () => {
+    const disk = recordingFiles();
+    let failures = 0;
+    const storage = hookedStorage(
+      storageFs({ directory: "/data", files: disk.layer }),
+      (call, name) => {
+        if (call !== "recycle" || name !== SPARE_NAME) return undefined;
+        failures++;
+        return Promise.reject(new StorageError("io", "the disk says no"));
+      },
+    );
+    const rig = await LogRig.open(storage, { ...options, journalFileBytes: 128 * 1024 });
+    const { id } = rig.logs.topicNamed("u")!;
+    // Too large to ask for a spare.
+    for (let i = 0; i < 4; i++) await rig.append(batchOf(["x".repeat(70_000)]), "u");
+    await rig.logs.deleteRecords(id, 0, -1);
+    await rig.logs.maintain(false);
+    expect(failures).toBe(1);
+    expect(lines(rig.test, "log_maintenance_failed")).toEqual([]);
+    const found = await rig.storage.segments!.list("journal/");
+    expect(found.length).toBe(rig.logs.journal.files.size);
+    await rig.close();
+  });
+
+  test("of another size is kept only where it suits the files of today", async () => {
+    for (const [sizeBytes, isKept] of [
+      [3 * 1024, false],
+      [4 * 1024, true],
+      [16 * 1024, true],
+      [17 * 1024, false],
+    ] as const) {
+      const disk = recordingFiles();
+      const plugin = storageFs({ directory: "/data", files: disk.layer });
+      const before = await LogRig.open(plugin, options);
+      await before.close();
+      const storage = await plugin.open({ runtime: before.test.runtime, brokerId: 1 });
+      const file = await storage.segments!.open(SPARE_NAME, { create: true });
+      await file.append([new Uint8Array(sizeBytes)]);
+      await file.sync();
+      await storage.close();
+      const rig = await LogRig.open(plugin, options);
+      expect([sizeBytes, rig.logs.journal.spare.isReady]).toEqual([sizeBytes, isKept]);
+      expect(disk.layer.sizeOf(SPARE_PATH)).toBe(isKept ? sizeBytes : null);
+      await rig.close();
+    }
+  });
+
   test("half filled at a stop is removed; whole, it serves the next run", async () => {
     const disk = recordingFiles();
     const files = { ...options, journalFileBytes: 1024 * 1024 };
     const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
-    rig.logs.journal.spare.prepare(1024 * 1024, () => {});
+    rig.logs.journal.spare.prepare(1024 * 1024);
     await rig.test.advance(5);
     expect(disk.layer.sizeOf(SPARE_PATH)).toBeGreaterThan(0);
     await rig.close();
     expect(disk.layer.sizeOf(SPARE_PATH)).toBe(null);
 
     const second = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
-    second.logs.journal.spare.prepare(1024 * 1024, () => {});
+    second.logs.journal.spare.prepare(1024 * 1024);
     for (let turn = 0; turn < 20; turn++) await second.test.advance(10);
     expect(second.logs.journal.spare.isReady).toBe(true);
     await second.close();
@@ -176,5 +277,31 @@ test("DeleteRecords answers with the start that is synced", async () => {
   held.resolve();
   expect(await first).toEqual({ ok: true, logStartOffset: 3 });
   expect(await second).toEqual({ ok: true, logStartOffset: 7 });
+  await rig.close();
+});
+
+test("DeleteRecords of what is deleted already answers with the start that it waited for", async () => {
+  const disk = recordingFiles();
+  let hold: Promise<void> | null = null;
+  const layer: typeof disk.layer = {
+    ...disk.layer,
+    async sync(fd, what) {
+      await hold;
+      await disk.layer.sync(fd, what);
+    },
+  };
+  const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), { topics });
+  await appendMany(rig, 10);
+  const { id } = rig.logs.topicNamed("t")!;
+  const held = Promise.withResolvers<void>();
+  hold = held.promise;
+  const first = rig.logs.deleteRecords(id, 0, 5);
+  await rig.test.advance(1);
+  const repeated = rig.logs.deleteRecords(id, 0, 3);
+  const further = rig.logs.deleteRecords(id, 0, 8);
+  held.resolve();
+  expect(await first).toEqual({ ok: true, logStartOffset: 5 });
+  expect(await repeated).toEqual({ ok: true, logStartOffset: 5 });
+  expect(await further).toEqual({ ok: true, logStartOffset: 8 });
   await rig.close();
 });

@@ -28,6 +28,10 @@ const on = (files: RecordedFiles) => storageFs({ directory: "/data", files });
 interface Life {
   readonly recording: Recording;
   readonly ledger: Ledger;
+  /** Spares that were filled with zeros, made of a journal file that was given up, and taken into use. */
+  readonly filled: number;
+  readonly kept: number;
+  readonly taken: number;
 }
 
 /** @param drop Which syncs report success and do nothing, told the phase of the script. */
@@ -36,10 +40,20 @@ async function recordedLife(
 ): Promise<Life> {
   let phase = "";
   let isRemoving = false;
+  const count = { filled: 0, kept: 0, taken: 0 };
   const options: RecordingOptions = { dropSync: (sync) => drop(sync, phase, isRemoving) };
   const recording = recordingFiles(options);
   const layer: RecordedFiles = {
     ...recording.layer,
+    open(path, mode) {
+      if (mode === "create" && isSpare(path)) count.filled++;
+      return recording.layer.open(path, mode);
+    },
+    rename(from, to) {
+      recording.layer.rename(from, to);
+      if (isSpare(from)) count.taken++;
+      if (isSpare(to)) count.kept++;
+    },
     async unlink(path) {
       await recording.layer.unlink(path);
       isRemoving = true;
@@ -58,7 +72,7 @@ async function recordedLife(
       phase = name;
     },
   });
-  return { recording, ledger };
+  return { recording, ledger, ...count };
 }
 
 /** What is broken after a power loss at `point`, and after another one later. */
@@ -116,6 +130,7 @@ function pointsOf({ recording }: Life, count: number, seed: string): number[] {
   return Array.from({ length: count }, () => all[random.below(all.length)]!);
 }
 
+const isSpare = (path: string) => path.endsWith("/journal/spare");
 const isJournalFile = (path: string) => /\/journal\/\d+\.log$/.test(path);
 const isSegmentFile = (path: string) => /\/segments\/.*\.log$/.test(path);
 
@@ -159,6 +174,9 @@ const CLASSES: readonly [
 describe("the log after a power loss", () => {
   test("keeps every promise on every disk tried, and takes and keeps new records", async () => {
     const life = await recordedLife();
+    expect(life.filled).toBeGreaterThan(1);
+    expect(life.kept).toBeGreaterThan(2);
+    expect(life.taken).toBeGreaterThan(4);
     const disks = isFullTestRun ? 12 : 1;
     expect(await firstBroken(life, pointsOf(life, 12, "points"), disks)).toBe(null);
   }, 3_600_000);
