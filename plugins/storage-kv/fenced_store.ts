@@ -121,6 +121,15 @@ export class FencedStore {
     );
   }
 
+  /** Looks whether nobody has opened the prefix since. @throws {StorageError} "locked" */
+  async mustBeOurs(): Promise<void> {
+    this.mustBeOpen();
+    const { key, value } = this.#checks[0]!;
+    const found = await this.kv.get(key);
+    if (found !== null && textOf(found) === textOf(value!)) return;
+    throw this.#failed(fencedOff(this.#what));
+  }
+
   mustBeOpen(): void {
     if (this.#isClosed) {
       throw new StorageError("closed", `Cannot use ${this.#what} after its close`);
@@ -155,12 +164,7 @@ export class FencedStore {
 
   #committed(isDone: boolean): void {
     if (!isDone) {
-      throw this.#failed(
-        new StorageError(
-          "locked",
-          `Cannot write ${this.#what} as somebody else has opened it since: only one broker may have it, stop the other one`,
-        ),
-      );
+      throw this.#failed(fencedOff(this.#what));
     }
     this.#commitCount++;
   }
@@ -205,6 +209,13 @@ export class FencedStore {
     this.#failure ??= failure;
     return failure;
   }
+}
+
+function fencedOff(what: string): StorageError {
+  return new StorageError(
+    "locked",
+    `Cannot use ${what} as somebody else has opened it since: only one broker may have it, stop the other one`,
+  );
 }
 
 function checkFormat(text: string, key: string, what: string): void {

@@ -5,7 +5,7 @@
 
 import { assert } from "../../src/base/assert.ts";
 import type { RevisionTable, RevisionWrite } from "../../src/base/revision_table.ts";
-import { MetadataStoreError } from "../../src/contracts/errors.ts";
+import { MetadataStoreError, StorageError } from "../../src/contracts/errors.ts";
 import type { KeyValueOperation } from "../../src/contracts/key_value.ts";
 import {
   COMMIT_BYTES_MAX,
@@ -63,6 +63,14 @@ export class KvMetadata implements MetadataStore {
 
   async read(prefix: string): Promise<{ revision: number; entries: readonly Entry[] }> {
     this.#mustBeOpen();
+    // A broker opens its metadata, then its log, then reads. Had another one come between, with topics of its own, this
+    // one would take their logs for those of topics that are gone.
+    try {
+      await this.#store.mustBeOurs();
+    } catch (error) {
+      if (error instanceof StorageError && error.code === "locked") this.#fail(error, []);
+      throw metadataErrorOf(error, "read the metadata");
+    }
     return { revision: this.#table.revision, entries: this.#table.read(prefix) };
   }
 

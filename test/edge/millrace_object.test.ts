@@ -225,7 +225,7 @@ describe("an idle object", () => {
 describe("opening", () => {
   test("is done once for requests that come at the same time", async () => {
     const storage = newStorage();
-    const at = instance(storage);
+    const at = instance(storage, { logLevel: "off" });
     const answers = await Promise.all(
       Array.from({ length: 8 }, (_, i) => topic(at, i < 4 ? "t" : `t${i}`)),
     );
@@ -260,7 +260,7 @@ describe("a storage that is full", () => {
   test("in the middle of appends loses nothing that was acknowledged, and serves again with more room", async () => {
     for (const failing of ["INSERT", "sync"]) {
       const storage = newStorage();
-      const full = instance(storage);
+      const full = instance(storage, { logLevel: "off" });
       await topic(full, "t");
       const acked: string[] = [];
       let room = 25;
@@ -281,7 +281,7 @@ describe("a storage that is full", () => {
       expect(acked.length).toBeLessThan(40);
       expect(full.aborted.length).toBeGreaterThan(0);
       // The host makes another instance. While there is no room it says so; then it has everything.
-      const starved = instance(storage);
+      const starved = instance(storage, { logLevel: "off" });
       expect((await starved.send("/healthz")).status).toBe(503);
       room = Number.POSITIVE_INFINITY;
       const found = await valuesOf(starved, "t");

@@ -173,3 +173,49 @@ test("of two logs on one store, the one opened first goes offline at its next wr
   expect((await second.readAll()).map(({ value }) => value)).toEqual(["a", "b"]);
   await second.close();
 });
+
+test("a broker that another one overtook between its metadata and its log does not open, and drops nothing", async () => {
+  const memory = memoryKeyValue();
+  let gate = Promise.resolve();
+  let hasReached: () => void = () => {};
+  const start = () => {
+    const storage = storageKv({ open: memory.open });
+    return createBroker({
+      broker: { id: 1 },
+      runtime: host.runtime,
+      metadata: metadataKv({ open: memory.open }),
+      storage: {
+        ...storage,
+        open: async (context) => {
+          hasReached();
+          await gate;
+          return await storage.open(context);
+        },
+      },
+      transports: [],
+      settings: { "millrace.journal.file.bytes": 1024 * 1024, "millrace.journal.bytes": 0 },
+    });
+  };
+  await (await start()).stop(1_000);
+  let release: () => void = () => {};
+  gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  const reached = new Promise<void>((resolve) => {
+    hasReached = resolve;
+  });
+  const slow = start();
+  await reached;
+  gate = Promise.resolve();
+  const quick = await start();
+  await createTopic(quick, "t");
+  expect(await append(quick, "t", 0, ["acknowledged"])).toBe(0);
+  release();
+  // It knows nothing of the topic: had it opened, it would have given its bytes up with their journal file.
+  await expect(slow).rejects.toMatchObject({ name: "MetadataStoreError", code: "locked" });
+  await expect(append(quick, "t", 0, ["late"])).rejects.toThrow("kafka_storage_error");
+  await quick.stop(1_000);
+  const last = await start();
+  expect(await readAll(last, "t", 0)).toEqual(["acknowledged"]);
+  await last.stop(1_000);
+}, 60_000);

@@ -55,6 +55,18 @@ describe("a second opener", () => {
     }
   });
 
+  test("ends the reads of the first, which could be stale", async () => {
+    const memory = memoryKeyValue();
+    const first = await opened(memory);
+    const session = await first.session(1_000);
+    const second = await opened(memory);
+    await put(second, "a", "1");
+    for (let i = 0; i < 2; i++) expect(await codeOf(() => first.read(""))).toBe("locked");
+    expect(session.lost.aborted).toBe(true);
+    expect(await codeOf(() => put(first, "a", "late"))).toBe("locked");
+    expect(await valuesOf(second)).toEqual({ a: "1" });
+  });
+
   test("that only wrote the revision is noticed too", async () => {
     const memory = memoryKeyValue();
     const store = await opened(memory);
