@@ -46,6 +46,8 @@ export const MUTATIONS = [
   "gives_producer_ids_twice",
   /** Bits of what was synced flip before the last start, and nobody is told. */
   "disk_rots",
+  /** The cut of a recycled file at its end does nothing: what the file held before stays there. */
+  "leaves_old_bytes",
   /** The broker looks at the host's clock. */
   "reads_the_host_clock",
   /** A promise rejects and nobody listens. */
@@ -59,13 +61,16 @@ export function lyingSyncPercent(mutation: Mutation | null): number {
   return mutation === "sync_lies" ? 60 : 0;
 }
 
+/** Those that are the disk's alone: the broker is as it should be. */
+const OF_THE_DISK: readonly (Mutation | null)[] = ["sync_lies", "disk_rots", "leaves_old_bytes"];
+
 /** A transport that is handed the broker as the mutation leaves it. */
 export function mutatedTransport(
   plugin: TransportPlugin,
   mutation: Mutation | null,
   random: SeededRandom,
 ): TransportPlugin {
-  if (mutation === null || mutation === "sync_lies" || mutation === "disk_rots") return plugin;
+  if (mutation === null || OF_THE_DISK.includes(mutation)) return plugin;
   return {
     ...plugin,
     start: (context) =>

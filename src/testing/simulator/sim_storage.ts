@@ -35,6 +35,8 @@ export interface StorageConditions {
   readErrorPermille: number;
   /** A mutation: this many of 100 syncs say that they are done and have done nothing. */
   lyingSyncPercent: number;
+  /** A mutation: a recycled file keeps its old bytes when it is truncated. */
+  readonly leavesOldBytes: boolean;
   /** Called at each begun call, e.g. to crash at a chosen one. */
   onCall: ((label: string) => void) | null;
 }
@@ -162,7 +164,9 @@ export class SimSegmentStore implements SegmentStore {
         const file = this.disk.rename(from, to);
         this.disk.syncNames();
         file.recycled();
-        return this.#opened(to, file, 0);
+        const opened = this.#opened(to, file, 0);
+        opened.isRecycled = true;
+        return opened;
       },
       (random) => {
         if (random.below(2) === 0 && this.disk.names.has(from)) this.disk.rename(from, to);
@@ -224,6 +228,7 @@ export class SimSegmentStore implements SegmentStore {
 class SimSegmentFile implements SegmentFile {
   readonly name: string;
   sizeBytes: number;
+  isRecycled = false;
   readonly #store: SimSegmentStore;
   readonly #file: SimFile;
   #isAppending = false;
@@ -326,7 +331,7 @@ class SimSegmentFile implements SegmentFile {
         if (sizeBytes > this.sizeBytes) {
           throw new StorageError("range", `Cannot truncate "${this.name}" to ${sizeBytes}`);
         }
-        this.#file.cut(sizeBytes);
+        if (!this.isRecycled || !this.#store.conditions.leavesOldBytes) this.#file.cut(sizeBytes);
         this.sizeBytes = sizeBytes;
       },
       (random) => {

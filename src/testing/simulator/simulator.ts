@@ -126,6 +126,7 @@ class Run {
       failNextSync: null,
       readErrorPermille: 0,
       lyingSyncPercent: lyingSyncPercent(mutation),
+      leavesOldBytes: mutation === "leaves_old_bytes",
       onCall: null,
     };
     const mutationDice = random.fork("mutation");
