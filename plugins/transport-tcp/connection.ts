@@ -12,7 +12,7 @@ import { kafkaError } from "../../src/protocol/errors.ts";
 import { decodeFrame, encodeFrame, scanFrame } from "./cbor.ts";
 import { FrameReader, FrameTooLarge } from "./framing.ts";
 import type { ArrivalMemory, ReplyMemory } from "./memory.ts";
-import { type Grant, refusal } from "./operations.ts";
+import { type Grant, type Room, refusal } from "./operations.ts";
 import type { TcpBounds } from "./options.ts";
 import { Session, type Wire } from "./session.ts";
 
@@ -58,6 +58,11 @@ export class TcpConnection implements Wire {
   #unsentBytes = 0;
   /** Bytes that answers in the making may become. */
   #grantedBytes = 0;
+  /** Bytes of answers that were admitted and are not among the unsent yet. */
+  #admittedBytes = 0;
+  /** Answers that were read from the log and thrown away again. */
+  #waitingForRoom = 0;
+  readonly #rouse = (): void => this.rouse();
   #isWriting = false;
   #isFlushDue = false;
   #isClosed = false;
@@ -132,14 +137,17 @@ export class TcpConnection implements Wire {
     this.#connection.close(event);
     this.#reader.close();
     this.#queue.length = 0;
-    this.#options.replies.heldBytes -= this.#unsentBytes;
+    const { replies } = this.#options;
+    const leftBytes = this.#unsentBytes;
+    replies.heldBytes -= leftBytes;
     this.#unsentBytes = 0;
+    replies.sent(leftBytes);
     this.rouse();
   }
 
   /** Closes the connection when it has been quiet, or has stalled in the middle of something, for too long. */
   reap(nowMs: number, wallMs: number): void {
-    const { bounds } = this.#options;
+    const { bounds, replies } = this.#options;
     const quietMs = nowMs - this.#lastActiveMs;
     if (!this.#session.isGreeted && nowMs - this.#openedMs > bounds.helloMsMax) {
       this.close("hello_missing", `None after ${Math.round(nowMs - this.#openedMs)} ms`);
@@ -154,6 +162,8 @@ export class TcpConnection implements Wire {
       if (quietMs > bounds.frameStallMsMax || tookMs > bounds.frameStallMsMax + paceMs) {
         this.close("frame_stalled", `${Math.round(tookMs)} ms in a frame`);
       }
+    } else if (this.#isWriting && quietMs > bounds.frameStallMsMax && replies.isScarce) {
+      this.close("peer_not_reading", `${this.#unsentBytes} bytes wait, and others for them`);
     } else if (quietMs > bounds.connectionIdleMsMax) {
       if (this.#isWriting) this.close("peer_not_reading", `${this.#unsentBytes} bytes wait`);
       else if (this.#session.inFlight === 0) this.close("connection_idle", "");
@@ -168,6 +178,7 @@ export class TcpConnection implements Wire {
     this.#queue.push({ chunks, sizeBytes });
     this.#unsentBytes += sizeBytes;
     this.#options.replies.heldBytes += sizeBytes;
+    this.#options.replies.made(sizeBytes);
     this.#flushSoon();
     return sizeBytes;
   }
@@ -187,15 +198,58 @@ export class TcpConnection implements Wire {
     this.#grantedBytes += bytes;
     replies.heldBytes += bytes;
     let isHeld = true;
+    let forget = () => {};
     return {
       bytes,
+      admit: (sizeBytes) => {
+        if (!this.#hasRoom(sizeBytes)) return false;
+        forget = this.#madeRoom(sizeBytes);
+        return true;
+      },
       release: () => {
         if (!isHeld) return;
         isHeld = false;
         this.#grantedBytes -= bytes;
         replies.heldBytes -= bytes;
+        forget();
       },
     };
+  }
+
+  async room(sizeBytes: number): Promise<Room | null> {
+    const { replies } = this.#options;
+    this.#waitingForRoom++;
+    while (!this.#isClosed && !this.#isEnding && !this.#hasRoom(sizeBytes)) {
+      replies.whenSent(this.#rouse);
+      await this.#sleep();
+    }
+    this.#waitingForRoom--;
+    if (this.#isClosed || this.#isEnding) return null;
+    return { release: this.#madeRoom(sizeBytes) };
+  }
+
+  /** Counts an answer before it is among what waits to be sent. @returns ends that, once */
+  #madeRoom(sizeBytes: number): () => void {
+    const { replies } = this.#options;
+    this.#admittedBytes += sizeBytes;
+    replies.made(sizeBytes);
+    let leftBytes = sizeBytes;
+    return () => {
+      this.#admittedBytes -= leftBytes;
+      const sentBytes = leftBytes;
+      leftBytes = 0;
+      replies.sent(sentBytes);
+      if (sentBytes > 0) this.rouse();
+    };
+  }
+
+  /** Whether one more answer may be made: the first one always, unless others hold everything. */
+  #hasRoom(sizeBytes: number): boolean {
+    const { replies, bounds } = this.#options;
+    const madeBytes = this.#unsentBytes + this.#admittedBytes;
+    const isOnly = madeBytes === 0;
+    if (!isOnly && madeBytes + sizeBytes > bounds.responseBytesMax) return false;
+    return replies.hasRoom(sizeBytes, isOnly);
   }
 
   async until(holds: () => boolean): Promise<void> {
@@ -219,7 +273,9 @@ export class TcpConnection implements Wire {
     const { bounds, runtime } = this.#options;
     const reader = this.#reader;
     const hasRoom = (): boolean =>
-      this.#session.inFlight < bounds.inFlightMax && this.#unsentBytes <= bounds.responseBytesMax;
+      this.#session.inFlight < bounds.inFlightMax &&
+      this.#unsentBytes <= bounds.responseBytesMax &&
+      (this.#waitingForRoom === 0 || this.#unsentBytes === 0);
     const mayRead = () => this.#isEnding || this.#last !== null || hasRoom();
     while (!this.#isClosed) {
       // Only between frames: what was begun holds memory, and is read to its end.
@@ -334,6 +390,7 @@ export class TcpConnection implements Wire {
       if (!this.#isClosed) {
         this.#unsentBytes -= sizeBytes;
         this.#options.replies.heldBytes -= sizeBytes;
+        this.#options.replies.sent(sizeBytes);
       }
     }
     this.rouse();

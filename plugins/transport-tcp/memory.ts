@@ -58,10 +58,17 @@ export class ArrivalMemory {
 /** What a fetch gets where answers hold all there is: a small batch. */
 const SCARCE_BYTES = 64 * 1024;
 
-/** For answers that were made, or are about to be, and were not yet taken by the host. Never refuses, only shrinks. */
+/**
+ * For answers that were made, or are about to be, and were not yet taken by the host. Grants only shrink: a parked
+ * fetch must not hold up others. What was read is admitted, or thrown away again until others have read theirs.
+ */
 export class ReplyMemory {
   readonly #limitBytes: number;
+  readonly #waiting = new Set<() => void>();
+  /** Made and granted. */
   heldBytes = 0;
+  /** Made alone. */
+  #madeBytes = 0;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
@@ -71,5 +78,33 @@ export class ReplyMemory {
   grant(wantedBytes: number, heldBytes: number, limitBytes: number): number {
     const roomBytes = Math.min(limitBytes - heldBytes, this.#limitBytes - this.heldBytes);
     return Math.min(wantedBytes, Math.max(SCARCE_BYTES, roomBytes));
+  }
+
+  /** Whether answers are used up, so that whoever does not read them has to go. */
+  get isScarce(): boolean {
+    return this.#madeBytes >= this.#limitBytes;
+  }
+
+  /** Whether an answer may be made; the only one of a connection may go beyond the limit, up to its double. */
+  hasRoom(sizeBytes: number, isOnly: boolean): boolean {
+    if (this.#madeBytes === 0) return true;
+    return this.#madeBytes + sizeBytes <= (isOnly ? 2 : 1) * this.#limitBytes;
+  }
+
+  made(sizeBytes: number): void {
+    this.#madeBytes += sizeBytes;
+  }
+
+  sent(sizeBytes: number): void {
+    this.#madeBytes -= sizeBytes;
+    if (sizeBytes === 0 || this.#waiting.size === 0) return;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+
+  /** Calls `wake` once, after the next answer was sent, whoever's. */
+  whenSent(wake: () => void): void {
+    this.#waiting.add(wake);
   }
 }

@@ -5,7 +5,12 @@
 import { ok } from "../../src/base/outcome.ts";
 import type { Broker, Caller } from "../../src/contracts/broker.ts";
 import type { Runtime } from "../../src/contracts/runtime.ts";
-import { fetchRecords } from "../../src/gateway/fetch_records.ts";
+import {
+  type FetchedRecords,
+  fetchRecords,
+  type PartitionPosition,
+  weightBytesOf,
+} from "../../src/gateway/fetch_records.ts";
 import { resolveOffsets } from "../../src/gateway/offsets.ts";
 import { appendRecords } from "../../src/gateway/records.ts";
 import {
@@ -43,6 +48,14 @@ const PARTITIONS_HIGHEST = 0x7fffffff;
 /** Room for records in answers, taken before they are read. */
 export interface Grant {
   readonly bytes: number;
+  /** Whether an answer of this size may be made now; true counts it until `release`. */
+  admit(sizeBytes: number): boolean;
+  /** Idempotent. */
+  release(): void;
+}
+
+/** Room for an answer that is read again. */
+export interface Room {
   /** Idempotent. */
   release(): void;
 }
@@ -53,7 +66,10 @@ export interface Call {
   readonly runtime: Runtime;
   readonly caller: Caller;
   readonly fetchBytesMax: number;
+  /** Held until the answer was sent, unless it is released before. */
   grant(wantedBytes: number): Grant;
+  /** Resolves when there is room for an answer of this size, which is kept until it is released; null at the end. */
+  room(sizeBytes: number): Promise<Room | null>;
 }
 
 /** Fields of the answer, or a refusal; null where there is no answer. */
@@ -118,29 +134,48 @@ async function fetch(call: Call, fields: Fields): Promise<Answer> {
     recordsMax: intOf(fields, "recordsMax", 1, RECORDS_MAX, RECORDS_DEFAULT),
     isolation: isolationOf(fields),
   };
-  const grant = call.grant(Math.min(wantedBytes, fetchBytesMax));
+  const aimBytes = Math.min(wantedBytes, fetchBytesMax);
+  // What is read at once has its room before; a parked one must not hold any. One record may be as large as this.
+  let room = request.waitMsMax === 0 ? await call.room(Math.max(aimBytes, MIB)) : null;
+  if (room === null && request.waitMsMax === 0) return null;
   try {
-    const outcomes = await fetchRecords(broker, runtime, caller, {
-      ...request,
-      bytesMax: grant.bytes,
-    });
-    return ok({
-      partitions: outcomes.map((outcome, i) => {
-        const { partition } = partitions[i]!;
-        if (!outcome.ok) return { partition, error: errorShape(outcome.error) };
-        const { records, nextOffset, highWatermark, logStartOffset } = outcome.value;
-        return {
-          partition,
-          records: records.map(recordShape),
-          nextOffset: int(nextOffset),
-          highWatermark: int(highWatermark),
-          logStartOffset: int(logStartOffset),
-        };
-      }),
-    });
+    for (let { waitMsMax } = request; ; waitMsMax = 0) {
+      const grant = call.grant(aimBytes);
+      const { bytes: bytesMax } = grant;
+      const asked = { ...request, waitMsMax, bytesMax };
+      const outcomes = await fetchRecords(broker, runtime, caller, asked);
+      let sizeBytes = 0;
+      for (const each of outcomes) if (each.ok) sizeBytes += weightBytesOf(each.value.records);
+      room?.release();
+      if (sizeBytes === 0 || grant.admit(sizeBytes)) return ok(fetchShape(partitions, outcomes));
+      // Many small grants are one record each, however large: what was read goes, until the peer has read.
+      grant.release();
+      room = await call.room(sizeBytes);
+      if (room === null) return null;
+    }
   } finally {
-    grant.release();
+    room?.release();
   }
+}
+
+function fetchShape(
+  asked: readonly PartitionPosition[],
+  outcomes: readonly Outcome<FetchedRecords>[],
+): object {
+  return {
+    partitions: outcomes.map((outcome, i) => {
+      const { partition } = asked[i]!;
+      if (!outcome.ok) return { partition, error: errorShape(outcome.error) };
+      const { records, nextOffset, highWatermark, logStartOffset } = outcome.value;
+      return {
+        partition,
+        records: records.map(recordShape),
+        nextOffset: int(nextOffset),
+        highWatermark: int(highWatermark),
+        logStartOffset: int(logStartOffset),
+      };
+    }),
+  };
 }
 
 async function offsets(call: Call, fields: Fields): Promise<Answer> {

@@ -13,7 +13,14 @@ import { RecordTail } from "../../src/gateway/tail.ts";
 import { partitionCountOf } from "../../src/gateway/topics.ts";
 import { type KafkaErrorName, kafkaError, refuse } from "../../src/protocol/errors.ts";
 import { int } from "./cbor.ts";
-import { type Answer, type Call, isolationOf, operations, refusal } from "./operations.ts";
+import {
+  type Answer,
+  type Call,
+  type Grant,
+  isolationOf,
+  operations,
+  refusal,
+} from "./operations.ts";
 import type { TcpBounds } from "./options.ts";
 import {
   BadRequest,
@@ -132,7 +139,17 @@ export class Session {
     const operation = typeof op === "string" ? operations.get(op) : undefined;
     if (operation !== undefined) {
       const { holdsFrame } = operation;
-      return this.#answering(id, release, holdsFrame, () => operation.run(this.#call, fields));
+      const grants: Grant[] = [];
+      const grant = (wantedBytes: number): Grant => {
+        const one = this.#wire.grant(wantedBytes);
+        grants.push(one);
+        return one;
+      };
+      const run = () => operation.run({ ...this.#call, grant }, fields);
+      // What was admitted counts until it is among what waits to be sent.
+      return this.#answering(id, release, holdsFrame, run).finally(() => {
+        for (const one of grants) one.release();
+      });
     }
     const run = async (): Promise<Answer> => {
       if (op === "subscribe") return await this.#subscribe(id, fields);
@@ -296,7 +313,8 @@ export class Session {
     const { broker, runtime, bounds } = this.#options;
     const { fetchBytesMax } = bounds;
     const grant = (wantedBytes: number) => this.#wire.grant(wantedBytes);
-    return { broker, runtime, caller, fetchBytesMax, grant };
+    const room = (sizeBytes: number) => this.#wire.room(sizeBytes);
+    return { broker, runtime, caller, fetchBytesMax, grant, room };
   }
 
   /** Answers, and ends the connection behind the answer. */

@@ -2,9 +2,10 @@
 // Invariant: nothing is read while there is no credit, or while answers wait for the peer to read; a batch
 // goes over the credit by one record at most.
 
+import { weightBytesOf } from "../../src/gateway/fetch_records.ts";
 import type { RecordTail } from "../../src/gateway/tail.ts";
 import { int } from "./cbor.ts";
-import { type Grant, refusal } from "./operations.ts";
+import { type Grant, type Room, refusal } from "./operations.ts";
 import { recordShape } from "./shapes.ts";
 
 /** Credit that a client can have at once. */
@@ -21,6 +22,8 @@ export interface PushWire {
   /** Resolves when `holds`, or the connection has closed. */
   until(holds: () => boolean): Promise<void>;
   grant(wantedBytes: number): Grant;
+  /** Resolves when there is room for an answer of this size, which is kept until it is released; null at the end. */
+  room(sizeBytes: number): Promise<Room | null>;
   /** @returns bytes of the frame */
   send(value: object): number;
 }
@@ -77,12 +80,18 @@ export class Subscription {
     const { id } = this;
     const waitingBytes = Math.min(WAITING_BYTES, bounds.bytesMax);
     let aimBytes = waitingBytes;
+    let room: Room | null = null;
     const mayGoOn = () => this.signal.aborted || (this.#creditBytes > 0 && wire.mayPush);
     for (;;) {
       await wire.until(mayGoOn);
-      if (this.signal.aborted || wire.isClosed) break;
+      if (this.signal.aborted || wire.isClosed) {
+        room?.release();
+        break;
+      }
       const grant = wire.grant(Math.min(this.#creditBytes, aimBytes));
+      let refusedBytes = 0;
       try {
+        const before = tail.positions;
         const batch = await tail.next({ ...bounds, bytesMax: grant.bytes });
         if (batch === null) break;
         if (!batch.ok) {
@@ -90,6 +99,13 @@ export class Subscription {
           return;
         }
         const { records, positions, isBehind } = batch.value;
+        const sizeBytes = weightBytesOf(records);
+        room?.release();
+        if (sizeBytes > 0 && !grant.admit(sizeBytes)) {
+          refusedBytes = sizeBytes;
+          tail.rewind(before);
+          continue;
+        }
         this.#creditBytes -= wire.send({
           id,
           event: "records",
@@ -100,6 +116,8 @@ export class Subscription {
         aimBytes = isBehind ? bounds.bytesMax : waitingBytes;
       } finally {
         grant.release();
+        room?.release();
+        room = refusedBytes > 0 ? await wire.room(refusedBytes) : null;
       }
     }
     if (!this.#isSilent && !wire.isClosed) wire.send({ id, event: "end" });

@@ -243,6 +243,13 @@ function isFull(room: Room): boolean {
   return !room.isEmpty && (room.records <= 0 || room.bytes <= 0);
 }
 
+/** What records weigh in memory: their bytes, and some overhead each. */
+export function weightBytesOf(records: readonly GatewayRecord[]): number {
+  let bytes = 0;
+  for (const { key, value, headers } of records) bytes += weightOf(key, value, headers);
+  return bytes;
+}
+
 function weightOf(
   key: Uint8Array | null,
   value: Uint8Array | null,

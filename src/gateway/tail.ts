@@ -69,6 +69,12 @@ export class RecordTail {
     return this.#followed.map(({ partition, offset }) => ({ partition, offset }));
   }
 
+  /** Goes back to `positions` that it had before, where what came since could not be taken. Between calls. */
+  rewind(positions: readonly PartitionPosition[]): void {
+    const offsets = new Map(positions.map(({ partition, offset }) => [partition, offset]));
+    for (const each of this.#followed) each.offset = offsets.get(each.partition) ?? each.offset;
+  }
+
   /**
    * The next records, when there are some. One call at a time.
    *
