@@ -9,6 +9,7 @@ import type { MillraceConfig } from "./config/define_config.ts";
 import { type Layer, readEnvironment, readFlags } from "./config/layers.ts";
 import { listenersOf } from "./config/listeners.ts";
 import { loadConfig } from "./config/load_config.ts";
+import { refuseOtherBrokers } from "./config/other_broker.ts";
 import { openDoorText, planStart, type StartPlan } from "./config/start_plan.ts";
 import type { ListenAddress, Network, Runtime } from "./contracts/runtime.ts";
 import type { RunningBroker } from "./core/mod.ts";
@@ -177,6 +178,7 @@ async function brokerOf(
   host: HostRuntime,
   lookUp: (name: string) => string | undefined,
 ): Promise<RunningBroker> {
+  refuseOtherBrokers(plan);
   const [{ createBroker }, { resolvePlugins }] = await Promise.all([
     import("./core/mod.ts"),
     import("./config/resolve_plugins.ts"),
