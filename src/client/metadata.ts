@@ -112,8 +112,10 @@ export class ClusterMetadata {
       const response = await this.#fetch([name], lookup.mayCreate ?? false);
       const topic = response.topics.find((each) => each.name === name);
       const error = kafkaErrorOf(topic?.errorCode ?? 3);
-      if (error === null) return this.#topics.get(name)!.info;
-      if (error.code !== "unknown_topic_or_partition") {
+      const info = this.#topics.get(name)?.info;
+      if (error === null && info !== undefined) return info;
+      // Another answer may have said meanwhile that it is gone.
+      if (error !== null && error.code !== "unknown_topic_or_partition") {
         throw refusal(error, `Cannot use topic "${name}"`);
       }
       const waitedMs = this.#runtime.clock.monotonicMs() - startMs;

@@ -43,6 +43,14 @@ const WORDS = {
   compression: ["none", "gzip", "snappy", "lz4", "zstd"],
 };
 
+/** After these, what is known of a topic is no longer true. */
+const OUTDATED: ReadonlySet<string> = new Set([
+  "message_too_large",
+  "record_list_too_large",
+  "unknown_topic_or_partition",
+  "unknown_topic_id",
+]);
+
 /** What the producer knows of a topic. */
 interface TopicState {
   readonly name: string;
@@ -111,6 +119,8 @@ export class Producer {
       requestBytesMax: this.#options.requestBytesMax,
       inFlightMax: idempotent ? Math.min(inFlightMax, IN_FLIGHT_MAX_IDEMPOTENT) : inFlightMax,
       versionMin: this.#options.compression === "zstd" ? 7 : 3,
+      isCrowded: () =>
+        this.#waitingBytes > 0 && this.#bufferedBytes >= this.#options.bufferBytesMax,
       onSettled: (queue, batch, error) => this.#settled(queue, batch, error),
     });
   }
@@ -159,16 +169,19 @@ export class Producer {
     const deliveries: Delivery[] = new Array(records.length);
     let left = records.length;
     let isOver = false;
+    /** The one that waits in line, if any. */
+    let last: { readonly topic: string; readonly waiter: DeliveryWaiter } | null = null;
     return await new Promise((resolve, reject) => {
       const onAbort = () => fail(aborted());
       const fail = (error: unknown) => {
         isOver = true;
         signal?.removeEventListener("abort", onAbort);
+        if (last !== null) this.#topics.get(last.topic)?.line.drop(last.waiter, error);
         reject(error);
       };
       const addAll = async () => {
         for (let i = 0; i < records.length && !isOver; i++) {
-          const took = this.#add(records[i]!, {
+          const waiter: DeliveryWaiter = {
             resolve(delivery) {
               deliveries[i] = delivery;
               if (--left > 0 || isOver) return;
@@ -176,8 +189,12 @@ export class Producer {
               resolve(deliveries);
             },
             reject: fail,
-          });
-          if (took !== null) await took;
+          };
+          const took = this.#add(records[i]!, waiter);
+          if (took === null) continue;
+          last = { topic: records[i]!.topic, waiter };
+          await took;
+          last = null;
         }
       };
       if (signal?.aborted === true) {
@@ -294,6 +311,15 @@ export class Producer {
       this.#topics.set(record.topic, topic);
     }
     const { bufferBytesMax, bufferWaitMsMax } = this.#options;
+    if (
+      topic.isReady &&
+      record.partition !== undefined &&
+      record.partition >= topic.partitionCount
+    ) {
+      // It may have been added since.
+      this.#context.metadata.invalidate(topic.name);
+      void this.#load(topic);
+    }
     if (topic.isReady && topic.line.isEmpty && this.#bufferedBytes < bufferBytesMax) {
       const error = this.#append(topic, record, waiter);
       return error === null ? null : Promise.reject(error);
@@ -307,6 +333,7 @@ export class Producer {
     if (!topic.isReady && !topic.isLoading) void this.#load(topic);
     const nowMs = this.#context.runtime.clock.monotonicMs();
     const admitted = topic.line.join(record, sizeBytes, waiter, nowMs + bufferWaitMsMax);
+    if (topic.isReady) this.#sender.hurry();
     this.#watchLines();
     return admitted;
   }
@@ -388,6 +415,9 @@ export class Producer {
     const own = this.#topics.get(queue.topic);
     const known = this.#context.metadata.known(queue.topic);
     if (own !== undefined && known !== null) own.partitionCount = known.partitions.length;
+    // The topic was made again, or allows less: it is asked for anew, and who comes meanwhile waits in line.
+    const isOutdated = error !== null && OUTDATED.has(error.code);
+    if (isOutdated && own?.isReady === true) void this.#load(own);
     this.#batches.delete(batch);
     this.#bufferedBytes -= batch.chargedBytes;
     if (error === null) this.#delivered += batch.count;
@@ -407,6 +437,7 @@ export class Producer {
       () => this.#bufferedBytes < this.#options.bufferBytesMax,
       (record, waiter) => this.#append(topic, record, waiter),
     );
+    if (!topic.line.isEmpty) this.#sender.hurry();
     this.#watchLines();
   }
 
@@ -454,6 +485,7 @@ export class Producer {
 
   /** Learns how many partitions the topic has, and what it asks of its producers. */
   async #load(topic: TopicState): Promise<void> {
+    topic.isReady = false;
     topic.isLoading = true;
     try {
       const info = await this.#context.metadata.topic(topic.name, {
@@ -465,8 +497,8 @@ export class Producer {
       topic.isReady = true;
     } catch (error) {
       topic.line.close(error);
-      // The next record asks again: the topic may be there by then.
-      this.#topics.delete(topic.name);
+      // The next record asks again: the topic may be there by then. Where something was sent, sequences go on.
+      if (topic.queues.length === 0) this.#topics.delete(topic.name);
       return;
     } finally {
       topic.isLoading = false;
@@ -482,7 +514,8 @@ export class Producer {
       const configs = await admin.describeConfigs({ type: "topic", name: topic.name }, names);
       const settingOf = (name: string) => configs.find((each) => each.name === name)?.value ?? null;
       const messageBytesMax = Number(settingOf("max.message.bytes") ?? Number.POSITIVE_INFINITY);
-      topic.batchBytesMax = Math.min(topic.batchBytesMax, messageBytesMax);
+      topic.batchBytesMax = Math.min(this.#options.batchBytesMax, messageBytesMax);
+      topic.partitionerError = null;
       // A broker that has no such setting is not ours: there Java's choice is everybody's.
       if (choice === "topic") choice = settingOf("partitioner") === "xxhash" ? "xxhash" : "murmur2";
     } catch (error) {

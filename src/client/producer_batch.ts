@@ -50,6 +50,8 @@ export class ProducerBatch {
   attempts = 0;
   /** The broker may have it although it did not say so. */
   mayBeAppended = false;
+  /** Its time ran out while it was under way: who waited has been told, and the answer changes nothing. */
+  isGivenUp = false;
   bytes: Uint8Array<ArrayBuffer> | null = null;
   lastError: unknown = null;
   readonly #options: Sequenced;

@@ -88,8 +88,15 @@ export function headersOf(headers: ProducerRecord["headers"]): readonly RecordHe
 }
 
 /** About what a record takes; text is counted by its characters. */
-export function sizeOf(record: ProducerRecord): number {
-  return (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+export function sizeOf({ key, value, headers = {} }: ProducerRecord): number {
+  let sizeBytes = (key?.length ?? 0) + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+  if (Array.isArray(headers)) {
+    for (const each of headers) sizeBytes += each.key.length + (each.value?.length ?? 0);
+    return sizeBytes;
+  }
+  for (const [name, held] of Object.entries(headers))
+    sizeBytes += name.length + (held?.length ?? 0);
+  return sizeBytes;
 }
 
 /** What a record holds that cannot be sent, for callers whose types nobody checked; null for a sound one. */

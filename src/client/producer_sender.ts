@@ -26,6 +26,8 @@ export interface SenderOptions {
   readonly inFlightMax: number;
   /** Below it brokers refuse the batches: 7 for zstd. */
   readonly versionMin: number;
+  /** Somebody waits for room: open batches are sent before they have lingered. */
+  readonly isCrowded: () => boolean;
   /** A batch is delivered (null) or lost. */
   readonly onSettled: (
     queue: PartitionQueue,
@@ -86,6 +88,11 @@ export class ProducerSender {
     this.#wakeAt(untilMs);
   }
 
+  /** Looks at everything again: there is no room for more. */
+  hurry(): void {
+    this.#wakeAll();
+  }
+
   /** Fails whatever is left with `error`; answers that still come are ignored. */
   close(error: ClientError): void {
     this.#closing.abort();
@@ -93,7 +100,7 @@ export class ProducerSender {
     for (const queue of this.#active) {
       queue.close();
       const left = [...queue.inFlight.splice(0), ...queue.pending.splice(0)];
-      for (const batch of left) this.#settle(queue, batch, error);
+      for (const batch of left) if (!batch.isGivenUp) this.#settle(queue, batch, error);
     }
     this.#active.clear();
   }
@@ -177,7 +184,7 @@ export class ProducerSender {
     const { open } = queue;
     if (queue.pending.length === 0 && open !== null) {
       const dueMs = open.createdMs + lingerMs;
-      if (dueMs > nowMs) {
+      if (dueMs > nowMs && !this.#options.isCrowded()) {
         this.#wakeAt(dueMs);
         return false;
       }
@@ -259,8 +266,14 @@ export class ProducerSender {
       for (const sending of sendings) this.#answered(sending, response, topicData);
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      if (!(error instanceof ClientError)) throw error;
-      for (const { queue, batch } of sendings) this.#failed(queue, batch, error);
+      // A port rejects with ClientErrors; a defect must not leave the batches under way for ever.
+      const failure =
+        error instanceof ClientError
+          ? error
+          : new ClientError("unknown_server_error", `Produce failed: ${error}`, { cause: error });
+      for (const { queue, batch } of sendings) {
+        if (queue.inFlight.includes(batch)) this.#failed(queue, batch, failure);
+      }
     } finally {
       this.#requests.set(leader, this.#requests.get(leader)! - 1);
       this.#wakeAll();
@@ -306,6 +319,7 @@ export class ProducerSender {
   ): void {
     queue.failures = 0;
     queue.isIdentityKnown = true;
+    if (batch.isGivenUp) return;
     batch.succeed(queue.topic, queue.partition, baseOffset, logAppendTimeMs);
     this.#options.onSettled(queue, batch, null);
   }
@@ -319,7 +333,11 @@ export class ProducerSender {
     // What an earlier attempt left open, a later refusal does not answer.
     batch.mayBeAppended ||= UNSURE.has(error.code);
     if (error.retriable) this.#context.metadata.invalidate(queue.topic);
-    if (this.#options.isIdempotent && this.#isSequenceTrouble(queue, batch, error.code)) {
+    if (batch.isGivenUp) {
+      // Its sequences are a hole, as those of one that was given up while it waited.
+      queue.needsIdentity = true;
+      this.#retryLater(queue);
+    } else if (this.#options.isIdempotent && this.#isSequenceTrouble(queue, batch, error.code)) {
       queue.requeue(batch);
       this.#retryLater(queue);
     } else if (error.retriable) {
@@ -360,20 +378,27 @@ export class ProducerSender {
   /** Gives up what has waited longer than it may. */
   #expire(queue: PartitionQueue, nowMs: number): void {
     const { deliveryTimeoutMs } = this.#options;
-    if (queue.open !== null && queue.open.createdMs + deliveryTimeoutMs <= nowMs) queue.close();
-    for (const batch of [...queue.pending]) {
-      if (batch.createdMs + deliveryTimeoutMs > nowMs) break;
-      queue.pending.splice(queue.pending.indexOf(batch), 1);
-      const why = batch.lastError instanceof Error ? `: ${batch.lastError.message}` : "";
-      const text = `Cannot produce to ${queue.topic}-${queue.partition} within ${deliveryTimeoutMs} ms${why}`;
-      this.#lost(
-        queue,
-        batch,
-        new ClientError("request_timed_out", text, { cause: batch.lastError }),
-      );
+    const isLate = (batch: ProducerBatch) => batch.createdMs + deliveryTimeoutMs <= nowMs;
+    if (queue.open !== null && isLate(queue.open)) queue.close();
+    for (const batch of queue.inFlight) {
+      if (batch.isGivenUp || !isLate(batch)) continue;
+      batch.isGivenUp = true;
+      this.#settle(queue, batch, this.#tooLate(queue, batch));
     }
-    const oldest = queue.pending[0] ?? queue.open;
+    for (const batch of [...queue.pending]) {
+      if (!isLate(batch)) break;
+      queue.pending.splice(queue.pending.indexOf(batch), 1);
+      this.#lost(queue, batch, this.#tooLate(queue, batch));
+    }
+    const oldest =
+      queue.inFlight.find(({ isGivenUp }) => !isGivenUp) ?? queue.pending[0] ?? queue.open;
     if (oldest !== null) this.#wakeAt(oldest.createdMs + deliveryTimeoutMs);
+  }
+
+  #tooLate({ topic, partition }: PartitionQueue, { lastError: cause }: ProducerBatch): ClientError {
+    const why = cause instanceof Error ? `: ${cause.message}` : "";
+    const text = `Cannot produce to ${topic}-${partition} within ${this.#options.deliveryTimeoutMs} ms${why}`;
+    return new ClientError("request_timed_out", text, { cause });
   }
 
   #lost(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
