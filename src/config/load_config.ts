@@ -65,7 +65,8 @@ async function readConfig(path: string, full: string): Promise<unknown> {
   try {
     module = await import(process.getBuiltinModule("node:url").pathToFileURL(full).href);
   } catch (error) {
-    throw new ConfigError(`Cannot load config file "${path}": ${messageOf(error)}`, {
+    const why = messageOf(error);
+    throw new ConfigError(`Cannot load config file "${path}": ${why}${wayOut(why)}`, {
       cause: error,
     });
   }
@@ -75,6 +76,16 @@ async function readConfig(path: string, full: string): Promise<unknown> {
     );
   }
   return module.default;
+}
+
+/** What hosts say of the two things that go wrong with a file of code, and what helps. */
+export function wayOut(why: string): string {
+  if (/Unknown file extension "\.[cm]?ts"/.test(why)) {
+    return ": this host reads no TypeScript: write it as millrace.config.json, or run Node 22.18 or newer, Bun or Deno";
+  }
+  return /(package|module|import) ['"]millrace['"]/i.test(why)
+    ? ": npm install millrace beside it, or leave defineConfig and its import out: export default { … } does as well"
+    : "";
 }
 
 function messageOf(error: unknown): string {

@@ -8,7 +8,7 @@ import { problemsOf } from "../../src/config/check_config.ts";
 import { ConfigError } from "../../src/config/config_error.ts";
 import { configJsonSchema } from "../../src/config/config_schema.ts";
 import { readEnvironment, readFlags } from "../../src/config/layers.ts";
-import { loadConfig } from "../../src/config/load_config.ts";
+import { loadConfig, wayOut } from "../../src/config/load_config.ts";
 import { resolvePlugins } from "../../src/config/resolve_plugins.ts";
 import { planStart } from "../../src/config/start_plan.ts";
 
@@ -44,6 +44,24 @@ describe("loadConfig()", () => {
     expect((await refusal("folder.json")).message).toContain(
       'Cannot read config file "folder.json": EISDIR',
     );
+  });
+
+  // Deno's tests know the name "millrace" by deno.json, wherever the file lies.
+  test.skipIf("Deno" in globalThis)("a file that imports a stranger says what helps", async () => {
+    const text = 'import { defineConfig } from "millrace"; export default defineConfig({});';
+    write("stranger.ts", text);
+    const { message } = await refusal("stranger.ts");
+    expect(message).toStartWith('Cannot load config file "stranger.ts": ');
+    expect(message).toEndWith("export default { … } does as well");
+  });
+
+  test("each host's words for a file that cannot be loaded have their way out", () => {
+    expect(wayOut('Import "millrace" not a dependency')).toContain("npm install millrace");
+    expect(wayOut("Cannot find package 'millrace' imported from /srv/a.mjs")).toContain("npm i");
+    expect(wayOut('Unknown file extension ".ts" for /srv/millrace.config.ts')).toContain(
+      "millrace.config.json, or run Node 22.18",
+    );
+    expect(wayOut("Cannot find package 'hono' imported from /srv/a.ts")).toBe("");
   });
 
   test("reads TypeScript and JSON", async () => {
