@@ -144,7 +144,9 @@ export function bootstrapAddresses(
     const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/]+))(?::(\d{1,5}))?$/.exec(part.trim());
     const port = match?.[3] === undefined ? DEFAULT_PORT : Number(match[3]);
     if (match === null || port < 1 || port > 65_535) {
-      throw new TypeError(`A bootstrap address must be HOST:PORT: found ${JSON.stringify(part)}`);
+      // What follows a colon and is no port may be a password: it is not repeated.
+      const shown = JSON.stringify(part.replace(/:(?!\d*$).*$/s, ":…"));
+      throw new TypeError(`A bootstrap address must be HOST:PORT: found ${shown}`);
     }
     return { host: match[1] ?? match[2]!, port };
   });

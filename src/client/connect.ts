@@ -41,6 +41,12 @@ export function clientOptionsOf(url: string): ClientOptions {
     // An address may hold a password: it is not repeated.
     throw new TypeError("Cannot connect: an address is kafka://HOST:PORT,HOST:PORT?option=value");
   }
+  if (match[2] === undefined && match[4]?.includes("@") === true) {
+    // "alice:se?cret@host": what looks like options is the end of a password, and is not repeated.
+    throw new TypeError(
+      "Cannot connect: in a name or password ? is written %3F, in an option @ is %40",
+    );
+  }
   return {
     ...queryOptions(match[4] ?? ""),
     ...(match[2] === undefined ? {} : { sasl: saslOf(match[2]) }),

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { bootstrapAddresses } from "../../src/client/client.ts";
 import { ClientError, clientOptionsOf, connectWith } from "../../src/client/mod.ts";
 import { clientRuntime, failureOf, startRig } from "./rig.ts";
 
@@ -37,13 +38,21 @@ test("what an address cannot mean is refused by name, and passwords are not repe
     ["kafka://alice:%zz@a", /%25/],
     ["kafka://alice:secret@", /an address is/],
     ["kafka://alice:sec@ret@a", /an address is/],
+    ["kafka://alice:9?sec=1@a", /is written %3F/],
+    ["kafka://alice:secret", /HOST:PORT: found "alice:…"/],
   ];
   for (const [url, message] of refusals) {
     expect(() => clientOptionsOf(url)).toThrow(TypeError);
     expect(() => clientOptionsOf(url)).toThrow(message);
   }
-  for (const url of ["kafka://alice:secret@", "kafka://alice:sec@ret@a", "kafka://a:secret@b/c"]) {
+  const secret = ["kafka://alice:secret@", "kafka://alice:sec@ret@a", "kafka://a:secret@b/c"];
+  for (const url of [...secret, "kafka://alice:9?sec=1@a", "kafka://alice:secret"]) {
     expect(() => clientOptionsOf(url)).not.toThrow(/sec/);
+  }
+  // An address where only its hosts belong.
+  for (const bootstrap of [...secret, "kafka://alice:se,cret@a:1"]) {
+    expect(() => bootstrapAddresses(bootstrap)).toThrow(/^A bootstrap address must be HOST:PORT/);
+    expect(() => bootstrapAddresses(bootstrap)).not.toThrow(/se,?c|cret/);
   }
 });
 
