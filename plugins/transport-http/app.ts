@@ -19,7 +19,10 @@ import { fetchRoutes } from "./routes/fetch.ts";
 import { topicRoutes } from "./routes/topics.ts";
 import type { Traffic } from "./traffic.ts";
 
-const HEALTH_PATH = "/healthz";
+/** The path as the router reads it: a host may leave "/v1/../healthz" as it came, which a URL would not. */
+const HEALTH_URL = /^https?:\/\/[^/?#\\]*\/healthz(?:\?|$)/i;
+/** Log lines about refused tokens: one in this time, with a count of those in between. */
+const UNAUTHENTICATED_LINE_MS = 1000;
 const CLIENT_ID_DEFAULT = "http";
 const encoder = new TextEncoder();
 
@@ -120,7 +123,7 @@ async function authenticated(
   const token = shown === null ? null : (/^Bearer +([\w\-.~+/]+=*) *$/i.exec(shown)?.[1] ?? "");
   const { listener } = door;
   const at = { host: peer.host, listener, tlsPeerCertificate: null };
-  const isHealth = shown === null && new URL(request.url).pathname === HEALTH_PATH;
+  const isHealth = shown === null && HEALTH_URL.test(request.url);
   const outcome = await authenticateBearer(
     // Whether the broker is well is told to everybody.
     isHealth ? null : context.authenticator,
@@ -128,7 +131,11 @@ async function authenticated(
     at,
   );
   if (!outcome.ok) {
-    context.runtime.log.warn("http_unauthenticated", { peer: peer.host, reason: outcome.reason });
+    const { clock, log } = context.runtime;
+    const unsaidCount = traffic.refusedLogin(clock.monotonicMs(), UNAUTHENTICATED_LINE_MS);
+    if (unsaidCount !== null) {
+      log.warn("http_unauthenticated", { peer: peer.host, reason: outcome.reason, unsaidCount });
+    }
     const error = token === null ? "" : ', error="invalid_token"';
     throw new Refusal(
       401,

@@ -7,11 +7,15 @@ import type { PartitionPosition } from "../../src/gateway/fetch_records.ts";
 import { RecordTail } from "../../src/gateway/tail.ts";
 import { type Exchange, parkedCaller } from "./exchange.ts";
 import { badRequest, Refusal, refusalOf } from "./problem.ts";
-import { recordToJson } from "./record_shapes.ts";
+import { jsonTexts, PIECE_BYTES, READER_STALL_MS, replyFull } from "./reply.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** About a batch as producers send them: smaller steps would open the same batch again and again. */
 const STEP_BYTES = 1024 * 1024;
 const STEP_RECORDS = 5000;
+/** What its JSON may take of that. */
+const JSON_GROWTH = 2;
+const NONE = new Uint8Array(0);
 /** How long a client whose stream ended is asked to wait. */
 const RETRY_MS = 1000;
 const encoder = new TextEncoder();
@@ -62,6 +66,7 @@ export function eventStream(
       : scheduler.after(expiresAtMs - clock.wallMs(), "http_token", () => parking.end());
   let isOpen = true;
   let forget = (): void => {};
+  let stall = { cancel(): void {} };
   let heldBytes = 0;
   const hold = (sizeBytes: number) => {
     traffic.giveReply(heldBytes);
@@ -74,8 +79,22 @@ export function eventStream(
     hold(0);
     forget();
     expiry?.cancel();
+    stall.cancel();
     parking.end();
     traffic.closeStream();
+  };
+  let bytes = NONE;
+  let sentBytes = 0;
+  let isLast = false;
+  /** A piece at a time: hosts take one more than has left them. */
+  const give = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    controller.enqueue(bytes.subarray(sentBytes, sentBytes + PIECE_BYTES));
+    sentBytes += PIECE_BYTES;
+    stall = scheduler.after(READER_STALL_MS, "http_reader", () => {
+      if (!isOpen) return;
+      close();
+      controller.error(new Error("The client does not read"));
+    });
   };
   let isBegun = false;
   let isPulling = false;
@@ -101,18 +120,22 @@ export function eventStream(
           return;
         }
         try {
+          stall.cancel();
+          if (sentBytes < bytes.length) return give(controller);
           // The host has taken what it was given last.
           hold(0);
+          bytes = NONE;
           isPulling = true;
-          const step = await nextStep(tail, traffic.fetchBytesMax(STEP_BYTES));
+          const step = isLast ? null : await nextStep(tail, traffic);
           isPulling = false;
           if (!isOpen) return;
           if (step !== null) {
-            const bytes = encoder.encode(step.text);
+            ({ isLast } = step);
+            bytes = encoder.encode(step.text);
+            sentBytes = 0;
             hold(bytes.length);
-            controller.enqueue(bytes);
+            return give(controller);
           }
-          if (step !== null && !step.isLast) return;
           close();
           controller.close();
         } catch (error) {
@@ -130,9 +153,10 @@ export function eventStream(
 /** What to send next; null at the end. */
 async function nextStep(
   tail: RecordTail,
-  bytesMax: number,
+  traffic: Traffic,
 ): Promise<{ readonly text: string; readonly isLast: boolean } | null> {
   const at = new Map(tail.positions.map((each) => [each.partition, each]));
+  const bytesMax = traffic.fetchBytesMax(STEP_BYTES);
   const batch = await tail.next({ bytesMax });
   if (batch === null) return null;
   if (!batch.ok) {
@@ -142,11 +166,18 @@ async function nextStep(
   const { records, positions } = batch.value;
   // Positions may have moved although there was nothing to show.
   if (records.length === 0) return { text: `: \nid: ${idOf(positions)}\n\n`, isLast: false };
-  let text = "";
-  for (const record of records) {
-    const { partition, offset } = record;
-    at.set(partition, { partition, offset: offset + 1 });
-    text += `id: ${idOf(at.values())}\ndata: ${JSON.stringify(recordToJson(record))}\n\n`;
+  if (traffic.isReplyFull) {
+    // Who comes back with the last id misses nothing.
+    const problem = JSON.stringify(replyFull().problem);
+    return { text: `event: problem\ndata: ${problem}\n\n`, isLast: true };
   }
+  let text = "";
+  const texts = jsonTexts(records, JSON_GROWTH * bytesMax);
+  for (const [i, json] of texts.entries()) {
+    const { partition, offset } = records[i]!;
+    at.set(partition, { partition, offset: offset + 1 });
+    text += `id: ${idOf(at.values())}\ndata: ${json}\n\n`;
+  }
+  if (texts.length < records.length) tail.rewind([...at.values()]);
   return { text, isLast: false };
 }

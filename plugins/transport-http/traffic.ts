@@ -5,6 +5,8 @@ import type { Limits } from "./options.ts";
 
 /** What one more fetch may still answer with when the memory for answers is used up. */
 const SCARCE_BYTES = 64 * 1024;
+/** A piece may be one large record, so small pieces alone bound nothing: beyond the double and this, none are made. */
+const EXCESS_BYTES = 16 * 1024 * 1024;
 
 export class Traffic {
   /** Fires when the transport stops: whatever is parked ends. */
@@ -18,6 +20,8 @@ export class Traffic {
   #arrivingBytes = 0;
   #replyBytes = 0;
   #onQuiet: (() => void) | null = null;
+  #unsaidCount = 0;
+  #saidAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -77,12 +81,29 @@ export class Traffic {
     this.#arrivingBytes -= sizeBytes;
   }
 
+  /** Counts a refused token. @returns how many were not told of before it; null when this one is not to be, either */
+  refusedLogin(nowMs: number, everyMs: number): number | null {
+    if (nowMs - this.#saidAtMs < everyMs) {
+      this.#unsaidCount++;
+      return null;
+    }
+    const unsaidCount = this.#unsaidCount;
+    this.#unsaidCount = 0;
+    this.#saidAtMs = nowMs;
+    return unsaidCount;
+  }
+
   holdReply(sizeBytes: number): void {
     this.#replyBytes += sizeBytes;
   }
 
   giveReply(sizeBytes: number): void {
     this.#replyBytes -= sizeBytes;
+  }
+
+  /** True when so many bytes wait for their readers that nobody is given more. */
+  get isReplyFull(): boolean {
+    return this.#replyBytes >= 2 * this.#limits.replyBytesMax + EXCESS_BYTES;
   }
 
   /** Most bytes of records for one more fetch, of the `bytesMax` it asks for. */

@@ -14,10 +14,12 @@ import { type Env, parkedCaller } from "../exchange.ts";
 import { badRequest, Refusal, refusalOf } from "../problem.ts";
 import { Query } from "../query.ts";
 import { recordToJson } from "../record_shapes.ts";
-import { heldBody } from "../reply.ts";
+import { heldBody, jsonTexts, replyFull } from "../reply.ts";
 
 const RECORDS_DEFAULT = 500;
 const BYTES_DEFAULT = 1024 * 1024;
+/** What JSON may take of what records may: base64 and short records stay below it. */
+const JSON_GROWTH = 4;
 const NONE = new Uint8Array(0);
 const encoder = new TextEncoder();
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -51,10 +53,15 @@ export function fetchRoutes(): Hono<Env> {
         isolation: isolation ?? "read_uncommitted",
       });
       if (value === null) throw await outOfRange(c, topic, partition, error);
-      const { nextOffset, highWatermark, logStartOffset } = value;
-      const records = value.records.map(recordToJson);
-      const json = { topic, partition, records, nextOffset, highWatermark, logStartOffset };
-      return send(c, encoder.encode(JSON.stringify(json)), { "content-type": "application/json" });
+      const { records, highWatermark, logStartOffset } = value;
+      const { traffic } = c.env;
+      if (records.length > 0 && traffic.isReplyFull) throw replyFull();
+      const texts = jsonTexts(records, JSON_GROWTH * traffic.fetchBytesMax(options.fetchBytesMax));
+      const nextOffset = records[texts.length]?.offset ?? value.nextOffset;
+      const head = JSON.stringify({ topic, partition }).slice(0, -1);
+      const rest = JSON.stringify({ nextOffset, highWatermark, logStartOffset }).slice(1);
+      const bytes = encoder.encode(`${head},"records":[${texts.join(",")}],${rest}`);
+      return send(c, bytes, { "content-type": "application/json" });
     })
     .get("/v1/topics/:topic/partitions/:partition/records/:offset", async (c) => {
       new Query(c.req.url, []);
@@ -120,6 +127,7 @@ async function read(
 ): Promise<Found> {
   const { context, traffic } = c.env;
   const { broker, runtime } = context;
+  if (traffic.isReplyFull) throw replyFull();
   const parking = parkedCaller(c.env, bounds.waitMsMax > 0 ? c.req.raw.signal : null);
   try {
     const [from] = await resolveOffsets(
@@ -130,12 +138,16 @@ async function read(
       bounds.isolation,
     );
     if (!from!.ok) return { value: null, error: from!.error };
+    const bytesMax = traffic.fetchBytesMax(bounds.bytesMax);
+    // What is read at once is counted meanwhile; one that waits may wait for nothing.
+    const readBytes = bounds.waitMsMax === 0 ? bytesMax : 0;
+    traffic.holdReply(readBytes);
     const [outcome] = await fetchRecords(broker, runtime, parking.caller, {
       topic,
       partitions: [{ partition, offset: from!.value.offset }],
       ...bounds,
-      bytesMax: traffic.fetchBytesMax(bounds.bytesMax),
-    });
+      bytesMax,
+    }).finally(() => traffic.giveReply(readBytes));
     return outcome!.ok
       ? { value: outcome!.value, error: null }
       : { value: null, error: outcome!.error };
@@ -167,7 +179,7 @@ function send(c: Context<Env>, bytes: Uint8Array, headers: Record<string, string
   if (c.req.raw.method === "HEAD") {
     return new Response(null, { headers: { ...headers, "content-length": String(bytes.length) } });
   }
-  return new Response(heldBody(bytes, c.env.traffic), { headers });
+  return new Response(heldBody(bytes, c.env.traffic, c.env.context.runtime.scheduler), { headers });
 }
 
 function rawHeaders(record: GatewayRecord): Record<string, string> {

@@ -151,6 +151,31 @@ describe("tokens", () => {
     await expect(EventReader.open(live.url("/v1/topics/orders/records"))).rejects.toThrow("401");
   });
 
+  test("no path that only comes to /healthz passes for it", async () => {
+    const paths = [
+      "/v1/topics/../../healthz",
+      "/v1/topics/..\\..\\healthz",
+      "/v1/%2e%2e/healthz",
+      "/healthz/../v1/topics",
+      "/healthz/",
+      "//healthz",
+    ];
+    for (const path of paths) {
+      const socket = await live.raw(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      const text = await readUntil(socket, (so) => so.includes("}"));
+      // A host may resolve the dots itself: then it is /healthz, and nothing else is reached.
+      expect([path, /^HTTP\/1.1 (401|200)/.test(text)]).toEqual([path, true]);
+      if (text.startsWith("HTTP/1.1 200")) expect(text).toContain('{"status":"ok"}');
+    }
+  });
+
+  test("refused tokens are told of once a second, whoever tries how often", async () => {
+    for (let i = 0; i < 50; i++) await live.ask("/v1/topics");
+    const lines = live.logLines.filter((line) => line.includes("http_unauthenticated"));
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.length).toBeLessThan(20);
+  });
+
   test("what a principal may not do is 403, or not there, on every route", async () => {
     const headers = { authorization: "Bearer alice-token-0123456789" };
     const as = async (method: string, path: string, body?: string, more = {}) => {

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Broker } from "../../../src/contracts/broker.ts";
-import { errors, type KafkaErrorName, refuse, wireCodeOf } from "../../../src/protocol/errors.ts";
+import { errors, type KafkaErrorName, refuse } from "../../../src/protocol/errors.ts";
 import { BATCH, LiveHttp, methods } from "./live.ts";
 
 let live: LiveHttp;
@@ -449,25 +449,17 @@ describe("other routes", () => {
   test("/healthz is 200, and 503 when the log is offline", async () => {
     expect((await live.ask("/healthz")).json).toEqual({ status: "ok" });
     const offline = await LiveHttp.start({
-      patch: (broker) => ({
-        admin: {
-          ...methods(broker.admin),
-          describeLogDirs: async () => ({
-            throttleTimeMs: 0,
-            errorCode: 0,
-            results: [
-              {
-                errorCode: wireCodeOf("kafka_storage_error"),
-                logDir: "/x",
-                topics: [],
-                totalBytes: -1,
-                usableBytes: -1,
-                isCordoned: false,
-              },
-            ],
-          }),
-        },
-      }),
+      auth: {
+        kind: "auth",
+        name: "closed",
+        contract: 1,
+        // Nobody may do anything, and everybody may ask how the broker is.
+        open: async () => ({
+          authorizer: { authorize: (_who, _peer, questions) => questions.map(() => false) },
+          close: async () => {},
+        }),
+      },
+      patch: () => ({ isOnline: () => false }),
     });
     try {
       const sick = await offline.ask("/healthz");

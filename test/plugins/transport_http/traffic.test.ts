@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { resolveOptions } from "../../../plugins/transport-http/options.ts";
-import { heldBody } from "../../../plugins/transport-http/reply.ts";
+import { heldBody, jsonTexts } from "../../../plugins/transport-http/reply.ts";
 import { Traffic } from "../../../plugins/transport-http/traffic.ts";
+
+import { HandRuntime } from "../transport_kafka/fakes.ts";
 
 const MIB = 1024 * 1024;
 
@@ -12,11 +14,12 @@ function traffic(): Traffic {
 }
 
 describe("heldBody()", () => {
+  const hand = new HandRuntime();
   const bytes = new Uint8Array(MIB).map((_, at) => at & 255);
 
   test("gives its memory back once when it is read to the end", async () => {
     const counts = traffic();
-    const body = new Response(heldBody(bytes, counts));
+    const body = new Response(heldBody(bytes, counts, hand.runtime.scheduler));
     expect(counts.replyBytes).toBe(MIB);
     expect(new Uint8Array(await body.arrayBuffer())).toEqual(bytes);
     expect(counts.replyBytes).toBe(0);
@@ -26,7 +29,9 @@ describe("heldBody()", () => {
 
   test("gives it back when the client goes half way", async () => {
     const counts = traffic();
-    const reader = (heldBody(bytes, counts) as ReadableStream<Uint8Array>).getReader();
+    const reader = (
+      heldBody(bytes, counts, hand.runtime.scheduler) as ReadableStream<Uint8Array>
+    ).getReader();
     await reader.read();
     expect(counts.replyBytes).toBe(MIB);
     await reader.cancel();
@@ -35,16 +40,35 @@ describe("heldBody()", () => {
 
   test("is cut, not ended, when the transport gives up on it", async () => {
     const counts = traffic();
-    const reader = (heldBody(bytes, counts) as ReadableStream<Uint8Array>).getReader();
+    const reader = (
+      heldBody(bytes, counts, hand.runtime.scheduler) as ReadableStream<Uint8Array>
+    ).getReader();
     await reader.read();
     counts.abandon();
     await expect(reader.read()).rejects.toThrow("stopped");
     expect(counts.replyBytes).toBe(0);
   });
 
+  test("gives up on a reader that takes nothing for a minute", async () => {
+    const counts = traffic();
+    const reader = (
+      heldBody(bytes, counts, hand.runtime.scheduler) as ReadableStream<Uint8Array>
+    ).getReader();
+    await reader.read();
+    await hand.advance(59_000);
+    await reader.read();
+    await hand.advance(59_000);
+    expect(counts.replyBytes).toBe(MIB);
+    await hand.advance(2_000);
+    expect(counts.replyBytes).toBe(0);
+    await expect(reader.read()).rejects.toThrow("does not read");
+  });
+
   test("small answers are not counted", () => {
     const counts = traffic();
-    expect(heldBody(bytes.subarray(0, 100), counts)).toBeInstanceOf(Uint8Array);
+    expect(heldBody(bytes.subarray(0, 100), counts, hand.runtime.scheduler)).toBeInstanceOf(
+      Uint8Array,
+    );
     expect(counts.replyBytes).toBe(0);
   });
 });
@@ -70,6 +94,14 @@ describe("Traffic", () => {
     expect(counts.fetchBytesMax(10)).toBe(10);
   });
 
+  test("says when nobody is given more", () => {
+    const counts = traffic();
+    counts.holdReply(143 * MIB);
+    expect(counts.isReplyFull).toBe(false);
+    counts.holdReply(MIB);
+    expect(counts.isReplyFull).toBe(true);
+  });
+
   test("stop() resolves with the last request and stream", async () => {
     const counts = traffic();
     counts.tryBegin();
@@ -86,4 +118,19 @@ describe("Traffic", () => {
     await stopped;
     await traffic().stop();
   });
+});
+
+test("records become JSON up to a size, and one always", () => {
+  const value = new Uint8Array(1000).fill(7);
+  const records = [0, 1, 2].map((offset) => ({
+    partition: 0,
+    offset,
+    timestampMs: 0,
+    key: null,
+    value,
+    headers: [],
+  }));
+  expect(jsonTexts(records, 1).length).toBe(1);
+  expect(jsonTexts(records, 12_500).length).toBe(2);
+  expect(jsonTexts(records, 100_000).length).toBe(3);
 });
