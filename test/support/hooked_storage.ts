@@ -26,12 +26,22 @@ export type StorageHook = (
   name: string,
 ) => Promise<void> | undefined | { readonly bytes: number; readonly error: Error };
 
-export function hookedStorage(inner: StoragePlugin, hook: StorageHook): StoragePlugin {
+export function hookedStorage(
+  inner: StoragePlugin,
+  hook: StorageHook,
+  /** What the inner store says when left out. */
+  options: { readonly prefersRecycling?: boolean } = {},
+): StoragePlugin {
   return {
     ...inner,
     open: async (context) => {
       const storage = await inner.open(context);
-      return { ...storage, segments: new HookedStore(storage.segments!, hook) } satisfies Storage;
+      const segments = storage.segments!;
+      const { prefersRecycling = segments.prefersRecycling === true } = options;
+      return {
+        ...storage,
+        segments: new HookedStore(segments, hook, prefersRecycling),
+      } satisfies Storage;
     },
   };
 }
@@ -40,17 +50,16 @@ class HookedStore implements SegmentStore {
   readonly #inner: SegmentStore;
   readonly #hook: StorageHook;
 
-  constructor(inner: SegmentStore, hook: StorageHook) {
+  readonly prefersRecycling: boolean;
+
+  constructor(inner: SegmentStore, hook: StorageHook, prefersRecycling: boolean) {
     this.#inner = inner;
     this.#hook = hook;
+    this.prefersRecycling = prefersRecycling;
   }
 
   get commitIsAtomic(): boolean {
     return this.#inner.commitIsAtomic;
-  }
-
-  get prefersRecycling(): boolean {
-    return this.#inner.prefersRecycling === true;
   }
 
   async open(name: string, options: { readonly create: boolean }): Promise<SegmentFile> {

@@ -49,10 +49,21 @@ export class JournalSpare {
   /** Looks for what an earlier run left. */
   async find(): Promise<void> {
     const { store } = this.#options;
-    const found = (await store.list(SPARE_NAME)).find(({ name }) => name === SPARE_NAME);
-    if (found === undefined) return;
-    if (this.#isWorthKeeping(found.sizeBytes)) this.#state = "ready";
-    else await store.remove(SPARE_NAME);
+    try {
+      const found = (await store.list(SPARE_NAME)).find(({ name }) => name === SPARE_NAME);
+      if (found === undefined) return;
+      if (this.#isWorthKeeping(found.sizeBytes)) this.#state = "ready";
+      else await store.remove(SPARE_NAME);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** A full disk, most likely: the space is better used for what clients send. The next start tries again. */
+  #failed(error: unknown): void {
+    this.#hasFailed = true;
+    this.#state = "none";
+    this.#options.log.warn("journal_spare_failed", { error: String(error) });
   }
 
   #isWorthKeeping(sizeBytes: number): boolean {
@@ -95,8 +106,7 @@ export class JournalSpare {
       await file.close();
       return true;
     } catch (error) {
-      this.#hasFailed = true;
-      this.#options.log.warn("journal_spare_failed", { error: String(error) });
+      this.#failed(error);
       return false;
     }
   }
@@ -124,7 +134,7 @@ export class JournalSpare {
 
   /** Never rejects: without a spare the journal grows its files, as ever. */
   async #fill(sizeBytes: number): Promise<void> {
-    const { store, log } = this.#options;
+    const { store } = this.#options;
     let file: SegmentFile | null = null;
     try {
       if (!(await this.#hasRoom(sizeBytes))) {
@@ -147,12 +157,9 @@ export class JournalSpare {
       if (!isWhole) await store.remove(SPARE_NAME);
       this.#state = isWhole ? "ready" : "none";
     } catch (error) {
-      // A full disk, most likely: the space is better used for what clients send.
-      this.#hasFailed = true;
-      this.#state = "none";
-      log.warn("journal_spare_failed", { error: String(error) });
+      this.#failed(error);
       await file?.close().catch(() => {}); // The first error is the one that was told.
-      await store.remove(SPARE_NAME).catch(() => {}); // The next start tries again.
+      await store.remove(SPARE_NAME).catch(() => {}); // As far as that goes.
     }
   }
 

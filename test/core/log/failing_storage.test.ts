@@ -7,6 +7,7 @@ import { type MemoryStoragePlugin, storageMemory } from "../../../plugins/storag
 import { SeededRandom } from "../../../src/base/prng.ts";
 import { StorageError } from "../../../src/contracts/errors.ts";
 import type { StoragePlugin } from "../../../src/contracts/storage.ts";
+import { SPARE_NAME } from "../../../src/core/log/journal_spare.ts";
 import { hookedStorage, type StorageCall, type StorageHook } from "../../support/hooked_storage.ts";
 import { LogRig } from "../../support/log_rig.ts";
 import {
@@ -35,14 +36,16 @@ interface Life {
 /** Lives until `onCall` of some call makes that impossible. */
 async function live(
   onCall: (index: number, call: Call, memory: MemoryStoragePlugin) => ReturnType<StorageHook>,
+  prefersRecycling = false,
 ): Promise<Life> {
   const memory = storageMemory();
   const calls: Call[] = [];
   let opened: { close(): Promise<void> } | null = null;
-  const hooked = hookedStorage(memory, (call, name) => {
+  const hook: StorageHook = (call, name) => {
     calls.push({ call, name });
     return onCall(calls.length - 1, { call, name }, memory);
-  });
+  };
+  const hooked = hookedStorage(memory, hook, { prefersRecycling });
   const plugin: StoragePlugin = {
     ...hooked,
     open: async (context) => {
@@ -109,38 +112,68 @@ describe("the log over storage that", () => {
     }
   }, 3_600_000);
 
-  test("fails once, at any call", async () => {
-    const { calls } = await live(() => undefined);
-    const kinds: readonly StorageCall[] = ["append", "sync", "open", "remove", "truncate", "close"];
-    for (const kind of kinds) {
-      const indexes = calls.flatMap(({ call }, index) => (call === kind ? [index] : []));
-      for (const nth of sample(2, indexes.length, `fails ${kind}`)) {
-        const at = indexes[nth]!;
-        const code = at % 2 === 0 ? "io" : "full";
-        const life = await live((index) => {
-          if (index !== at) return undefined;
-          const error = new StorageError(code, "the disk says no");
-          return kind === "append" ? { bytes: index % 300, error } : Promise.reject(error);
-        });
-        const { name } = life.calls[at]!;
-        const isShared = name.startsWith("journal/") && (kind === "append" || kind === "sync");
-        const offline = life.rigs.filter((rig) => rig.offlineReason !== null).length;
-        expect(life.rigs.every((rig) => rig.offlineCount < 2)).toBe(true);
-        // A failure while the folder is being opened keeps it from opening.
-        if (isShared && life.error !== null && life.rigs.at(-1)?.offlineReason === null) {
-          expect(`${life.error}`).toContain("the disk says no");
-        } else if (isShared) expect([name, kind, at, offline]).toEqual([name, kind, at, 1]);
-        const rig = life.rigs.at(-1);
-        if (rig !== undefined) {
-          // Nothing of the failed life is left hanging.
-          await rig.logs.close().catch(() => {});
-          await rig.storage.close().catch(() => {});
+  for (const recycles of [false, true]) {
+    test(`fails once, at any call${recycles ? ", with journal files that are recycled" : ""}`, async () => {
+      const { calls } = await live(() => undefined, recycles);
+      const kinds: StorageCall[] = ["append", "sync", "open", "remove", "truncate", "close"];
+      if (recycles) kinds.push("recycle");
+      for (const kind of kinds) {
+        const indexes = calls.flatMap(({ call }, index) => (call === kind ? [index] : []));
+        for (const nth of sample(2, indexes.length, `fails ${kind}`)) {
+          const at = indexes[nth]!;
+          const code = at % 2 === 0 ? "io" : "full";
+          const life = await live((index) => {
+            if (index !== at) return undefined;
+            const error = new StorageError(code, "the disk says no");
+            return kind === "append" ? { bytes: index % 300, error } : Promise.reject(error);
+          }, recycles);
+          const { name } = life.calls[at]!;
+          const isShared = /^journal\/\d/.test(name) && (kind === "append" || kind === "sync");
+          const offline = life.rigs.filter((rig) => rig.offlineReason !== null).length;
+          expect(life.rigs.every((rig) => rig.offlineCount < 2)).toBe(true);
+          // A failure while the folder is being opened keeps it from opening.
+          if (isShared && life.error !== null && life.rigs.at(-1)?.offlineReason === null) {
+            expect(`${life.error}`).toContain("the disk says no");
+          } else if (isShared) expect([name, kind, at, offline]).toEqual([name, kind, at, 1]);
+          const rig = life.rigs.at(-1);
+          if (rig !== undefined) {
+            // Nothing of the failed life is left hanging.
+            await rig.logs.close().catch(() => {});
+            await rig.storage.close().catch(() => {});
+          }
+          life.memory.loseUnsynced();
+          // Also what was promised after the failure, where that was not of the whole folder.
+          const broken = await brokenAfter(life, life.calls.length);
+          expect([kind, at, broken]).toEqual([kind, at, null]);
         }
-        life.memory.loseUnsynced();
-        // Also what was promised after the failure, where that was not of the whole folder.
-        const broken = await brokenAfter(life, life.calls.length);
-        expect([kind, at, broken]).toEqual([kind, at, null]);
       }
+    }, 3_600_000);
+  }
+
+  test("fails once, at any call for a spare journal file, goes on without one", async () => {
+    const { calls } = await live(() => undefined, true);
+    const ofSpare = calls.flatMap(({ name }, index) => (name === SPARE_NAME ? [index] : []));
+    const kinds = new Set(ofSpare.map((index) => calls[index]!.call));
+    for (const kind of ["append", "close", "list", "open", "recycle", "sync"] as const) {
+      expect([kind, kinds.has(kind)]).toEqual([kind, true]);
+    }
+    for (const nth of sample(8, ofSpare.length, "spare")) {
+      const at = ofSpare[nth]!;
+      const { call } = calls[at]!;
+      const life = await live((index) => {
+        if (index !== at) return undefined;
+        const error = new StorageError(at % 2 === 0 ? "io" : "full", "the disk says no");
+        return call === "append" ? { bytes: index % 300, error } : Promise.reject(error);
+      }, true);
+      const last = life.rigs.at(-1)!;
+      expect([call, at, String(life.error)]).toEqual([call, at, "null"]);
+      // Those that were killed find their store closed.
+      for (const rig of life.rigs) expect(rig.offlineReason ?? "").not.toContain("says no");
+      await last.logs.close().catch(() => {});
+      await last.storage.close().catch(() => {});
+      life.memory.loseUnsynced();
+      const broken = await brokenAfter(life, life.calls.length);
+      expect([call, at, broken]).toEqual([call, at, null]);
     }
   }, 3_600_000);
 });
