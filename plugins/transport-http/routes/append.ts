@@ -29,6 +29,7 @@ const RECORD_PARAMETERS = ["key", "keyBase64", "partition", "timestamp", "tombst
 /** No longer than the host keeps a quiet connection. */
 const TIMEOUT_MS_MAX = 100_000;
 const encoder = new TextEncoder();
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 type Call = Omit<AppendRecordsRequest, "topic" | "records">;
 
@@ -166,9 +167,20 @@ function headersFrom(headers: Headers): RecordHeader[] {
   const list: RecordHeader[] = [];
   for (const [name, value] of headers) {
     if (!name.startsWith(HEADER_PREFIX)) continue;
-    list.push({ key: name.slice(HEADER_PREFIX.length), value: encoder.encode(value) });
+    list.push({ key: name.slice(HEADER_PREFIX.length), value: headerBytes(value) });
   }
   return list;
+}
+
+/** The bytes on the wire, which hosts show one a character; those that are no UTF-8 are taken for Latin-1. */
+function headerBytes(value: string): Uint8Array {
+  const bytes = Uint8Array.from(value, (character) => character.charCodeAt(0));
+  try {
+    utf8.decode(bytes);
+    return bytes;
+  } catch {
+    return encoder.encode(value);
+  }
 }
 
 function appendedToJson({ partition, offset, timestampMs: timestamp }: AppendedRecord) {

@@ -128,7 +128,13 @@ async function read(
   const { context, traffic } = c.env;
   const { broker, runtime } = context;
   if (traffic.isReplyFull) throw replyFull();
+  const { expiresAtMs } = c.env;
   const parking = parkedCaller(c.env, bounds.waitMsMax > 0 ? c.req.raw.signal : null);
+  // Nobody is told what came after their token's time.
+  const expiry =
+    bounds.waitMsMax === 0 || expiresAtMs === null
+      ? null
+      : runtime.scheduler.after(expiresAtMs - runtime.clock.wallMs(), "http_token", parking.end);
   try {
     const [from] = await resolveOffsets(
       broker,
@@ -152,6 +158,7 @@ async function read(
       ? { value: outcome!.value, error: null }
       : { value: null, error: outcome!.error };
   } finally {
+    expiry?.cancel();
     parking.end();
   }
 }

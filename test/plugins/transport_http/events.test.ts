@@ -291,6 +291,10 @@ describe("the end of streams", () => {
       const reader = await EventReader.open(brief.url("/v1/topics/t/records"), headers);
       await reader.begun();
       expect(await reader.next()).toBeNull();
+      const startMs = performance.now();
+      const poll = await brief.ask("/v1/topics/t/partitions/0/records?waitMs=60000", { headers });
+      expect([poll.status, poll.json.records]).toEqual([200, []]);
+      expect(performance.now() - startMs).toBeLessThan(10_000);
     } finally {
       await brief.stop();
     }

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Broker } from "../../../src/contracts/broker.ts";
 import { errors, type KafkaErrorName, refuse } from "../../../src/protocol/errors.ts";
-import { BATCH, LiveHttp, methods } from "./live.ts";
+import { BATCH, LiveHttp, methods, readUntil } from "./live.ts";
 
 let live: LiveHttp;
 beforeAll(async () => {
@@ -149,6 +149,25 @@ describe("POST /v1/topics/TOPIC/records, one record", () => {
     });
     expect(decodeURIComponent(raw.headers.get("millrace-key")!)).toBe("kéy");
     expect(await raw.text()).toBe("one");
+  });
+
+  test("headers are the bytes that were sent, and Latin-1 where they are no UTF-8", async () => {
+    await live.topic("wire");
+    for (const bytes of [Buffer.from("caf\u00e9"), Buffer.from("caf\u00e9", "latin1")]) {
+      const head =
+        "POST /v1/topics/wire/records HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n";
+      const socket = await live.raw("");
+      socket.write(`${head}Millrace-Header-Name: `);
+      socket.write(bytes);
+      socket.write("\r\n\r\n");
+      expect(await readUntil(socket, (text) => text.includes("}"))).toContain(" 201 ");
+    }
+    const { json } = await live.ask("/v1/topics/wire/partitions/0/records");
+    const headers = [{ key: "name", value: "caf\u00e9" }];
+    expect(json.records.map((each: { headers: unknown }) => each.headers)).toEqual([
+      headers,
+      headers,
+    ]);
   });
 
   test("a tombstone has no value, and no body", async () => {
