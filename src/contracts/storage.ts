@@ -32,7 +32,8 @@ export interface Storage {
  * Named, growing files. Names are relative, `/`-separated, of `[a-zA-Z0-9._-]`, at most 200 characters.
  * Every failure is a StorageError; after one with code "io" or "full" from append, sync or commit the
  * caller must not trust any unsynced byte of that file again. "locked" from these: somebody else has opened
- * the store since and goes on with it; nothing more can be written here.
+ * the store since and goes on with it; nothing more can be written here. While `open`, `replace`, `remove` or
+ * `recycle` runs on a name, no other of these may be called with it.
  */
 export interface SegmentStore {
   /**

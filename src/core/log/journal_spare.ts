@@ -76,13 +76,16 @@ export class JournalSpare {
   /** Makes the spare the file `name`; null when there is none. */
   async take(name: string): Promise<SegmentFile | null> {
     if (this.#state !== "ready") return null;
-    this.#state = "none";
+    // Until the name is free nobody may make the next one under it.
+    this.#state = "busy";
     try {
       return await this.#options.store.recycle(SPARE_NAME, name);
     } catch (error) {
       // Somebody has tidied up by hand: that is no reason to stop.
       if (error instanceof StorageError && error.code === "not_found") return null;
       throw error;
+    } finally {
+      this.#state = "none";
     }
   }
 

@@ -56,6 +56,7 @@ export class SimSegmentStore implements SegmentStore {
   readonly disk: SimDisk;
   readonly #process: SimProcess;
   readonly #pending = new Set<PendingCall>();
+  readonly #claimed = new Set<string>();
   readonly #open = new Map<string, SimSegmentFile>();
 
   constructor(
@@ -88,7 +89,7 @@ export class SimSegmentStore implements SegmentStore {
   }
 
   open(name: string, { create }: { readonly create: boolean }): Promise<SegmentFile> {
-    return this.call("open", this.random.below(100), () => {
+    return this.#changing([name], "open", this.random.below(100), () => {
       if (this.#open.has(name)) {
         throw new StorageError("locked", `Cannot open segment "${name}" as it is open already`);
       }
@@ -114,7 +115,8 @@ export class SimSegmentStore implements SegmentStore {
   replace(from: string, to: string): Promise<void> {
     this.#mustBeClosed("replace", from);
     this.#mustBeClosed("replace", to);
-    return this.call(
+    return this.#changing(
+      [from, to],
       "replace",
       this.#syncUs(),
       () => {
@@ -133,7 +135,8 @@ export class SimSegmentStore implements SegmentStore {
 
   remove(name: string): Promise<void> {
     this.#mustBeClosed("remove", name);
-    return this.call(
+    return this.#changing(
+      [name],
       "remove",
       this.random.below(200),
       () => {
@@ -155,7 +158,8 @@ export class SimSegmentStore implements SegmentStore {
 
   async recycle(from: string, to: string): Promise<SegmentFile> {
     this.#mustBeClosed("recycle", from);
-    return await this.call(
+    return await this.#changing(
+      [from, to],
       "recycle",
       this.#syncUs(),
       () => {
@@ -172,6 +176,27 @@ export class SimSegmentStore implements SegmentStore {
         if (random.below(2) === 0 && this.disk.names.has(from)) this.disk.rename(from, to);
       },
     );
+  }
+
+  /** As `call`, of a name that nobody else may change or open meanwhile. */
+  async #changing<T>(
+    names: readonly string[],
+    label: string,
+    delayUs: number,
+    complete: () => T,
+    abandon?: (random: SeededRandom) => void,
+  ): Promise<T> {
+    for (const name of names) {
+      if (this.#claimed.has(name)) {
+        this.world.fail("storage_contract", `two calls change the name "${name}"`);
+      }
+      this.#claimed.add(name);
+    }
+    try {
+      return await this.call(label, delayUs, complete, abandon);
+    } finally {
+      for (const name of names) this.#claimed.delete(name);
+    }
   }
 
   /** Runs `complete` after `delayUs`; a crash before leaves what `abandon` does. */

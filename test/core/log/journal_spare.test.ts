@@ -254,6 +254,43 @@ describe("the journal's spare file", () => {
   });
 });
 
+// Under load a given-up file was made the spare while the one before was still being renamed: the store refused
+// two changes of one name, and there was no spare any more until the next start.
+test("the next spare waits until the name of the last one is free", async () => {
+  const disk = recordingFiles();
+  let hold: Promise<void> | null = null;
+  const layer: typeof disk.layer = {
+    ...disk.layer,
+    async syncDirectory(path) {
+      await hold;
+      await disk.layer.syncDirectory(path);
+    },
+  };
+  const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), options);
+  const { spare } = rig.logs.journal;
+  const store = rig.storage.segments!;
+  for (const name of ["journal/a", "journal/b"]) {
+    const file = await store.open(name, { create: true });
+    await file.append([new Uint8Array(8 * 1024)]);
+    await file.sync();
+    await file.close();
+  }
+  await spare.removeOrKeep("journal/a", 8 * 1024);
+  expect(spare.isReady).toBe(true);
+  const held = Promise.withResolvers<void>();
+  hold = held.promise;
+  const taking = spare.take("journal/c");
+  const removing = spare.removeOrKeep("journal/b", 8 * 1024);
+  held.resolve();
+  hold = null;
+  await (await taking)!.close();
+  await removing;
+  expect(lines(rig.test, "journal_spare_failed")).toEqual([]);
+  const names = (await store.list("journal/")).map(({ name }) => name);
+  expect(names).not.toContain("journal/b");
+  await rig.close();
+});
+
 // Simulation seed 1403: retention had moved the start further, which was not yet synced, when DeleteRecords
 // was answered with it; after a crash what was said to be deleted was there again.
 test("DeleteRecords answers with the start that is synced", async () => {
