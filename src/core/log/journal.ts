@@ -330,8 +330,9 @@ export class Journal {
 
   /** Only ever with an append that follows: a later file vouches for a sealed one, and keeps its number from coming again. */
   #goOnInSpare(): void {
-    const { isRecycled, endPosition } = this.#active;
-    if (this.spare.isReady && !isRecycled && endPosition > FILE_HEADER_BYTES) this.#beginNextFile();
+    const { readyBytes, endPosition } = this.#active;
+    const isGrowing = endPosition >= readyBytes && endPosition > FILE_HEADER_BYTES;
+    if (this.spare.isReady && isGrowing) this.#beginNextFile();
   }
 
   #beginNextFile(): void {
@@ -442,6 +443,7 @@ export class Journal {
     const file = spare ?? (await this.#options.store.open(name, { create: true }));
     if (file.sizeBytes > 0) await file.truncate(0);
     next.isRecycled = spare !== null;
+    next.readyBytes = spare === null ? 0 : this.spare.takenBytes;
     await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
     next.file = file;
   }
@@ -467,7 +469,7 @@ export class Journal {
       file.syncedBytes = Math.max(file.syncedBytes, endPosition);
       for (const group of groups) group.settle("committed");
       this.#vouchLater();
-      if (isSmall && !file.isRecycled) this.#smallSync();
+      if (isSmall) this.#smallSync();
     } catch (error) {
       this.#fail(error);
       for (const group of groups) group.settle("failed");
@@ -485,6 +487,8 @@ export class Journal {
     if (++this.#smallSyncs < Math.min(SMALL_SYNCS, fileBytesMax / SMALL_SYNC_BYTES)) return;
     this.#smallSyncs = 0;
     this.#isSpareDue = true;
+    // A file that is given up meanwhile makes a spare that costs nothing.
+    if (this.#active.endPosition < this.#active.readyBytes) return;
     this.spare.prepare(Math.min(fileBytesMax, PREPARED_BYTES));
   }
 

@@ -38,6 +38,8 @@ export class JournalFile {
   isLeftBehind = false;
   /** Old bytes of another file may lie behind its end: they are cut off before the next file begins. */
   isRecycled = false;
+  /** Up to here its writes overwrite; behind it the file grows. */
+  readyBytes = 0;
   /** Positions at or past this one were written by this process, so their checksums were seen. */
   writtenFrom: number;
   /** A part of it could not be read at the start. */

@@ -11,7 +11,10 @@ export const SPARE_NAME = "journal/spare";
 /** Zeros written ahead, at most; what a file needs beyond them it grows by. */
 export const PREPARED_BYTES = 64 * 1024 * 1024;
 const SLICE_BYTES = 256 * 1024;
-const SLICES_PER_SYNC = 4;
+/** The file system's journal is written with each of these syncs, and others wait for that. */
+const SLICES_PER_SYNC = 16;
+/** How often the volume's free space is looked at. */
+const SLICES_PER_LOOK = 4;
 /** A volume with less free space than so many spares is left alone: what clients send needs it. */
 const ROOMY_FACTOR = 4;
 /** Between two syncs of the filling: those who wait for an acknowledgement come first. */
@@ -34,6 +37,9 @@ export class JournalSpare {
   #state: "none" | "busy" | "ready" = "none";
   #isStopped = false;
   #hasFailed = false;
+  #sizeBytes = 0;
+  /** Size of the spare that was taken last. */
+  takenBytes = 0;
   #filling: Promise<void> | null = null;
   #timer: Timer | null = null;
   #wake: (() => void) | null = null;
@@ -52,8 +58,10 @@ export class JournalSpare {
     try {
       const found = (await store.list(SPARE_NAME)).find(({ name }) => name === SPARE_NAME);
       if (found === undefined) return;
-      if (this.#isWorthKeeping(found.sizeBytes)) this.#state = "ready";
-      else await store.remove(SPARE_NAME);
+      if (this.#isWorthKeeping(found.sizeBytes)) {
+        this.#state = "ready";
+        this.#sizeBytes = found.sizeBytes;
+      } else await store.remove(SPARE_NAME);
     } catch (error) {
       this.#failed(error);
     }
@@ -78,6 +86,7 @@ export class JournalSpare {
     if (this.#state !== "ready") return null;
     // Until the name is free nobody may make the next one under it.
     this.#state = "busy";
+    this.takenBytes = this.#sizeBytes;
     try {
       return await this.#options.store.recycle(SPARE_NAME, name);
     } catch (error) {
@@ -107,6 +116,7 @@ export class JournalSpare {
       if (!(await this.#hasRoom(sizeBytes))) return false;
       const file = await this.#options.store.recycle(name, SPARE_NAME);
       await file.close();
+      this.#sizeBytes = sizeBytes;
       return true;
     } catch (error) {
       this.#failed(error);
@@ -148,14 +158,13 @@ export class JournalSpare {
       const zeros = new Uint8Array(SLICE_BYTES);
       for (let slices = 1; file.sizeBytes < sizeBytes && !this.#isStopped; slices++) {
         await file.append([zeros.subarray(0, Math.min(SLICE_BYTES, sizeBytes - file.sizeBytes))]);
-        if (slices % SLICES_PER_SYNC === 0) {
-          await file.sync();
-          if (!(await this.#hasRoom(sizeBytes))) break;
-        }
+        if (slices % SLICES_PER_LOOK === 0 && !(await this.#hasRoom(sizeBytes))) break;
+        if (slices % SLICES_PER_SYNC === 0) await file.sync();
         await this.#pause();
       }
       await file.sync();
       const isWhole = file.sizeBytes >= sizeBytes;
+      this.#sizeBytes = file.sizeBytes;
       await file.close();
       if (!isWhole) await store.remove(SPARE_NAME);
       this.#state = isWhole ? "ready" : "none";
