@@ -42,7 +42,8 @@ const GRACE_MS = 10_000;
 /** A broker in this process, with what its owner does with it. */
 export class Millrace {
   readonly #embedded: Embedded;
-  readonly #clients: Client[] = [];
+  /** Open clients: a program may make one for every request. */
+  readonly #clients = new Set<Client>();
   /** Behind `producer`, `consumer` and `admin`. */
   #own: Client | null = null;
 
@@ -110,8 +111,15 @@ export class Millrace {
       ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
     });
     const client = createClient(runtime, isElsewhere ? own : { ...own, port });
-    this.#clients.push(client);
-    return client;
+    const kept: Client = {
+      ...client,
+      close: (graceMs) => {
+        this.#clients.delete(kept);
+        return client.close(graceMs);
+      },
+    };
+    this.#clients.add(kept);
+    return kept;
   }
 
   #ownClient(): Client {
@@ -124,7 +132,7 @@ export class Millrace {
    * plugin. Idempotent.
    */
   async stop(graceMs = GRACE_MS): Promise<void> {
-    await Promise.all(this.#clients.splice(0).map((client) => client.close(graceMs)));
+    await Promise.all([...this.#clients].map((client) => client.close(graceMs)));
     await this.#embedded.broker.stop(graceMs);
     await this.#embedded.host.stop(graceMs);
   }
