@@ -36,6 +36,8 @@ const HTTP_BOUNDS = {
 
 /** Of a body that no route wanted; beyond it the connection may break. */
 const UNREAD_BYTES_MAX = 64 * 1024;
+/** Nor is it waited for longer. */
+const UNREAD_MS_MAX = 1000;
 
 const IDLE_MS_DEFAULT = 10_000;
 const IDLE_MS_MAX = 2 ** 31 - 1;
@@ -194,7 +196,10 @@ export class MillraceObject {
     const host = request.headers.get("cf-connecting-ip") ?? "";
     const response = await watched(await handle(request, { host, port: 0 }), leave);
     if (request.body !== null && !request.bodyUsed) {
-      this.#context.waitUntil(readAway(request.body));
+      // Before the answer goes: once it is complete, what is unread breaks the connection at once.
+      const reading = readAway(request.body);
+      this.#context.waitUntil(reading);
+      await Promise.race([reading, new Promise((resolve) => setTimeout(resolve, UNREAD_MS_MAX))]);
     }
     return response;
   }
