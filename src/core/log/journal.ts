@@ -131,6 +131,8 @@ export class Journal {
   /** Once a spare is ready, the next append begins a file in it. */
   #isSpareDue = false;
   readonly spare: JournalSpare;
+  /** Files are being given up: whole segments are copied and synced. */
+  isSettling = false;
 
   /** @param active The file to go on with; its `file` may be null, then the first write creates it. */
   constructor(options: JournalOptions, files: readonly JournalFile[], active: JournalFile) {
@@ -141,6 +143,7 @@ export class Journal {
       log: options.log,
       keptBytesMin: Math.min(options.fileBytesMax, PREPARED_BYTES) / 2,
       keptBytesMax: Math.min(options.fileBytesMax, PREPARED_BYTES) * 2,
+      isBusy: () => this.isSettling,
       usableBytes: options.usableBytes ?? (async () => -1),
     });
     for (const file of files) this.files.set(file.number, file);

@@ -28,6 +28,8 @@ export interface JournalSpareOptions {
   readonly keptBytesMin: number;
   /** Nor is a larger one: a start after a crash looks through all of it. */
   readonly keptBytesMax: number;
+  /** Whether a lot is being copied and synced: the filling waits for that, as it would hold up the journal's own syncs. */
+  readonly isBusy: () => boolean;
   /** Free space of the volume, in bytes; −1 where nobody knows. */
   readonly usableBytes: () => Promise<number>;
 }
@@ -160,7 +162,8 @@ export class JournalSpare {
         await file.append([zeros.subarray(0, Math.min(SLICE_BYTES, sizeBytes - file.sizeBytes))]);
         if (slices % SLICES_PER_LOOK === 0 && !(await this.#hasRoom(sizeBytes))) break;
         if (slices % SLICES_PER_SYNC === 0) await file.sync();
-        await this.#pause();
+        do await this.#pause();
+        while (this.#options.isBusy() && !this.#isStopped);
       }
       await file.sync();
       const isWhole = file.sizeBytes >= sizeBytes;

@@ -88,6 +88,7 @@ export class Settler {
   async run(): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    this.#options.journal.isSettling = true;
     this.#bytesMax = this.#options.journalBytesMax * (this.#isBusy() ? BUSY_FACTOR : 1);
     const tried = new Set<JournalFile>();
     try {
@@ -97,6 +98,7 @@ export class Settler {
       }
     } finally {
       this.#isRunning = false;
+      this.#options.journal.isSettling = false;
     }
   }
 
