@@ -1,7 +1,8 @@
 // HTTP as a transport: opens the listeners, and loads everything else with the first request.
 // Invariant: a listener that nobody calls costs a socket; stopping ends what is parked and lets answers out.
 
-import type { FetchHandler, HttpPeer, Listener } from "../../src/contracts/runtime.ts";
+import { isLoopback } from "../../src/base/loopback.ts";
+import type { FetchHandler, HttpPeer } from "../../src/contracts/runtime.ts";
 import type {
   Endpoint,
   RunningTransport,
@@ -9,6 +10,7 @@ import type {
   TransportPlugin,
 } from "../../src/contracts/transport.ts";
 import { mustTakeBearer } from "../../src/gateway/bearer.ts";
+import { advertisedHostOf, Listeners } from "../../src/gateway/listeners.ts";
 import type { App } from "./app.ts";
 import type { Door } from "./door.ts";
 import {
@@ -53,34 +55,39 @@ class HttpServer implements RunningTransport {
   readonly #options: ResolvedOptions;
   readonly #context: TransportContext;
   readonly #traffic: Traffic;
-  readonly #listeners: Listener[] = [];
-  readonly #endpoints: Endpoint[] = [];
+  readonly #listeners: Listeners<HttpListener>;
   #app: Promise<App> | null = null;
 
   constructor(options: ResolvedOptions, context: TransportContext) {
     this.#options = options;
     this.#context = context;
+    this.#listeners = new Listeners("http", context.runtime);
     this.#traffic = new Traffic(options);
     this.handle = (request, peer = NOBODY) => this.#answer(request, peer, MOUNTED);
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
+    return this.#listeners.endpoints;
   }
 
-  /** Opens all listeners, or none. */
   async listen(): Promise<void> {
-    try {
-      for (const listener of this.#options.listeners) await this.#listenOn(listener);
-    } catch (error) {
-      await this.#closeListeners();
-      throw error;
-    }
+    const { network } = this.#context.runtime;
+    await this.#listeners.open(this.#options.listeners, async (at, options) => {
+      if (network.serveHttp === undefined) {
+        throw new TypeError("transport-http cannot listen on this host: give it listeners: null");
+      }
+      const door: Door = {
+        listener: options.name,
+        isLoopback: isLoopback(at.host),
+        advertisedHost: advertisedHostOf(options),
+      };
+      return await network.serveHttp(at, (request, peer) => this.#answer(request, peer, door));
+    });
   }
 
   async stop(graceMs: number): Promise<void> {
     if (this.#traffic.isStopping) return;
-    const ended = Promise.all([this.#traffic.stop(), this.#closeListeners()]);
+    const ended = Promise.all([this.#traffic.stop(), this.#listeners.close()]);
     await new Promise<void>((resolve, reject) => {
       const timer = this.#context.runtime.scheduler.after(graceMs, "http_stop", resolve);
       ended.then(() => {
@@ -91,37 +98,6 @@ class HttpServer implements RunningTransport {
     this.#traffic.abandon();
   }
 
-  async #listenOn(options: HttpListener): Promise<void> {
-    const { network, log } = this.#context.runtime;
-    const { name, host, port, tls } = options;
-    if (network.serveHttp === undefined) {
-      throw new TypeError("transport-http cannot listen on this host: give it listeners: null");
-    }
-    const isWildcard = host === "0.0.0.0" || host === "::" || host === "";
-    const advertisedHost = options.advertisedHost ?? (isWildcard ? "localhost" : host);
-    const door: Door = { listener: name, isLoopback: isLoopback(host), advertisedHost };
-    const listener = await network.serveHttp(
-      tls === undefined ? { host, port } : { host, port, tls },
-      (request, peer) => this.#answer(request, peer, door),
-    );
-    this.#listeners.push(listener);
-    if (isWildcard && options.advertisedHost === undefined) {
-      log.warn("advertised_host_is_localhost", { listener: name, host });
-    }
-    this.#endpoints.push({
-      protocol: "http",
-      listener: name,
-      host: listener.host,
-      port: listener.port,
-      advertisedHost,
-      advertisedPort: options.advertisedPort ?? listener.port,
-    });
-  }
-
-  async #closeListeners(): Promise<void> {
-    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
-  }
-
   async #answer(request: Request, peer: HttpPeer, door: Door): Promise<Response> {
     this.#app ??= import("./app.ts").then(({ createApp }) =>
       createApp(this.#options, this.#context, this.#traffic),
@@ -129,8 +105,4 @@ class HttpServer implements RunningTransport {
     const app = await this.#app;
     return app(request, peer, door);
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d+){3}$/.test(host);
 }

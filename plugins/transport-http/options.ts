@@ -1,24 +1,17 @@
 // The options of transport-http with their bounds and defaults.
 // Invariant: what leaves here is complete and within range.
 
-import type { TlsIdentity } from "../../src/contracts/runtime.ts";
+import {
+  checkListeners,
+  type ListenerOptions,
+  resolveNumbers,
+} from "../../src/gateway/listener_options.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /** One address to listen on. */
-export interface HttpListener {
-  /** Unique among the listeners, e.g. "http". */
-  readonly name: string;
-  readonly host: string;
-  /** 0 picks a free one. */
-  readonly port: number;
-  /** What clients are told; `host` when left out, "localhost" for a wildcard. */
-  readonly advertisedHost?: string;
-  /** The bound port when left out. */
-  readonly advertisedPort?: number;
-  readonly tls?: TlsIdentity;
-}
+export type HttpListener = ListenerOptions;
 
 /** How transport-http listens, and its bounds. Only `listeners` has no default; bytes and milliseconds throughout. */
 export interface TransportHttpOptions {
@@ -85,35 +78,13 @@ export function resolveOptions(options: TransportHttpOptions): ResolvedOptions {
       "Cannot listen as listeners is empty: null is for a host that owns sockets",
     );
   }
-  const names = new Set<string>();
-  for (const { name, port, advertisedPort } of listeners) {
-    if (names.has(name)) throw new TypeError(`Cannot name two listeners "${name}"`);
-    names.add(name);
-    requireWithin(`port of listener "${name}"`, port, 0, 65_535);
-    if (advertisedPort !== undefined) {
-      requireWithin(`advertisedPort of listener "${name}"`, advertisedPort, 1, 65_535);
-    }
-  }
+  checkListeners(listeners);
   for (const origin of cors) {
     if (origin === "*" || (URL.canParse(origin) && new URL(origin).origin === origin)) continue;
     throw new TypeError(
       `cors must hold origins such as "https://app.example.com", or "*": found "${origin}"`,
     );
   }
-  const numbers: { [name: string]: number } = {};
-  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
-    const [lowest, highest, standard] = NUMBERS[name];
-    const value = options[name] ?? standard;
-    requireWithin(name, value, lowest, highest);
-    numbers[name] = value;
-  }
   const lowered = hosts?.map((each) => each.toLowerCase()) ?? null;
-  return { listeners, cors, hosts: lowered, ...(numbers as unknown as Limits) };
-}
-
-function requireWithin(name: string, value: number, lowest: number, highest: number): void {
-  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
-  throw new TypeError(
-    `${name} must be a whole number from ${lowest} to ${highest}: found ${value}`,
-  );
+  return { listeners, cors, hosts: lowered, ...resolveNumbers(NUMBERS, options) };
 }

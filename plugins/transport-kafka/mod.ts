@@ -3,14 +3,16 @@
 // Kafka: SocketServer, Acceptor.
 
 import { BufferPool } from "../../src/base/buffer_pool.ts";
-import type { Principal } from "../../src/contracts/auth.ts";
-import type { Connection, Listener, Timer } from "../../src/contracts/runtime.ts";
+import type { Connection, Timer } from "../../src/contracts/runtime.ts";
 import type {
   Endpoint,
   RunningTransport,
   TransportContext,
   TransportPlugin,
 } from "../../src/contracts/transport.ts";
+import { ANONYMOUS } from "../../src/gateway/bearer.ts";
+import { Listeners } from "../../src/gateway/listeners.ts";
+import { OpenConnections } from "../../src/gateway/open_connections.ts";
 import { ArrivalMemory } from "./arrival_memory.ts";
 import { type ConnectionLimits, KafkaConnection } from "./connection.ts";
 import { Session, servedApis } from "./dispatch.ts";
@@ -23,7 +25,6 @@ import { ReplyMemory } from "./reply_memory.ts";
 
 export type { KafkaListener, TransportKafkaOptions } from "./options.ts";
 
-const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 /** Reaping looks at all connections this often, or more often where the limits are shorter. */
 const SWEEP_MS_MAX = 5000;
 /** Receive buffers that a broker without a request in progress keeps. */
@@ -67,20 +68,16 @@ class KafkaServer implements RunningTransport {
   readonly #arrivals: ArrivalMemory;
   readonly #replies: ReplyMemory;
   readonly #limits: ConnectionLimits;
-  readonly #listeners: Listener[] = [];
-  readonly #endpoints: Endpoint[] = [];
-  readonly #connections = new Set<KafkaConnection>();
-  /** Open connections by the address they come from. */
-  readonly #countByHost = new Map<string, number>();
+  readonly #listeners: Listeners<KafkaListener>;
+  readonly #connections: OpenConnections<KafkaConnection>;
   #sweep: Timer | null = null;
-  #isStopped = false;
-  /** Called when the last connection has gone. */
-  #onEmpty: (() => void) | null = null;
 
   constructor(options: ResolvedOptions, context: TransportContext) {
     const { clock, random } = context.runtime;
     this.#options = options;
     this.#context = context;
+    this.#listeners = new Listeners("kafka", context.runtime);
+    this.#connections = new OpenConnections("kafka", context, options.connectionsMax);
     this.#pool = new BufferPool({
       idleBytesMax: options.receivePoolBytesMax,
       heldBytesMax: options.receivePoolBytesMax,
@@ -109,71 +106,28 @@ class KafkaServer implements RunningTransport {
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
+    return this.#listeners.endpoints;
   }
 
-  /** Opens all listeners, or none. */
   async listen(): Promise<void> {
-    try {
-      for (const listener of this.#options.listeners) await this.#listenOn(listener);
-    } catch (error) {
-      await this.#closeListeners();
-      throw error;
-    }
+    const { network } = this.#context.runtime;
+    await this.#listeners.open(this.#options.listeners, (at, { name }) =>
+      network.listen(at, (connection) => this.#accept(connection, name)),
+    );
     this.#scheduleSweep();
   }
 
   async stop(graceMs: number): Promise<void> {
-    if (this.#isStopped) return;
-    this.#isStopped = true;
+    if (!this.#connections.refuse()) return;
     this.#sweep?.cancel();
-    await this.#closeListeners();
-    for (const connection of [...this.#connections]) connection.end();
-    if (this.#connections.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#context.runtime.scheduler.after(graceMs, "kafka_stop", resolve);
-      this.#onEmpty = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-    for (const connection of [...this.#connections]) connection.close("transport_stopped", "");
-  }
-
-  async #listenOn(options: KafkaListener): Promise<void> {
-    const { network, log } = this.#context.runtime;
-    const { name, host, port, tls } = options;
-    const listener = await network.listen(
-      tls === undefined ? { host, port } : { host, port, tls },
-      (connection) => this.#accept(connection, name),
-    );
-    this.#listeners.push(listener);
-    const isWildcard = host === "0.0.0.0" || host === "::" || host === "";
-    if (isWildcard && options.advertisedHost === undefined) {
-      log.warn("advertised_host_is_localhost", { listener: name, host });
-    }
-    this.#endpoints.push({
-      protocol: "kafka",
-      listener: name,
-      host: listener.host,
-      port: listener.port,
-      advertisedHost: options.advertisedHost ?? (isWildcard ? "localhost" : host),
-      advertisedPort: options.advertisedPort ?? listener.port,
-    });
-  }
-
-  async #closeListeners(): Promise<void> {
-    const closing = this.#listeners.splice(0).map((listener) => listener.close());
-    await Promise.all(closing);
+    await this.#listeners.close();
+    await this.#connections.stop(graceMs);
   }
 
   #accept(connection: Connection, listener: string): void {
     const { authenticator, broker, runtime, requestMemory: budget } = this.#context;
     const { host } = connection.remote;
-    const openFromHost = this.#countByHost.get(host) ?? 0;
-    if (this.#isStopped || !this.#hasRoomFor(openFromHost)) {
-      const open = this.#connections.size;
-      runtime.log.warn("kafka_connection_refused", { peer: host, open, openFromHost });
+    if (!this.#connections.admits(host)) {
       connection.close("too_many_connections");
       return;
     }
@@ -219,26 +173,7 @@ class KafkaServer implements RunningTransport {
       replies: this.#replies,
       abort: () => gone.abort(),
     });
-    this.#connections.add(kafkaConnection);
-    this.#countByHost.set(host, openFromHost + 1);
-    runtime.scheduler.spawn("kafka_connection", async () => {
-      await kafkaConnection.run();
-      this.#connections.delete(kafkaConnection);
-      const left = this.#countByHost.get(host)! - 1;
-      if (left > 0) this.#countByHost.set(host, left);
-      else this.#countByHost.delete(host);
-      if (this.#connections.size === 0) this.#onEmpty?.();
-    });
-  }
-
-  /** Settings are asked each time: they may change while the broker runs. */
-  #hasRoomFor(openFromHost: number): boolean {
-    const { broker } = this.#context;
-    const bound = (name: string): number =>
-      Number(broker.setting(name) ?? Number.POSITIVE_INFINITY);
-    const connectionsMax = Math.min(this.#options.connectionsMax, bound("max.connections"));
-    if (this.#connections.size >= connectionsMax) return false;
-    return openFromHost < bound("max.connections.per.ip");
+    this.#connections.add(host, kafkaConnection);
   }
 
   #scheduleSweep(): void {
@@ -253,7 +188,7 @@ class KafkaServer implements RunningTransport {
       for (const connection of this.#connections) {
         connection.reap(nowMs, connectionIdleMsMax, frameStallMsMax, isContended);
       }
-      if (!this.#isStopped) this.#scheduleSweep();
+      if (!this.#connections.isStopped) this.#scheduleSweep();
     });
   }
 }

@@ -1,23 +1,16 @@
 // The options of transport-kafka with their bounds and defaults.
 // Invariant: what leaves here is complete and within range. Kafka's names stand in the docstrings.
 
-import type { TlsIdentity } from "../../src/contracts/runtime.ts";
+import {
+  checkListeners,
+  type ListenerOptions,
+  resolveNumbers,
+} from "../../src/gateway/listener_options.ts";
 
 const MIB = 1024 * 1024;
 
 /** One address to listen on. */
-export interface KafkaListener {
-  /** Unique among the listeners, e.g. "kafka". */
-  readonly name: string;
-  readonly host: string;
-  /** 0 picks a free one. */
-  readonly port: number;
-  /** What clients are told (`advertised.listeners`); `host` when left out, "localhost" for a wildcard. */
-  readonly advertisedHost?: string;
-  /** The bound port when left out. */
-  readonly advertisedPort?: number;
-  readonly tls?: TlsIdentity;
-}
+export type KafkaListener = ListenerOptions;
 
 /** How transport-kafka listens, and its bounds. Only `listeners` has no default; bytes and milliseconds throughout. */
 export interface TransportKafkaOptions {
@@ -78,28 +71,6 @@ export function resolveOptions(
 ): Numbers & { readonly listeners: readonly KafkaListener[] } {
   const { listeners } = options;
   if (listeners.length === 0) throw new TypeError("Cannot listen as listeners is empty");
-  const names = new Set<string>();
-  for (const { name, port, advertisedPort } of listeners) {
-    if (names.has(name)) throw new TypeError(`Cannot name two listeners "${name}"`);
-    names.add(name);
-    requireWithin(`port of listener "${name}"`, port, 0, 65_535);
-    if (advertisedPort !== undefined) {
-      requireWithin(`advertisedPort of listener "${name}"`, advertisedPort, 1, 65_535);
-    }
-  }
-  const numbers: { [name: string]: number } = {};
-  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
-    const [lowest, highest, standard] = NUMBERS[name];
-    const value = options[name] ?? standard;
-    requireWithin(name, value, lowest, highest);
-    numbers[name] = value;
-  }
-  return { listeners, ...(numbers as unknown as Numbers) };
-}
-
-function requireWithin(name: string, value: number, lowest: number, highest: number): void {
-  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
-  throw new TypeError(
-    `${name} must be a whole number from ${lowest} to ${highest}: found ${value}`,
-  );
+  checkListeners(listeners);
+  return { listeners, ...resolveNumbers(NUMBERS, options) };
 }

@@ -2,21 +2,22 @@
 // what it needs.
 // Invariant: connections and their memory are bounded; stopping leaves nothing behind.
 
-import type { Connection, Listener, Timer } from "../../src/contracts/runtime.ts";
+import type { Connection, Timer } from "../../src/contracts/runtime.ts";
 import type {
   Endpoint,
   RunningTransport,
   TransportContext,
   TransportPlugin,
 } from "../../src/contracts/transport.ts";
-import { mustTakeBearer } from "../../src/gateway/bearer.ts";
+import { ANONYMOUS, mustTakeBearer } from "../../src/gateway/bearer.ts";
+import { Listeners } from "../../src/gateway/listeners.ts";
+import { OpenConnections } from "../../src/gateway/open_connections.ts";
 import { TcpConnection } from "./connection.ts";
 import { ArrivalMemory, ReplyMemory } from "./memory.ts";
 import { resolveOptions, type TcpListener, type TransportTcpOptions } from "./options.ts";
 
 export type { TcpListener, TransportTcpOptions } from "./options.ts";
 
-const ANONYMOUS = { type: "User", name: "ANONYMOUS" };
 /** Reaping looks at all connections this often, or more often where the limits are shorter. */
 const SWEEP_MS_MAX = 5000;
 
@@ -48,89 +49,42 @@ class TcpServer implements RunningTransport {
   readonly #context: TransportContext;
   readonly #arrivals: ArrivalMemory;
   readonly #replies: ReplyMemory;
-  readonly #listeners: Listener[] = [];
-  readonly #endpoints: Endpoint[] = [];
-  readonly #connections = new Set<TcpConnection>();
-  /** Open connections by the address they come from. */
-  readonly #countByHost = new Map<string, number>();
+  readonly #listeners: Listeners<TcpListener>;
+  readonly #connections: OpenConnections<TcpConnection>;
   #sweep: Timer | null = null;
-  #isStopped = false;
-  /** Called when the last connection has gone. */
-  #onEmpty: (() => void) | null = null;
 
   constructor(options: ReturnType<typeof resolveOptions>, context: TransportContext) {
     this.#options = options;
     this.#context = context;
+    this.#listeners = new Listeners("tcp", context.runtime);
+    this.#connections = new OpenConnections("tcp", context, options.connectionsMax);
     this.#arrivals = new ArrivalMemory(options.arrivalBytesMax);
     this.#replies = new ReplyMemory(options.replyBytesMax);
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
+    return this.#listeners.endpoints;
   }
 
-  /** Opens all listeners, or none. */
   async listen(): Promise<void> {
-    try {
-      for (const listener of this.#options.listeners) await this.#listenOn(listener);
-    } catch (error) {
-      await this.#closeListeners();
-      throw error;
-    }
+    const { network } = this.#context.runtime;
+    await this.#listeners.open(this.#options.listeners, (at, { name }) =>
+      network.listen(at, (connection) => this.#accept(connection, name)),
+    );
     this.#scheduleSweep();
   }
 
   async stop(graceMs: number): Promise<void> {
-    if (this.#isStopped) return;
-    this.#isStopped = true;
+    if (!this.#connections.refuse()) return;
     this.#sweep?.cancel();
-    await this.#closeListeners();
-    for (const connection of [...this.#connections]) connection.end();
-    if (this.#connections.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#context.runtime.scheduler.after(graceMs, "tcp_stop", resolve);
-      this.#onEmpty = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-    for (const connection of [...this.#connections]) connection.close("transport_stopped", "");
-  }
-
-  async #listenOn(options: TcpListener): Promise<void> {
-    const { network, log } = this.#context.runtime;
-    const { name, host, port, tls } = options;
-    const listener = await network.listen(
-      tls === undefined ? { host, port } : { host, port, tls },
-      (connection) => this.#accept(connection, name),
-    );
-    this.#listeners.push(listener);
-    const isWildcard = host === "0.0.0.0" || host === "::" || host === "";
-    if (isWildcard && options.advertisedHost === undefined) {
-      log.warn("advertised_host_is_localhost", { listener: name, host });
-    }
-    this.#endpoints.push({
-      protocol: "tcp",
-      listener: name,
-      host: listener.host,
-      port: listener.port,
-      advertisedHost: options.advertisedHost ?? (isWildcard ? "localhost" : host),
-      advertisedPort: options.advertisedPort ?? listener.port,
-    });
-  }
-
-  async #closeListeners(): Promise<void> {
-    const closing = this.#listeners.splice(0).map((listener) => listener.close());
-    await Promise.all(closing);
+    await this.#listeners.close();
+    await this.#connections.stop(graceMs);
   }
 
   #accept(connection: Connection, listener: string): void {
     const { runtime, broker, authenticator, requestMemory } = this.#context;
     const { host } = connection.remote;
-    const openFromHost = this.#countByHost.get(host) ?? 0;
-    if (this.#isStopped || !this.#hasRoomFor(openFromHost)) {
-      const open = this.#connections.size;
-      runtime.log.warn("tcp_connection_refused", { peer: host, open, openFromHost });
+    if (!this.#connections.admits(host)) {
       connection.close("too_many_connections");
       return;
     }
@@ -154,26 +108,7 @@ class TcpServer implements RunningTransport {
       },
       abort: () => gone.abort(),
     });
-    this.#connections.add(tcpConnection);
-    this.#countByHost.set(host, openFromHost + 1);
-    runtime.scheduler.spawn("tcp_connection", async () => {
-      await tcpConnection.run();
-      this.#connections.delete(tcpConnection);
-      const left = this.#countByHost.get(host)! - 1;
-      if (left > 0) this.#countByHost.set(host, left);
-      else this.#countByHost.delete(host);
-      if (this.#connections.size === 0) this.#onEmpty?.();
-    });
-  }
-
-  /** Settings are asked each time: they may change while the broker runs. */
-  #hasRoomFor(openFromHost: number): boolean {
-    const { broker } = this.#context;
-    const bound = (name: string): number =>
-      Number(broker.setting(name) ?? Number.POSITIVE_INFINITY);
-    const connectionsMax = Math.min(this.#options.connectionsMax, bound("max.connections"));
-    if (this.#connections.size >= connectionsMax) return false;
-    return openFromHost < bound("max.connections.per.ip");
+    this.#connections.add(host, tcpConnection);
   }
 
   #scheduleSweep(): void {
@@ -184,7 +119,7 @@ class TcpServer implements RunningTransport {
       const nowMs = clock.monotonicMs();
       const wallMs = clock.wallMs();
       for (const connection of this.#connections) connection.reap(nowMs, wallMs);
-      if (!this.#isStopped) this.#scheduleSweep();
+      if (!this.#connections.isStopped) this.#scheduleSweep();
     });
   }
 }

@@ -2,6 +2,11 @@
 // Invariant: what leaves here is complete and within range.
 
 import type { TlsIdentity } from "../../src/contracts/runtime.ts";
+import {
+  checkListeners,
+  type ListenerOptions,
+  resolveNumbers,
+} from "../../src/gateway/listener_options.ts";
 
 const MIB = 1024 * 1024;
 const LISTENER_NAME = "tcp";
@@ -9,18 +14,7 @@ const HOST_DEFAULT = "127.0.0.1";
 const PORT_DEFAULT = 9094;
 
 /** One address to listen on. */
-export interface TcpListener {
-  /** Unique among the listeners of the broker, e.g. "tcp". */
-  readonly name: string;
-  readonly host: string;
-  /** 0 picks a free one. */
-  readonly port: number;
-  /** What clients are told; `host` when left out, "localhost" for a wildcard. */
-  readonly advertisedHost?: string;
-  /** The bound port when left out. */
-  readonly advertisedPort?: number;
-  readonly tls?: TlsIdentity;
-}
+export type TcpListener = ListenerOptions;
 
 /**
  * How transport-tcp listens, and its bounds; bytes and milliseconds throughout. Either `listeners`, or `host`
@@ -83,23 +77,8 @@ export function resolveOptions(
   options: TransportTcpOptions,
 ): TcpBounds & { readonly listeners: readonly TcpListener[] } {
   const listeners = listenersOf(options);
-  const names = new Set<string>();
-  for (const { name, port, advertisedPort } of listeners) {
-    if (names.has(name)) throw new TypeError(`Cannot name two listeners "${name}"`);
-    names.add(name);
-    requireWithin(`port of listener "${name}"`, port, 0, 65_535);
-    if (advertisedPort !== undefined) {
-      requireWithin(`advertisedPort of listener "${name}"`, advertisedPort, 1, 65_535);
-    }
-  }
-  const numbers: { [name: string]: number } = {};
-  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
-    const [lowest, highest, standard] = NUMBERS[name];
-    const value = options[name] ?? standard;
-    requireWithin(name, value, lowest, highest);
-    numbers[name] = value;
-  }
-  return { listeners, ...(numbers as unknown as TcpBounds) };
+  checkListeners(listeners);
+  return { listeners, ...resolveNumbers(NUMBERS, options) };
 }
 
 function listenersOf(options: TransportTcpOptions): readonly TcpListener[] {
@@ -115,11 +94,4 @@ function listenersOf(options: TransportTcpOptions): readonly TcpListener[] {
     );
   }
   return listeners;
-}
-
-function requireWithin(name: string, value: number, lowest: number, highest: number): void {
-  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
-  throw new TypeError(
-    `${name} must be a whole number from ${lowest} to ${highest}: found ${value}`,
-  );
 }

@@ -1,6 +1,8 @@
 // Addresses as people write them: HOST:PORT, and Kafka's NAME://HOST:PORT lists.
 // Kafka: kafka.utils.CoreUtils.listenerListToEndPoints.
 
+export { isLoopback } from "../base/loopback.ts";
+
 /** An address to listen on or to advertise. */
 export interface Address {
   readonly host: string;
@@ -38,9 +40,4 @@ export function addressText(address: Address): string {
   return address.host.includes(":")
     ? `[${address.host}]:${address.port}`
     : `${address.host}:${address.port}`;
-}
-
-/** Whether only this machine can reach what listens there. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(host);
 }

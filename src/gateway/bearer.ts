@@ -8,7 +8,8 @@ import {
   type Principal,
 } from "../contracts/auth.ts";
 
-const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
+/** Everyone, where nothing asks. */
+export const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 
 /** Who a token stands for, or why it stands for nobody. */
 export type BearerOutcome =
