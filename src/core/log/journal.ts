@@ -438,15 +438,14 @@ export class Journal {
     }
     if (previous?.file && previous.isRecycled) {
       await previous.file.truncate(previous.endPosition);
-      previous.isRecycled = false;
+      previous.readyBytes = 0;
     }
     const name = journalFileName(next.number);
     // A name that a crash left behind is opened, not replaced.
     const spare = next.isLeftBehind ? null : await this.spare.take(name);
-    const file = spare ?? (await this.#options.store.open(name, { create: true }));
+    const file = spare?.file ?? (await this.#options.store.open(name, { create: true }));
     if (file.sizeBytes > 0) await file.truncate(0);
-    next.isRecycled = spare !== null;
-    next.readyBytes = spare === null ? 0 : this.spare.takenBytes;
+    next.readyBytes = spare?.sizeBytes ?? 0;
     await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
     next.file = file;
   }

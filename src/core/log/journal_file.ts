@@ -36,9 +36,7 @@ export class JournalFile {
   isGone = false;
   /** Its name may stand in the store already, with nothing in it that was acknowledged. */
   isLeftBehind = false;
-  /** Old bytes of another file may lie behind its end: they are cut off before the next file begins. */
-  isRecycled = false;
-  /** Up to here its writes overwrite; behind it the file grows. */
+  /** Up to here its writes overwrite; behind it the file grows. 0 for a file that began empty. */
   readyBytes = 0;
   /** Positions at or past this one were written by this process, so their checksums were seen. */
   writtenFrom: number;
@@ -53,6 +51,11 @@ export class JournalFile {
     this.endPosition = endPosition;
     this.syncedBytes = endPosition;
     this.writtenFrom = endPosition;
+  }
+
+  /** Old bytes of another file may lie behind its end: they are cut off before the next file begins. */
+  get isRecycled(): boolean {
+    return this.readyBytes > 0;
   }
 
   /** What giving the file up would write again. */

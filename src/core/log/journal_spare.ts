@@ -39,9 +39,8 @@ export class JournalSpare {
   #state: "none" | "busy" | "ready" = "none";
   #isStopped = false;
   #hasFailed = false;
+  /** Of the spare that is ready. */
   #sizeBytes = 0;
-  /** Size of the spare that was taken last. */
-  takenBytes = 0;
   #filling: Promise<void> | null = null;
   #timer: Timer | null = null;
   #wake: (() => void) | null = null;
@@ -84,13 +83,15 @@ export class JournalSpare {
   }
 
   /** Makes the spare the file `name`; null when there is none. */
-  async take(name: string): Promise<SegmentFile | null> {
+  async take(
+    name: string,
+  ): Promise<{ readonly file: SegmentFile; readonly sizeBytes: number } | null> {
     if (this.#state !== "ready") return null;
     // Until the name is free nobody may make the next one under it.
     this.#state = "busy";
-    this.takenBytes = this.#sizeBytes;
+    const sizeBytes = this.#sizeBytes;
     try {
-      return await this.#options.store.recycle(SPARE_NAME, name);
+      return { file: await this.#options.store.recycle(SPARE_NAME, name), sizeBytes };
     } catch (error) {
       // Somebody has tidied up by hand: that is no reason to stop.
       if (error instanceof StorageError && error.code === "not_found") return null;

@@ -283,7 +283,7 @@ test("the next spare waits until the name of the last one is free", async () => 
   const removing = spare.removeOrKeep("journal/b", 8 * 1024);
   held.resolve();
   hold = null;
-  await (await taking)!.close();
+  await (await taking)!.file.close();
   await removing;
   expect(lines(rig.test, "journal_spare_failed")).toEqual([]);
   const names = (await store.list("journal/")).map(({ name }) => name);
