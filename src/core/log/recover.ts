@@ -31,7 +31,7 @@ import {
 } from "./journal_format.ts";
 import { hasVoucher, scanJournalFile } from "./journal_scan.ts";
 import type { PartitionLog } from "./partition_log.ts";
-import { decodeState } from "./partition_state.ts";
+import { decodeState, type PartitionState } from "./partition_state.ts";
 
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
@@ -168,7 +168,7 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
     if (!isVouchedFor) await file.file.sync();
   }
   for (const partitionLog of replay.logs) {
-    finish(partitionLog, replay.coveredEndOf(partitionLog), log);
+    finish(partitionLog, log);
     if (partitionLog.holes !== null) hasDamage = true;
   }
   return {
@@ -179,15 +179,8 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
   };
 }
 
-/** @param coveredEnd Exclusive end of the newest batch that was found. */
-function finish(log: PartitionLog, coveredEnd: number, logger: Logger): void {
+function finish(log: PartitionLog, logger: Logger): void {
   const start = Math.max(log.settledEnd, log.logStartOffset);
-  const foundEnd = Math.max(coveredEnd, start);
-  if (foundEnd < log.logEndOffset) {
-    // A state knows of batches that are not there.
-    log.holes ??= [];
-    log.holes.push({ start: foundEnd, end: log.logEndOffset });
-  }
   if (log.holes !== null) {
     const left = without(log.holes, 0, start);
     log.holes = left.length > 0 ? left : null;
@@ -204,8 +197,6 @@ class Replay {
   readonly logs = new Set<PartitionLog>();
   hasUnreadableState = false;
   file!: JournalFile;
-  /** Exclusive end of the newest batch of each log. */
-  readonly #coveredEnds = new Map<PartitionLog, number>();
   readonly #options: ReplayOptions;
   #lastLog: PartitionLog | null = null;
   #lastTopicId = "";
@@ -213,14 +204,6 @@ class Replay {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
-  }
-
-  coveredEndOf(log: PartitionLog): number {
-    return this.#coveredEnds.get(log) ?? 0;
-  }
-
-  #cover(log: PartitionLog, endOffset: number): void {
-    this.#coveredEnds.set(log, Math.max(endOffset, this.coveredEndOf(log)));
   }
 
   readonly visit = (
@@ -249,7 +232,7 @@ class Replay {
         if (state === null) {
           this.hasUnreadableState = true;
           this.#options.log.error("partition_state_unreadable", describe(log));
-        } else log.restoreState(state, this.file.number, header.payloadBytes);
+        } else this.#state(log, state, header.payloadBytes);
         break;
       }
       case EntryKind.start:
@@ -257,12 +240,19 @@ class Replay {
         break;
       case EntryKind.truncate:
         log.truncateTo(readOffset(payload));
-        this.#coveredEnds.set(log, Math.min(readOffset(payload), this.coveredEndOf(log)));
+        if (log.holes !== null) log.holes = without(log.holes, log.logEndOffset, Infinity);
         break;
       default:
         this.#options.log.error("journal_entry_unknown", { ...describe(log), kind: header.kind });
     }
   };
+
+  /** A state knows of every batch before it: those that were not found are lost, unless they were moved. */
+  #state(log: PartitionLog, state: PartitionState, payloadBytes: number): void {
+    const foundEnd = log.logEndOffset;
+    log.restoreState(state, this.file.number, payloadBytes);
+    addHole(log, Math.max(foundEnd, log.settledEnd, log.logStartOffset), log.logEndOffset);
+  }
 
   #logOf(topicId: string, partition: number): PartitionLog | null {
     if (topicId !== this.#lastTopicId || partition !== this.#lastPartition) {
@@ -290,13 +280,8 @@ class Replay {
       });
       return;
     }
-    if (baseOffset > log.logEndOffset) {
-      // Not yet said to be lost: a state, a start or moved batches may follow that account for it.
-      log.holes ??= [];
-      log.holes.push({ start: log.logEndOffset, end: baseOffset });
-    }
+    addHole(log, log.logEndOffset, baseOffset);
     const maxTimestampMs = maxTimestampAt(bytes, at);
-    this.#cover(log, endOffset);
     this.file.liveBytes += header.payloadBytes;
     log.applyBatch(
       baseOffset,
@@ -334,8 +319,8 @@ class Replay {
   ): void {
     const baseOffset = baseOffsetAt(bytes, at);
     const endOffset = lastOffsetAt(bytes, at) + 1;
+    addHole(log, log.logEndOffset, baseOffset);
     if (log.holes !== null) log.holes = without(log.holes, baseOffset, endOffset);
-    this.#cover(log, endOffset);
     log.placeExtent(
       baseOffset,
       this.file,
@@ -345,6 +330,13 @@ class Replay {
     );
     log.logEndOffset = Math.max(log.logEndOffset, endOffset);
   }
+}
+
+/** Not yet said to be lost: a state, a start or moved batches may follow that account for it. */
+function addHole(log: PartitionLog, start: number, end: number): void {
+  if (start >= end) return;
+  log.holes ??= [];
+  log.holes.push({ start, end });
 }
 
 interface OffsetRange {
