@@ -125,7 +125,7 @@ export const rooms: readonly RoomRule[] = [
       "plugins/transport-http": ["plugins/transport-http/mod.ts"],
     },
   },
-  { room: "client", paths: ["src/client/"], may: { ...bytes, contracts: "types" } },
+  { room: "client", paths: ["src/client/"], may: { ...bytes, contracts: "all" } },
   {
     room: "testing",
     paths: ["src/testing/"],

@@ -3,6 +3,7 @@
 // Kafka: SocketServer, Acceptor.
 
 import { BufferPool } from "../../src/base/buffer_pool.ts";
+import { ANONYMOUS } from "../../src/contracts/auth.ts";
 import type { Connection, Timer } from "../../src/contracts/runtime.ts";
 import type {
   Endpoint,
@@ -10,7 +11,6 @@ import type {
   TransportContext,
   TransportPlugin,
 } from "../../src/contracts/transport.ts";
-import { ANONYMOUS } from "../../src/gateway/bearer.ts";
 import { Listeners } from "../../src/gateway/listeners.ts";
 import { OpenConnections } from "../../src/gateway/open_connections.ts";
 import { ArrivalMemory } from "./arrival_memory.ts";

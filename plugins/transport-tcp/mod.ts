@@ -2,6 +2,7 @@
 // what it needs.
 // Invariant: connections and their memory are bounded; stopping leaves nothing behind.
 
+import { ANONYMOUS } from "../../src/contracts/auth.ts";
 import type { Connection, Timer } from "../../src/contracts/runtime.ts";
 import type {
   Endpoint,
@@ -9,7 +10,7 @@ import type {
   TransportContext,
   TransportPlugin,
 } from "../../src/contracts/transport.ts";
-import { ANONYMOUS, mustTakeBearer } from "../../src/gateway/bearer.ts";
+import { mustTakeBearer } from "../../src/gateway/bearer.ts";
 import { Listeners } from "../../src/gateway/listeners.ts";
 import { OpenConnections } from "../../src/gateway/open_connections.ts";
 import { TcpConnection } from "./connection.ts";

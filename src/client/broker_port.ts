@@ -8,7 +8,7 @@
 import { InvariantError } from "../base/assert.ts";
 import { ByteReader, DecodeError } from "../base/byte_reader.ts";
 import { ByteWriter, EncodeError } from "../base/byte_writer.ts";
-import type { Principal } from "../contracts/auth.ts";
+import { ANONYMOUS, type Principal } from "../contracts/auth.ts";
 import type { Broker, Caller } from "../contracts/broker.ts";
 import type { Runtime } from "../contracts/runtime.ts";
 import { codecOf } from "../protocol/compile.ts";
@@ -31,7 +31,6 @@ export interface BrokerPortOptions {
   readonly requestTimeoutMs?: number;
 }
 
-const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 /** The listener that metadata is told of: no transport has it, so the first address there is is answered. */
 const LISTENER = "in_process";
 const HERE = "the broker in this process";

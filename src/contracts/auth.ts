@@ -102,6 +102,9 @@ export interface Principal {
   readonly name: string;
 }
 
+/** Everyone, where nothing asks who they are: on every transport, and in process. */
+export const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
+
 /** Where a call came from: remote address, the listener's name, and the client's certificate (DER) where TLS asked for one. */
 export interface Peer {
   readonly host: string;

@@ -2,7 +2,7 @@
 // the three error classes of the edges.
 
 export type * from "./auth.ts";
-export { BEARER_MECHANISM } from "./auth.ts";
+export { ANONYMOUS, BEARER_MECHANISM } from "./auth.ts";
 export type * from "./broker.ts";
 export type { MetadataStoreErrorCode, NetworkErrorCode, StorageErrorCode } from "./errors.ts";
 export { MetadataStoreError, NetworkError, StorageError } from "./errors.ts";

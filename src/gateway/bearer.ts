@@ -2,14 +2,12 @@
 // Invariant: where there is an authenticator, nobody without a token that it takes has a principal.
 
 import {
+  ANONYMOUS,
   type Authenticator,
   BEARER_MECHANISM,
   type Peer,
   type Principal,
 } from "../contracts/auth.ts";
-
-/** Everyone, where nothing asks. */
-export const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 
 /** Who a token stands for, or why it stands for nobody. */
 export type BearerOutcome =

@@ -5,7 +5,7 @@ import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../plugins/storage-memory/mod.ts";
 import { InvariantError } from "../../src/base/assert.ts";
 import { brokerPort, createClient } from "../../src/client/mod.ts";
-import type { Principal } from "../../src/contracts/auth.ts";
+import { ANONYMOUS, type Principal } from "../../src/contracts/auth.ts";
 import type { Broker, Caller, FetchResponse } from "../../src/contracts/broker.ts";
 import { createBroker } from "../../src/core/mod.ts";
 import { Produce } from "../../src/protocol/messages/00_produce.ts";
@@ -156,6 +156,8 @@ test("who asks is told to the broker: principal, client id, and that there was n
     ["ANONYMOUS", "millrace", "in_process"],
     ["alice", "billing", "in_process"],
   ]);
+  // The very principal of a transport without a login: a rule for one holds for the other.
+  expect(callers[0]!.principal).toBe(ANONYMOUS);
 });
 
 test("another broker's number, and what is not served, are refused by name", async () => {
