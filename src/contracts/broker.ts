@@ -6,6 +6,27 @@
 import type { KafkaError, Outcome } from "../protocol/errors.ts";
 import type { MetadataRequest, MetadataResponse } from "../protocol/messages/03_metadata.ts";
 import type {
+  OffsetCommitRequest,
+  OffsetCommitResponse,
+} from "../protocol/messages/08_offset_commit.ts";
+import type {
+  OffsetFetchRequest,
+  OffsetFetchResponse,
+} from "../protocol/messages/09_offset_fetch.ts";
+import type {
+  FindCoordinatorRequest,
+  FindCoordinatorResponse,
+} from "../protocol/messages/10_find_coordinator.ts";
+import type { JoinGroupRequest, JoinGroupResponse } from "../protocol/messages/11_join_group.ts";
+import type { HeartbeatRequest, HeartbeatResponse } from "../protocol/messages/12_heartbeat.ts";
+import type { LeaveGroupRequest, LeaveGroupResponse } from "../protocol/messages/13_leave_group.ts";
+import type { SyncGroupRequest, SyncGroupResponse } from "../protocol/messages/14_sync_group.ts";
+import type {
+  DescribeGroupsRequest,
+  DescribeGroupsResponse,
+} from "../protocol/messages/15_describe_groups.ts";
+import type { ListGroupsRequest, ListGroupsResponse } from "../protocol/messages/16_list_groups.ts";
+import type {
   CreateTopicsRequest,
   CreateTopicsResponse,
 } from "../protocol/messages/19_create_topics.ts";
@@ -38,9 +59,17 @@ import type {
   CreatePartitionsResponse,
 } from "../protocol/messages/37_create_partitions.ts";
 import type {
+  DeleteGroupsRequest,
+  DeleteGroupsResponse,
+} from "../protocol/messages/42_delete_groups.ts";
+import type {
   IncrementalAlterConfigsRequest,
   IncrementalAlterConfigsResponse,
 } from "../protocol/messages/44_incremental_alter_configs.ts";
+import type {
+  OffsetDeleteRequest,
+  OffsetDeleteResponse,
+} from "../protocol/messages/47_offset_delete.ts";
 import type {
   DescribeClusterRequest,
   DescribeClusterResponse,
@@ -49,6 +78,14 @@ import type {
   DescribeProducersRequest,
   DescribeProducersResponse,
 } from "../protocol/messages/61_describe_producers.ts";
+import type {
+  ConsumerGroupHeartbeatRequest,
+  ConsumerGroupHeartbeatResponse,
+} from "../protocol/messages/68_consumer_group_heartbeat.ts";
+import type {
+  ConsumerGroupDescribeRequest,
+  ConsumerGroupDescribeResponse,
+} from "../protocol/messages/69_consumer_group_describe.ts";
 import type {
   DescribeTopicPartitionsRequest,
   DescribeTopicPartitionsResponse,
@@ -64,6 +101,7 @@ export interface Broker {
   readonly log: LogApi;
   readonly topics: TopicApi;
   readonly admin: AdminApi;
+  readonly groups: GroupApi;
   /** What this broker lists in ApiVersions besides keys: features and their levels. */
   readonly features: readonly Feature[];
   /** A setting in force for the whole broker, as text, e.g. "message.max.bytes"; null when it has no value. */
@@ -292,4 +330,64 @@ export interface AdminApi {
     request: InitProducerIdRequest,
     version: number,
   ): Promise<InitProducerIdResponse>;
+}
+
+/**
+ * Consumer groups and their offsets, of both protocols. Every method is answered by the shard that owns the group, once what it
+ * says is committed; `version` is the API version in use.
+ */
+export interface GroupApi {
+  offsetCommit(
+    caller: Caller,
+    request: OffsetCommitRequest,
+    version: number,
+  ): Promise<OffsetCommitResponse>;
+  offsetFetch(
+    caller: Caller,
+    request: OffsetFetchRequest,
+    version: number,
+  ): Promise<OffsetFetchResponse>;
+  findCoordinator(
+    caller: Caller,
+    request: FindCoordinatorRequest,
+    version: number,
+  ): Promise<FindCoordinatorResponse>;
+  joinGroup(caller: Caller, request: JoinGroupRequest, version: number): Promise<JoinGroupResponse>;
+  heartbeat(caller: Caller, request: HeartbeatRequest, version: number): Promise<HeartbeatResponse>;
+  leaveGroup(
+    caller: Caller,
+    request: LeaveGroupRequest,
+    version: number,
+  ): Promise<LeaveGroupResponse>;
+  syncGroup(caller: Caller, request: SyncGroupRequest, version: number): Promise<SyncGroupResponse>;
+  describeGroups(
+    caller: Caller,
+    request: DescribeGroupsRequest,
+    version: number,
+  ): Promise<DescribeGroupsResponse>;
+  listGroups(
+    caller: Caller,
+    request: ListGroupsRequest,
+    version: number,
+  ): Promise<ListGroupsResponse>;
+  deleteGroups(
+    caller: Caller,
+    request: DeleteGroupsRequest,
+    version: number,
+  ): Promise<DeleteGroupsResponse>;
+  offsetDelete(
+    caller: Caller,
+    request: OffsetDeleteRequest,
+    version: number,
+  ): Promise<OffsetDeleteResponse>;
+  consumerGroupHeartbeat(
+    caller: Caller,
+    request: ConsumerGroupHeartbeatRequest,
+    version: number,
+  ): Promise<ConsumerGroupHeartbeatResponse>;
+  consumerGroupDescribe(
+    caller: Caller,
+    request: ConsumerGroupDescribeRequest,
+    version: number,
+  ): Promise<ConsumerGroupDescribeResponse>;
 }

@@ -1,0 +1,73 @@
+// A coordinator's state machine: one partition of an internal topic, and all that it says about its groups
+// (or transactional ids). Decide, replay, append, answer (ADR 34).
+// Invariants: hard state (what the log holds) is changed by replay() alone, for our own records as soon as they
+// are decided, and for the log's at load. Soft state (who waits, sessions, timers) may change in a decision, and
+// is gone when the shard is dropped. No undo: when an append fails the shard is dropped and loaded again.
+// Kafka: CoordinatorShard, CoordinatorResult.
+
+/** The time of a decision. Wall time only for what is stored or shown; sessions and delays go by the monotonic one. */
+export interface Now {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
+/** Stands for a caller who waits. Whoever decides answers it now, or keeps it and answers it in a later decision. */
+export interface Reply<Response> {
+  /** True once answered, or once the caller cannot be answered any more. */
+  readonly isDone: boolean;
+  /** Never there: fixes the type. */
+  readonly response?: Response;
+}
+
+/** An answer, given once all that its decision could see is committed. */
+export interface Answer {
+  readonly reply: Reply<unknown>;
+  readonly response: unknown;
+}
+
+/** Pairs a reply with what it is to be told. Answering one twice is a defect. */
+export function answer<Response>(reply: Reply<Response>, response: Response): Answer {
+  return { reply, response };
+}
+
+/** What follows from a request or a timer: records, appended as one batch or not at all, and answers. */
+export interface Decision<Record> {
+  readonly records: readonly Record[];
+  readonly answers: readonly Answer[];
+}
+
+/** Nothing follows. */
+export const NO_DECISION: Decision<never> = { records: [], answers: [] };
+
+/** Timers of one shard, by key: they fire as decisions of their own, and are gone with the shard. */
+export interface ShardTimers<Record> {
+  /** Replaces the timer of that key. `delayMs` counts on the monotonic clock. */
+  set(key: string, delayMs: number, decide: (now: Now) => Decision<Record>): void;
+  /** Idempotent. */
+  cancel(key: string): void;
+  has(key: string): boolean;
+}
+
+/** One replicated state machine. Its requests are methods of its own that return decisions. */
+export interface Shard<Record> {
+  /** The only writer of hard state. Called in log order; a null value is a tombstone. */
+  replay(record: Record, offset: number): void;
+  /** Everything has been replayed, and decisions begin: sets the timers that the state asks for. */
+  loaded(now: Now): Decision<Record>;
+  /** The shard is dropped: soft state that lies outside it is given back. Replies are refused by the host. */
+  dropped(): void;
+}
+
+/** Bytes of records and back. */
+export interface RecordSerde<Record> {
+  encode(record: Record): { readonly key: Uint8Array; readonly value: Uint8Array | null };
+  /** Null: of a type or version that this broker does not know; it is skipped. @throws {DecodeError} when damaged */
+  decode(key: Uint8Array, value: Uint8Array | null): Record | null;
+}
+
+/** A decision for one caller: reads and changes as said above, and answers `reply` now or later. */
+export type Decide<S, Record, Response> = (
+  shard: S,
+  now: Now,
+  reply: Reply<Response>,
+) => Decision<Record>;
