@@ -61,7 +61,11 @@ export interface Shard<Record> {
 /** Bytes of records and back. */
 export interface RecordSerde<Record> {
   encode(record: Record): { readonly key: Uint8Array; readonly value: Uint8Array | null };
-  /** Null: of a type or version that this broker does not know; it is skipped. @throws {DecodeError} when damaged */
+  /**
+   * Null: of a type that this broker does not know; it is skipped. What it returns owns its bytes.
+   *
+   * @throws {DecodeError} when damaged, or of a version that this broker does not know
+   */
   decode(key: Uint8Array, value: Uint8Array | null): Record | null;
 }
 
