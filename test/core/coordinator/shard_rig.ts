@@ -31,6 +31,8 @@ export interface RigSubject {
 export interface RigOptions {
   readonly seed?: number | string;
   readonly settings?: Partial<GroupSettings>;
+  /** Most bytes of keys and values in one decision, unless it may be split. */
+  readonly batchBytesMax?: number;
   /** False: decisions are not checked for touching hard state, which costs two snapshots each. */
   readonly checksDecisions?: boolean;
 }
@@ -206,6 +208,7 @@ export class ShardRig<S extends RigSubject> {
   readonly #make: (options: GroupShardOptions) => S;
   readonly #random: SeededRandom;
   readonly #checksDecisions: boolean;
+  readonly #batchBytesMax: number;
   readonly #asked = new Set<Asked<unknown>>();
   #lives = 0;
 
@@ -215,6 +218,7 @@ export class ShardRig<S extends RigSubject> {
     this.settings = rigSettings(options.settings);
     this.#random = SeededRandom.of(options.seed ?? 1);
     this.#checksDecisions = options.checksDecisions ?? true;
+    this.#batchBytesMax = options.batchBytesMax ?? 1_048_588;
     this.timers = new RigTimers(this);
     this.subject = this.#newSubject(this.timers);
     this.apply(() => this.subject.loaded(this.now));
@@ -252,6 +256,9 @@ export class ShardRig<S extends RigSubject> {
       // What a decision changes without a record would be gone, or there twice, after a crash.
       expect(canonical(this.subject.snapshot())).toEqual(before);
     }
+    if (decision.mayBeSplit !== true && sizeOf(decision.records) > this.#batchBytesMax) {
+      return this.#instead(decision);
+    }
     for (const record of decision.records) {
       const offset = this.records.push(record) - 1;
       this.subject.replay(record, offset);
@@ -262,6 +269,14 @@ export class ShardRig<S extends RigSubject> {
       this.#asked.delete(reply);
     }
     return decision.records;
+  }
+
+  /** The records of a decision are too large: what it says for that, or refusals. */
+  #instead(decision: Decision<GroupRecord>): readonly GroupRecord[] {
+    const { tooLarge } = decision;
+    if (tooLarge !== undefined) return this.apply(() => tooLarge(this.now));
+    for (const { reply } of decision.answers) (reply as Asked<unknown>).lose();
+    return [];
   }
 
   /** Turns both clocks and runs the timers that become due, in order. @returns the records they wrote */
@@ -367,6 +382,15 @@ function encoded(record: GroupRecord): { readonly record: GroupRecord; readonly 
   const decoded = groupRecordSerde.decode(key, value);
   if (decoded === null) throw new Error(`A record of kind ${record.kind} is not read back`);
   return { record: decoded, keyText: hexOf(key) };
+}
+
+function sizeOf(records: readonly GroupRecord[]): number {
+  let sizeBytes = 0;
+  for (const record of records) {
+    const { key, value } = groupRecordSerde.encode(record);
+    sizeBytes += key.length + (value?.length ?? 0);
+  }
+  return sizeBytes;
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -5,6 +5,8 @@
 export interface CoordinatorLog {
   readonly partition: number;
   readonly leaderEpoch: number;
+  /** False once the folder is offline or the topic is gone: nothing can be appended or loaded any more. */
+  readonly isOnline: boolean;
   readonly logStartOffset: number;
   /** Exclusive. */
   readonly logEndOffset: number;
@@ -19,7 +21,9 @@ export interface CoordinatorLog {
   append(
     batch: Uint8Array,
   ): { readonly endOffset: number; readonly committed: Promise<boolean> } | null;
-  /** Whole batches from `offset` on, at least one where there is any; empty at the end. Borrowed until `release`. */
+  /** Resolves once all that was appended so far, by whomever, is committed (true), or never will be (false). */
+  settled(): Promise<boolean>;
+  /** Whole batches from `offset` to the high watermark, at least one where there is any. Borrowed until `release`. */
   read(
     offset: number,
     bytesMax: number,

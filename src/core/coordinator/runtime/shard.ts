@@ -34,6 +34,13 @@ export function answer<Response>(reply: Reply<Response>, response: Response): An
 export interface Decision<Record> {
   readonly records: readonly Record[];
   readonly answers: readonly Answer[];
+  /** Every part of the records is right by itself: they may go into several batches. For removals of any number. */
+  readonly mayBeSplit?: true;
+  /**
+   * The records are larger than a batch may be, so that none was written: what follows instead. Without it, every reply
+   * of the decision is refused with unknown_server_error, as Kafka does. Only once: its own records must fit.
+   */
+  readonly tooLarge?: (now: Now) => Decision<Record>;
 }
 
 /** Nothing follows. */
