@@ -1,5 +1,5 @@
 // A coordinator's state machine: one partition of an internal topic, and all that it says about its groups
-// (or transactional ids). Decide, replay, append, answer (ADR 34).
+// (or transactional ids). Decide, replay, append, answer (ADR 35).
 // Invariants: hard state (what the log holds) is changed by replay() alone, for our own records as soon as they
 // are decided, and for the log's at load. Soft state (who waits, sessions, timers) may change in a decision, and
 // is gone when the shard is dropped. No undo: when an append fails the shard is dropped and loaded again.
