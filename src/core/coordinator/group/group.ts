@@ -36,6 +36,16 @@ export interface Group {
   readonly memberCount: number;
   /** Why the caller may not commit; null when it may. Refreshes the session of a classic member that may. */
   checkOffsetCommit(caller: OffsetCaller, now: Now): KafkaErrorName | null;
+  /**
+   * Why a caller whom checkOffsetCommit let in may not commit this partition; null when it may. The whole request fails
+   * with it. A member of a consumer group that is behind may commit what it has had since the epoch that it names
+   * (KIP-1251). Absent: no group but that one tells partitions apart.
+   */
+  checkPartitionCommit?(
+    caller: OffsetCaller,
+    topicId: string,
+    partition: number,
+  ): KafkaErrorName | null;
   /** Why the caller may not fetch offsets; null when it may. A null member id or a negative epoch is not checked. */
   checkOffsetFetch(memberId: string | null, memberEpoch: number): KafkaErrorName | null;
   /** Why offsets may not be deleted at all; null when they may (of topics that isSubscribedTo denies). */
