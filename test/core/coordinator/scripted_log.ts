@@ -1,0 +1,104 @@
+// A CoordinatorLog in memory, whose commits and failures the test decides.
+
+import type { CoordinatorLog } from "../../../src/core/coordinator/runtime/coordinator_log.ts";
+import { patchBaseOffset } from "../../../src/record/batch_header.ts";
+import { RecordBatch } from "../../../src/record/record_batch.ts";
+
+interface Waiting {
+  readonly endOffset: number;
+  readonly resolve: (isCommitted: boolean) => void;
+}
+
+export class ScriptedLog implements CoordinatorLog {
+  readonly partition = 0;
+  readonly leaderEpoch = 0;
+  isOnline = true;
+  logStartOffset = 0;
+  logEndOffset = 0;
+  highWatermark = 0;
+  batchBytesMax = 1_048_588;
+  /** True: what is appended is committed at once. */
+  commitsAtOnce = true;
+  /** Appends are refused. */
+  refuses = false;
+  /** What a read answers instead of batches. */
+  readFault: string | null = null;
+  readonly batches: Uint8Array[] = [];
+  /** Reads that were not given back. */
+  borrowed = 0;
+  reads = 0;
+  #waiting: Waiting[] = [];
+
+  append(batch: Uint8Array) {
+    if (this.refuses || !this.isOnline) return null;
+    patchBaseOffset(batch, 0, this.logEndOffset);
+    const { lastOffset } = new RecordBatch(batch, 0, batch.length);
+    this.batches.push(batch);
+    const endOffset = lastOffset + 1;
+    this.logEndOffset = endOffset;
+    const committed = new Promise<boolean>((resolve) => {
+      this.#waiting.push({ endOffset, resolve });
+    });
+    if (this.commitsAtOnce) this.commit();
+    return { endOffset, committed };
+  }
+
+  /** Commits all that was appended. */
+  commit(count = this.#waiting.length): void {
+    for (const { endOffset, resolve } of this.#waiting.splice(0, count)) {
+      this.highWatermark = endOffset;
+      resolve(true);
+    }
+  }
+
+  /** What was appended and is not committed never will be: it is cut off. */
+  fail(): void {
+    while (this.batches.length > 0) {
+      const last = this.batches.at(-1)!;
+      if (new RecordBatch(last, 0, last.length).baseOffset < this.highWatermark) break;
+      this.batches.pop();
+    }
+    this.logEndOffset = this.highWatermark;
+    for (const { resolve } of this.#waiting.splice(0)) resolve(false);
+  }
+
+  async settled(): Promise<boolean> {
+    if (this.#waiting.length === 0) return this.highWatermark === this.logEndOffset;
+    return new Promise((resolve) => this.#waiting.push({ endOffset: this.logEndOffset, resolve }));
+  }
+
+  async read(offset: number, bytesMax: number) {
+    this.reads++;
+    if (this.readFault !== null) return { ok: false as const, reason: this.readFault };
+    const found: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for (const bytes of this.batches) {
+      const batch = new RecordBatch(bytes, 0, bytes.length);
+      if (batch.lastOffset < offset || batch.baseOffset >= this.highWatermark) continue;
+      if (found.length > 0 && sizeBytes + bytes.length > bytesMax) break;
+      found.push(bytes);
+      sizeBytes += bytes.length;
+    }
+    const batches = new Uint8Array(sizeBytes);
+    let at = 0;
+    for (const each of found) {
+      batches.set(each, at);
+      at += each.length;
+    }
+    this.borrowed++;
+    return {
+      ok: true as const,
+      batches,
+      release: () => {
+        this.borrowed--;
+        // Lent memory is used again.
+        batches.fill(0xdd);
+      },
+    };
+  }
+
+  /** The batches' record counts. */
+  get counts(): number[] {
+    return this.batches.map((bytes) => new RecordBatch(bytes, 0, bytes.length).recordCount);
+  }
+}
