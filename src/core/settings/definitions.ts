@@ -4,6 +4,7 @@
 // synonyms in order of precedence", and the description. Defaults: null for none, "" for the empty text.
 
 import { BROKER_SETTINGS_TEXT } from "./broker_definitions.ts";
+import { GROUP_SETTINGS_TEXT } from "./group_definitions.ts";
 import { INERT_BROKER_SETTINGS_TEXT, INERT_OTHER_SETTINGS_TEXT } from "./inert_definitions.ts";
 import { INERT_SECURITY_SETTINGS_TEXT } from "./inert_security.ts";
 import { TOPIC_SETTINGS_TEXT } from "./topic_definitions.ts";
@@ -96,7 +97,7 @@ export function readDefinitions(tables: readonly string[]): ReadonlyMap<string, 
 }
 
 const topicSettings = readDefinitions([TOPIC_SETTINGS_TEXT]);
-const brokerSettings = readDefinitions([BROKER_SETTINGS_TEXT]);
+const brokerSettings = readDefinitions([BROKER_SETTINGS_TEXT, GROUP_SETTINGS_TEXT]);
 let inertSettings: ReadonlyMap<string, SettingDefinition> | null = null;
 let otherSettings: ReadonlyMap<string, SettingDefinition> | null = null;
 let brokerSettingsByName: readonly SettingDefinition[] | null = null;

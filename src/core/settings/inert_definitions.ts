@@ -31,38 +31,15 @@ log.cleaner.max.compaction.lag.ms long 9223372036854775807 [1..] medium dynamic-
 log.cleaner.min.cleanable.ratio double 0.5 [0..1] medium dynamic-cluster
 log.cleaner.min.compaction.lag.ms long 0 [0..] medium dynamic-cluster
 log.cleaner.threads int 1 [0..] medium dynamic-cluster
-# without-effect consumer groups are not here yet
-group.consumer.assignment.interval.ms int 1000 [0..] medium dynamic-cluster
-group.consumer.assignors list uniform,range [] medium
-group.consumer.heartbeat.interval.ms int 5000 [1..] medium
-group.consumer.max.assignment.interval.ms int 15000 [0..] medium
-group.consumer.max.heartbeat.interval.ms int 15000 [1..] medium
-group.consumer.max.session.timeout.ms int 60000 [1..] medium
-group.consumer.max.size int 2147483647 [1..] medium
-group.consumer.migration.policy string bidirectional [~DISABLED|DOWNGRADE|UPGRADE|BIDIRECTIONAL] medium
-group.consumer.min.assignment.interval.ms int 0 [0..] medium
-group.consumer.min.heartbeat.interval.ms int 5000 [1..] medium
-group.consumer.min.session.timeout.ms int 45000 [1..] medium
-group.consumer.regex.refresh.interval.ms int 600000 [10000..] medium internal
-group.consumer.session.timeout.ms int 45000 [1..] medium
+# without-effect a shard of groups runs by itself: its records of one turn are one batch
 group.coordinator.append.linger.ms int -1 [-1..] medium
 group.coordinator.background.threads int 2 [1..] high
 group.coordinator.cached.buffer.max.bytes int 1048588 [524288..] medium dynamic-cluster
-group.coordinator.rebalance.protocols list classic,consumer,streams [consumer|classic|share|streams] medium
 group.coordinator.threads int 4 [1..] high
-group.initial.rebalance.delay.ms int 3000 [] medium
-group.max.session.timeout.ms int 1800000 [] medium
-group.max.size int 2147483647 [1..] medium
-group.min.session.timeout.ms int 6000 [] medium
-offset.metadata.max.bytes int 4096 [] high
+# without-effect a commit waits for the log, which takes it or fails
 offsets.commit.timeout.ms int 5000 [1..] high
+# without-effect groups are loaded in steps of 256 KiB
 offsets.load.buffer.size int 5242880 [1..] high
-offsets.retention.check.interval.ms long 600000 [1..] high
-offsets.retention.minutes int 10080 [1..] high
-offsets.topic.compression.codec int 0 [] high
-offsets.topic.num.partitions int 50 [1..] high
-offsets.topic.replication.factor short 3 [1..] high
-offsets.topic.segment.bytes int 104857600 [1..] high
 # without-effect indexes take what they need
 log.index.size.max.bytes int 10485760 [4..] medium dynamic-cluster
 # without-effect listeners are set with --kafka or under 'transports' in the config file

@@ -1,5 +1,5 @@
 // Runs one shard: loads it, hands it requests and timers one at a time, replays and appends what they decide, and gives
-// answers when all that the decision could see is committed (ADR 34).
+// answers when all that the decision could see is committed (ADR 35).
 // Invariant: answers leave in the order of what they rest on; a shard whose append failed is dropped with all who wait.
 // Kafka: CoordinatorRuntime.CoordinatorContext.
 

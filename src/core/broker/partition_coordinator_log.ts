@@ -1,0 +1,104 @@
+// A partition of an internal topic as its coordinator sees it: over the log that this broker keeps.
+// Invariant: what is told as committed has reached what millrace.durability of the topic promises: the disk, by default.
+
+import type { Runtime } from "../../contracts/runtime.ts";
+import { maxTimestampAt, recordCountAt } from "../../record/batch_header.ts";
+import type { CoordinatorLog } from "../coordinator/runtime/coordinator_log.ts";
+import type { LogRead } from "../log/log_reader.ts";
+import type { PartitionLog } from "../log/partition_log.ts";
+import type { LogManager } from "../partition/log_manager.ts";
+
+const REASONS: Readonly<Record<NonNullable<LogRead["fault"]>, string>> = {
+  corrupt: "A batch is damaged on disk",
+  io: "The disk could not be read",
+  moved: "The batches were moved while they were read",
+};
+
+export class PartitionCoordinatorLog implements CoordinatorLog {
+  readonly #logs: LogManager;
+  readonly #runtime: Runtime;
+  readonly #log: PartitionLog;
+
+  constructor(logs: LogManager, runtime: Runtime, log: PartitionLog) {
+    this.#logs = logs;
+    this.#runtime = runtime;
+    this.#log = log;
+    this.leaderEpoch = log.topic.leaderEpoch;
+  }
+
+  readonly leaderEpoch: number;
+
+  get partition(): number {
+    return this.#log.partition;
+  }
+
+  get isOnline(): boolean {
+    return this.#logs.isOnline && !this.#log.topic.isDeleted;
+  }
+
+  get logStartOffset(): number {
+    return this.#log.logStartOffset;
+  }
+
+  get logEndOffset(): number {
+    return this.#log.logEndOffset;
+  }
+
+  get highWatermark(): number {
+    return this.#log.highWatermark;
+  }
+
+  get batchBytesMax(): number {
+    return this.#log.topic.settings.maxMessageBytes;
+  }
+
+  append(bytes: Uint8Array) {
+    if (!this.isOnline || bytes.length > this.batchBytesMax) return null;
+    const log = this.#log;
+    const recordCount = recordCountAt(bytes, 0);
+    const verdict = log.append(
+      {
+        bytes,
+        recordCount,
+        maxTimestampMs: maxTimestampAt(bytes, 0),
+        producerId: -1,
+        producerEpoch: -1,
+        baseSequence: -1,
+        logAppendTimeMs: -1,
+      },
+      this.#runtime.clock.wallMs(),
+    );
+    if (verdict.kind !== "appended") return null;
+    const endOffset = verdict.baseOffset + recordCount;
+    const committed = verdict.group
+      .settled()
+      .then((isCommitted) => isCommitted && log.highWatermark >= endOffset);
+    return { endOffset, committed };
+  }
+
+  async settled(): Promise<boolean> {
+    const { logEndOffset } = this.#log;
+    if (this.#log.highWatermark < logEndOffset) {
+      await this.#logs.journal.newestGroup?.settled();
+    }
+    return this.#log.highWatermark >= logEndOffset;
+  }
+
+  async read(offset: number, bytesMax: number) {
+    if (!this.isOnline) return { ok: false as const, reason: "The log folder is offline" };
+    let read = await this.#readOnce(offset, bytesMax);
+    // The bytes went to another file while they were read: the index knows where they are now.
+    if (read.fault === "moved") read = await this.#readOnce(offset, bytesMax);
+    if (read.fault !== null) return { ok: false as const, reason: REASONS[read.fault] };
+    const taken = read;
+    return {
+      ok: true as const,
+      batches: read.batches,
+      release: () => this.#logs.reader.release(taken),
+    };
+  }
+
+  #readOnce(offset: number, bytesMax: number): LogRead | Promise<LogRead> {
+    return this.#logs.reader.read(this.#log, offset, this.#log.highWatermark, bytesMax, true);
+  }
+}
