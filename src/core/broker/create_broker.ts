@@ -16,6 +16,8 @@ import { Settings } from "../settings/dynamic.ts";
 import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
 import { admit } from "./admission.ts";
+import { createGroupApi } from "./group_api.ts";
+import { GroupCoordinator } from "./group_coordinator.ts";
 import { LogApiImpl } from "./log_api.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
@@ -135,7 +137,15 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       topicDeleted: (topic) =>
         runtime.scheduler.spawn("topic_deletion", () => logs.topicDeleted(topic)),
     });
-    return new BrokerImpl(options, settings, cluster, logs, auths, opened, storage, failed);
+    const groups = new GroupCoordinator({
+      cluster,
+      logs,
+      settings,
+      runtime,
+      groupConfig: () => null,
+    });
+    opened.push(groups);
+    return new BrokerImpl(options, settings, cluster, logs, groups, auths, opened, storage, failed);
   } catch (error) {
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
@@ -168,11 +178,13 @@ class BrokerImpl implements RunningBroker {
   readonly log: Broker["log"];
   readonly topics: Broker["topics"];
   readonly admin: Broker["admin"];
+  readonly groups: Broker["groups"];
   readonly features = FEATURES;
   readonly failed: Promise<string>;
   readonly #options: BrokerOptions;
   readonly #settings: Settings;
   readonly #logs: LogManager;
+  readonly #groups: GroupCoordinator;
   readonly #opened: readonly { close(): void | Promise<void> }[];
   readonly #auths: readonly Auth[];
   readonly #running = new Map<string, RunningTransport>();
@@ -184,6 +196,7 @@ class BrokerImpl implements RunningBroker {
     settings: Settings,
     cluster: Cluster,
     logs: LogManager,
+    groups: GroupCoordinator,
     auths: readonly Auth[],
     opened: readonly { close(): void | Promise<void> }[],
     storage: Storage,
@@ -226,6 +239,7 @@ class BrokerImpl implements RunningBroker {
         }),
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),
+        groups: createGroupApi({ api: deps, groups }),
       },
       auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null,
       () => cluster.image.topicsByName.keys(),
@@ -233,6 +247,8 @@ class BrokerImpl implements RunningBroker {
     this.log = admitted.log;
     this.topics = admitted.topics;
     this.admin = admitted.admin;
+    this.groups = admitted.groups;
+    this.#groups = groups;
     this.#logs = logs;
   }
 
@@ -281,6 +297,7 @@ class BrokerImpl implements RunningBroker {
       this.#running.set(plugin.name, running);
       this.#endpoints = [...this.#endpoints, ...running.endpoints];
     }
+    this.#groups.warmUpLater();
   }
 
   stop(graceMs: number): Promise<void> {

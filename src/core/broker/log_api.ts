@@ -31,6 +31,7 @@ import {
   type Outcome,
   refuse,
 } from "../../protocol/errors.ts";
+import { isInternalTopic } from "../cluster/topic_names.ts";
 import type { CommitGroup } from "../log/journal.ts";
 import type { LogRead } from "../log/log_reader.ts";
 import { findOffset } from "../log/offset_lookup.ts";
@@ -115,6 +116,10 @@ export class LogApiImpl implements LogApi {
       );
     }
     if (!this.#logs.isOnline) return kafkaError("kafka_storage_error");
+    // A shard would not see what it has not decided itself.
+    if (isInternalTopic(request.topic)) {
+      return kafkaError("invalid_topic_exception", "Nobody may append to an internal topic");
+    }
     const { runtime } = this.#options;
     const { settings } = log.topic;
     const bytes = request.batches;
