@@ -16,6 +16,7 @@ import { Settings } from "../settings/dynamic.ts";
 import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
 import { admit } from "./admission.ts";
+import { Gate } from "./admission_gate.ts";
 import { createGroupApi } from "./group_api.ts";
 import { GroupCoordinator } from "./group_coordinator.ts";
 import { LogApiImpl } from "./log_api.ts";
@@ -222,6 +223,8 @@ class BrokerImpl implements RunningBroker {
           (await storage.location?.volume()) ?? { totalBytes: -1, usableBytes: -1 },
       },
     };
+    const authorizer = auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null;
+    const gate = authorizer === null ? null : new Gate(authorizer);
     const admitted = admit(
       {
         brokerId: this.brokerId,
@@ -239,9 +242,13 @@ class BrokerImpl implements RunningBroker {
         }),
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),
-        groups: createGroupApi({ api: deps, groups }),
+        groups: createGroupApi({
+          api: deps,
+          groups,
+          mayDescribe: (caller, topic) => gate?.allowsTopic(caller, "describe", topic) ?? true,
+        }),
       },
-      auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null,
+      authorizer,
       () => cluster.image.topicsByName.keys(),
     );
     this.log = admitted.log;

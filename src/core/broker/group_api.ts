@@ -175,12 +175,14 @@ export function createGroupApi(context: GroupContext): GroupApi {
       return outcome.ok ? outcome.value : refused(outcome.error.code);
     },
     async consumerGroupHeartbeat(caller, request, version) {
+      const mayDescribe = (topic: string) => context.mayDescribe(caller, topic);
       const outcome = await ask<ConsumerGroupHeartbeatResponse>(
         context,
         request.groupId,
         caller,
         version,
-        (shard, call, reply) => shard.consumerGroupHeartbeat(call, request, reply),
+        (shard, call, reply) =>
+          shard.consumerGroupHeartbeat({ ...call, mayDescribe }, request, reply),
       );
       return outcome.ok ? outcome.value : refusedConsumerHeartbeat(outcome.error);
     },

@@ -21,6 +21,8 @@ type Ask<Response> = (
 export interface GroupContext {
   readonly api: ApiContext;
   readonly groups: GroupCoordinator;
+  /** Whether the caller may see a topic. Asked where a request does not name it: by an expression. */
+  mayDescribe(caller: Caller, topic: string): boolean;
 }
 
 /** Asks the shard of a group, in the name of the caller. */

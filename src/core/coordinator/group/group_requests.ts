@@ -53,6 +53,12 @@ export type DescribedConsumerGroup = ConsumerGroupDescribeResponse["groups"][num
 
 type Decided = Decision<GroupRecord>;
 
+/** A heartbeat of the consumer protocol. */
+export interface HeartbeatCall extends GroupCall {
+  /** Whether the caller may see the topic: expressions come to no others. */
+  mayDescribe(topic: string): boolean;
+}
+
 export interface GroupRequests {
   joinGroup(call: GroupCall, request: JoinGroupRequest, reply: Reply<JoinGroupResponse>): Decided;
   syncGroup(call: GroupCall, request: SyncGroupRequest, reply: Reply<SyncGroupResponse>): Decided;
@@ -98,7 +104,7 @@ export interface GroupRequests {
     reply: Reply<OffsetDeleteResponse>,
   ): Decided;
   consumerGroupHeartbeat(
-    call: GroupCall,
+    call: HeartbeatCall,
     request: ConsumerGroupHeartbeatRequest,
     reply: Reply<ConsumerGroupHeartbeatResponse>,
   ): Decided;
