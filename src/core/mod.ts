@@ -6,6 +6,8 @@ export {
   type RunningBroker,
   SettingsError,
 } from "./broker/create_broker.ts";
+export { preloadGroups } from "./broker/lazy_groups.ts";
+export { preloadCleaner } from "./partition/lazy_cleaner.ts";
 export {
   readStaticSettings,
   type StaticSettings,

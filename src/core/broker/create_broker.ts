@@ -17,8 +17,7 @@ import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
 import { admit } from "./admission.ts";
 import { Gate } from "./admission_gate.ts";
-import { createGroupApi } from "./group_api.ts";
-import { GroupCoordinator } from "./group_coordinator.ts";
+import { LazyGroups } from "./lazy_groups.ts";
 import { LogApiImpl } from "./log_api.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
@@ -127,6 +126,8 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
         grownBytes: settings.number("millrace.segment.after.bytes"),
         retentionCheckMs: () => settings.number("log.retention.check.interval.ms"),
         producerExpiryMs: () => settings.number("producer.id.expiration.ms"),
+        cleaner: () => cleanerSettings(settings),
+        decompressedBytesMax: () => settings.number("socket.request.max.bytes"),
         usableBytes: async () => (await storage.location?.volume())?.usableBytes ?? -1,
         onOffline,
       },
@@ -138,15 +139,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       topicDeleted: (topic) =>
         runtime.scheduler.spawn("topic_deletion", () => logs.topicDeleted(topic)),
     });
-    const groups = new GroupCoordinator({
-      cluster,
-      logs,
-      settings,
-      runtime,
-      groupConfig: () => null,
-    });
-    opened.push(groups);
-    return new BrokerImpl(options, settings, cluster, logs, groups, auths, opened, storage, failed);
+    return new BrokerImpl(options, settings, cluster, logs, auths, opened, storage, failed);
   } catch (error) {
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
@@ -167,6 +160,16 @@ async function refuseForeignLogs(metadata: MetadataStore, segments: SegmentStore
   );
 }
 
+function cleanerSettings(settings: Settings) {
+  return {
+    isEnabled: settings.boolean("log.cleaner.enable"),
+    backoffMs: settings.number("log.cleaner.backoff.ms"),
+    keysBytesMax: settings.number("log.cleaner.dedupe.buffer.size"),
+    loadFactor: settings.number("log.cleaner.io.buffer.load.factor"),
+    bytesPerSecond: settings.number("log.cleaner.io.max.bytes.per.second"),
+  };
+}
+
 function* topicsOf(cluster: Cluster) {
   for (const topic of cluster.image.topicsByName.values()) {
     yield { topic, settings: cluster.topicSettings(topic) };
@@ -185,7 +188,7 @@ class BrokerImpl implements RunningBroker {
   readonly #options: BrokerOptions;
   readonly #settings: Settings;
   readonly #logs: LogManager;
-  readonly #groups: GroupCoordinator;
+  readonly #groups: LazyGroups;
   readonly #opened: readonly { close(): void | Promise<void> }[];
   readonly #auths: readonly Auth[];
   readonly #running = new Map<string, RunningTransport>();
@@ -197,7 +200,6 @@ class BrokerImpl implements RunningBroker {
     settings: Settings,
     cluster: Cluster,
     logs: LogManager,
-    groups: GroupCoordinator,
     auths: readonly Auth[],
     opened: readonly { close(): void | Promise<void> }[],
     storage: Storage,
@@ -225,6 +227,16 @@ class BrokerImpl implements RunningBroker {
     };
     const authorizer = auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null;
     const gate = authorizer === null ? null : new Gate(authorizer);
+    const groups = new LazyGroups({
+      cluster,
+      logs,
+      settings,
+      runtime: options.runtime,
+      api: deps,
+      groupConfig: (groupId, name) =>
+        cluster.image.groupConfigs.get(groupId)?.configs.get(name) ?? null,
+      mayDescribe: (caller, topic) => gate?.allowsTopic(caller, "describe", topic) ?? true,
+    });
     const admitted = admit(
       {
         brokerId: this.brokerId,
@@ -242,11 +254,7 @@ class BrokerImpl implements RunningBroker {
         }),
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),
-        groups: createGroupApi({
-          api: deps,
-          groups,
-          mayDescribe: (caller, topic) => gate?.allowsTopic(caller, "describe", topic) ?? true,
-        }),
+        groups: groups.api,
       },
       authorizer,
       () => cluster.image.topicsByName.keys(),
@@ -314,6 +322,7 @@ class BrokerImpl implements RunningBroker {
 
   async #stop(graceMs: number): Promise<void> {
     await Promise.all([...this.#running.values()].map((running) => running.stop(graceMs)));
+    this.#groups.close();
     for (const plugin of [...this.#opened].reverse()) await plugin.close();
   }
 }

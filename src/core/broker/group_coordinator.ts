@@ -7,6 +7,7 @@ import type { Random, Runtime } from "../../contracts/runtime.ts";
 import { type Outcome, refuse } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicImage } from "../cluster/image.ts";
+import { GROUP_TOPIC } from "../cluster/topic_names.ts";
 import type { GroupRecord } from "../coordinator/group/group_record.ts";
 import { groupRecordSerde } from "../coordinator/group/group_record_serde.ts";
 import type { GroupRequests } from "../coordinator/group/group_requests.ts";
@@ -19,12 +20,8 @@ import { BrokerGroupSettings } from "./broker_group_settings.ts";
 import { ClusterTopicView } from "./cluster_topic_view.ts";
 import { PartitionCoordinatorLog } from "./partition_coordinator_log.ts";
 
-export const GROUP_TOPIC = "__consumer_offsets";
-
 /** Requests that may wait on one shard. A member that joins waits with one. */
 const PENDING_MAX = 100_000;
-/** After a start, clients come first; then groups that nobody asked for are loaded, for the sake of their expiry. */
-const WARM_UP_AFTER_MS = 1000;
 const SEGMENT_BYTES_MIN = 1_048_576;
 
 export interface GroupCoordinatorOptions {
@@ -52,7 +49,6 @@ export class GroupCoordinator {
   #partitionCount: number | null = null;
   #topicId: string | null = null;
   #making: Promise<boolean> | null = null;
-  #deletedTopics: string[] = [];
 
   constructor(options: GroupCoordinatorOptions) {
     this.#options = options;
@@ -83,15 +79,6 @@ export class GroupCoordinator {
     this.#endFollowing = cluster.follow({
       topicChanged: (topic) => this.#topicChanged(topic),
       topicDeleted: (topic) => this.#topicDeleted(topic),
-    });
-  }
-
-  /** Begins to load the groups there are, a while after the start. */
-  warmUpLater(): void {
-    const { scheduler } = this.#options.runtime;
-    if (this.#occupied().length === 0) return;
-    scheduler.after(WARM_UP_AFTER_MS, "group_warm_up", () => {
-      scheduler.spawn("group_warm_up", () => this.#warmUp());
     });
   }
 
@@ -150,10 +137,11 @@ export class GroupCoordinator {
     return found;
   }
 
-  async #warmUp(): Promise<void> {
+  /** Loads the shards that hold anything, one after the other: their timers run only then. */
+  async warmUp(): Promise<void> {
     for (const partition of this.#occupied()) {
       if (this.#stopping.signal.aborted) return;
-      // One after the other; what is refused has been said in the log.
+      // What is refused has been said in the log.
       await this.#shards.run(
         partition,
         (_shard, _now, reply) => ({ ...NO_DECISION, answers: [{ reply, response: null }] }),
@@ -198,17 +186,25 @@ export class GroupCoordinator {
       this.#shards.dropAll();
       return;
     }
-    this.#deletedTopics.push(topic.name);
-    if (this.#deletedTopics.length > 1) return;
-    // All that are deleted in one step go together.
-    this.#options.runtime.scheduler.spawn("group_topic_deletion", async () => {
-      await Promise.resolve();
-      const names = this.#deletedTopics;
-      this.#deletedTopics = [];
-      await this.runAll<number>(
-        (shard, now, reply) => shard.topicsDeleted(names, now, reply),
-        this.#stopping.signal,
-      );
+    this.topicsDeleted([topic.name]);
+  }
+
+  /**
+   * Those topics are gone: no group keeps offsets of theirs. It falls before this returns, or before whatever else waits
+   * for a shard that is loading: a topic of the same name, made later, keeps what is committed to it.
+   */
+  topicsDeleted(names: readonly string[]): void {
+    if (names.length === 0) return;
+    const { runtime } = this.#options;
+    const outcomes = this.runAll<number>(
+      (shard, now, reply) => shard.topicsDeleted(names, now, reply),
+      this.#stopping.signal,
+    );
+    runtime.scheduler.spawn("group_topic_deletion", async () => {
+      for (const outcome of await outcomes) {
+        if (outcome.ok || this.#stopping.signal.aborted) continue;
+        runtime.log.warn("group_offsets_kept", { topics: names.length, code: outcome.error.code });
+      }
     });
   }
 

@@ -1,10 +1,10 @@
-// OffsetCommit and OffsetFetch: topics by name or id, one group or several, errors where the version has a place for them.
-// Invariant: a shard is given names; a commit to a topic or partition that is not there never reaches one.
+// OffsetCommit and OffsetFetch: one group or several, topics by name or id, errors where the version has a place for them.
+// Invariant: what is fetched by id is asked of the shard by name.
 // Kafka: KafkaApis.handleOffsetCommitRequest, handleOffsetFetchRequest, OffsetFetchResponse.Builder.
 
 import { ZERO_UUID } from "../../base/uuid.ts";
 import type { Caller } from "../../contracts/broker.ts";
-import { type KafkaErrorName, NONE, wireCodeOf } from "../../protocol/errors.ts";
+import { NONE, wireCodeOf } from "../../protocol/errors.ts";
 import type {
   OffsetCommitRequest,
   OffsetCommitResponse,
@@ -16,77 +16,35 @@ import type {
 import type { FetchedGroup, FetchGroup } from "../coordinator/group/group_requests.ts";
 import { ask, byShard, type GroupContext } from "./group_dispatch.ts";
 
-/** First versions that name topics by id. */
-const COMMIT_IDS_FROM = 10;
+/** First version of OffsetFetch that names topics by id. */
 const FETCH_IDS_FROM = 10;
 /** First version with several groups in one OffsetFetch. */
 const FETCH_GROUPS_FROM = 8;
 /** First version with an error for all of an OffsetFetch. */
 const FETCH_ERROR_FROM = 2;
 
-type CommitTopic = OffsetCommitRequest["topics"][number];
-type CommittedTopic = OffsetCommitResponse["topics"][number];
-type CommittedPartition = CommittedTopic["partitions"][number];
-
+/** The shard holds each topic and partition against the topics there are. */
 export async function commitOffsets(
   context: GroupContext,
   caller: Caller,
   request: OffsetCommitRequest,
   version: number,
 ): Promise<OffsetCommitResponse> {
-  const refusals = request.topics.map((topic) => commitRefusals(context, topic, version));
-  const open: CommitTopic[] = [];
-  for (const [i, topic] of request.topics.entries()) {
-    const { name, refused } = refusals[i]!;
-    const partitions = topic.partitions.filter((_, k) => refused[k] === null);
-    if (partitions.length > 0) open.push({ ...topic, name, partitions });
-  }
-  // One that names nothing asks about its membership all the same; one whose topics are all gone does not.
-  let answered: readonly CommittedTopic[] = [];
-  let code: KafkaErrorName | null = null;
-  if (open.length > 0 || request.topics.length === 0) {
-    const outcome = await ask<OffsetCommitResponse>(
-      context,
-      request.groupId,
-      caller,
-      version,
-      (shard, call, reply) => shard.commitOffsets(call, { ...request, topics: open }, reply),
-    );
-    if (outcome.ok) answered = outcome.value.topics;
-    else code = outcome.error.code;
-  }
-  const next = answered.values();
-  const topics = request.topics.map((topic, i): CommittedTopic => {
-    const { refused } = refusals[i]!;
-    const isOpen = refused.includes(null);
-    const row = isOpen && code === null ? next.next().value! : null;
-    const rows = row?.partitions.values();
-    const partitions = topic.partitions.map(({ partitionIndex }, k): CommittedPartition => {
-      const refusal = refused[k]! ?? code;
-      if (refusal !== null) return { partitionIndex, errorCode: wireCodeOf(refusal) };
-      return rows!.next().value!;
-    });
-    return { name: topic.name, topicId: topic.topicId, partitions };
-  });
+  const outcome = await ask<OffsetCommitResponse>(
+    context,
+    request.groupId,
+    caller,
+    version,
+    (shard, call, reply) => shard.commitOffsets(call, request, reply),
+  );
+  if (outcome.ok) return outcome.value;
+  const errorCode = outcome.error.wireCode;
+  const topics = request.topics.map(({ name, topicId, partitions }) => ({
+    name,
+    topicId,
+    partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
+  }));
   return { throttleTimeMs: 0, topics };
-}
-
-/** The name of a topic that is committed to, and for each partition why it cannot be; null where it can. */
-function commitRefusals(
-  { api }: GroupContext,
-  { name, topicId, partitions }: CommitTopic,
-  version: number,
-): { readonly name: string; readonly refused: readonly (KafkaErrorName | null)[] } {
-  const { image } = api.cluster;
-  const isById = version >= COMMIT_IDS_FROM;
-  const topic = isById ? image.topicsById.get(topicId) : image.topicsByName.get(name);
-  const unknown: KafkaErrorName = isById ? "unknown_topic_id" : "unknown_topic_or_partition";
-  const refused = partitions.map(({ partitionIndex }): KafkaErrorName | null => {
-    if (topic === undefined) return unknown;
-    const isThere = partitionIndex >= 0 && partitionIndex < topic.partitionCount;
-    return isThere ? null : "unknown_topic_or_partition";
-  });
-  return { name: topic?.name ?? name, refused };
 }
 
 type FetchTopic = NonNullable<FetchGroup["topics"]>[number];

@@ -4,8 +4,10 @@
 export const TOPIC_NAME_CHARACTERS_MAX = 249;
 
 const ALLOWED = /^[a-zA-Z0-9._-]+$/;
+/** Where groups and their offsets lie. */
+export const GROUP_TOPIC = "__consumer_offsets";
 const INTERNAL: ReadonlySet<string> = new Set([
-  "__consumer_offsets",
+  GROUP_TOPIC,
   "__transaction_state",
   "__share_group_state",
 ]);

@@ -4,6 +4,7 @@
 
 import { SeededRandom } from "../../base/prng.ts";
 import { loadXxhash } from "../../base/xxhash.ts";
+import { preloadCleaner, preloadGroups } from "../../core/mod.ts";
 import { auditAll } from "./audit.ts";
 import { BrokerHost } from "./broker_host.ts";
 import { allCheckers } from "./checkers/all_checkers.ts";
@@ -68,8 +69,10 @@ export interface SimulationResult {
 
 /** Runs one seed. Never rejects for what the run finds: see `failure`. */
 export async function runSeed(options: SimulationOptions): Promise<SimulationResult> {
-  // WebAssembly and tables are there before the run begins.
+  // WebAssembly, tables and code are there before the run begins.
   await loadXxhash();
+  await preloadGroups();
+  await preloadCleaner();
   const run = new Run(options);
   const escaped = (name: string, caller: string) =>
     run.world.fail("traps", `${name}() was called by ${caller}`);

@@ -85,7 +85,7 @@ export interface GroupRequests {
     groupIds: readonly string[],
     reply: Reply<readonly DeletedGroup[]>,
   ): Decided;
-  /** Topics have their names in every version, and are there, with their partitions. A row for each. */
+  /** Topics by name, from v10 on by id. A row for each, also for those that are not there. */
   commitOffsets(
     call: GroupCall,
     request: OffsetCommitRequest,
