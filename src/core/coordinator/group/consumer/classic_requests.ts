@@ -36,7 +36,7 @@ import {
 import type { GroupCall } from "../group.ts";
 import type { GroupRecord } from "../group_record.ts";
 import type { ConsumerGroup } from "./consumer_group.ts";
-import { type ConsumerContext, topicsOf } from "./context.ts";
+import { type ConsumerContext, softStateOf, topicsOf } from "./context.ts";
 import { readSubscription, withTopicIds, writeAssignment } from "./embedded_protocol.ts";
 import { fence } from "./fencing.ts";
 import { type ConsumerMember, MEMBER_UNRELEASED, MEMBER_UNREVOKED, topicNames } from "./member.ts";
@@ -130,7 +130,16 @@ function join(
     protocolType: group.protocolType,
     protocolName: member.classic!.supportedProtocols[0]!.name,
   });
-  return { records, answers: [answer(reply, response)] };
+  return {
+    records,
+    answers: [answer(reply, response)],
+    // What was noted in `done` did not come about.
+    tooLarge: () => {
+      context.softStates.delete(groupId);
+      const refused = joinRefused(call.version, "", "unknown_server_error");
+      return { records: [], answers: [answer(reply, refused)] };
+    },
+  };
 }
 
 export function classicSync(
@@ -184,7 +193,8 @@ export function classicHeartbeat(
     const mustJoin =
       member.memberEpoch < group.assignmentEpoch ||
       member.state === MEMBER_UNREVOKED ||
-      (member.state === MEMBER_UNRELEASED && !group.isWaiting(member));
+      (member.state === MEMBER_UNRELEASED && !group.isWaiting(member)) ||
+      isUnattended(context, group);
     if (mustJoin) {
       error = "rebalance_in_progress";
       context.timers.joinOnce(group.groupId, member);
@@ -217,8 +227,20 @@ export function classicLeave(
       return error.error;
     }
   });
-  const records = fence(context, group, [...gone], call.now);
-  return { records, answers: [answer(reply, leaveAnswer(call.version, leaving, errors))] };
+  const answers = [answer(reply, leaveAnswer(call.version, leaving, errors))];
+  return fence(context, group, [...gone], call.now, answers);
+}
+
+/**
+ * Targets are computed when members of the consumer protocol heartbeat, or any of the classic one joins. With downgrades
+ * switched off there may be none of the former: somebody has to join. Kafka lets such a group wait.
+ */
+function isUnattended(context: ConsumerContext, group: ConsumerGroup): boolean {
+  if (group.classicCount < group.memberCount) return false;
+  return (
+    group.groupEpoch > group.assignmentEpoch ||
+    softStateOf(context, group.groupId).revision !== topicsOf(context).revision
+  );
 }
 
 /** Whether the group is a classic one once `replaced` speaks the classic protocol. */

@@ -1,7 +1,7 @@
 // Members go: they leave, die, or are put out. The group gets a new epoch, or becomes a classic one when no member of
 // the consumer protocol is left in it. Kafka: consumerGroupFenceMembers, consumerGroupStaticMemberGroupLeave.
 
-import type { Decision, Now } from "../../runtime/shard.ts";
+import type { Answer, Decision, Now } from "../../runtime/shard.ts";
 import type { GroupRecord } from "../group_record.ts";
 import type { ConsumerGroup } from "./consumer_group.ts";
 import { type ConsumerContext, softStateOf, topicsOf } from "./context.ts";
@@ -10,16 +10,35 @@ import { downgrade, downgradedMembers } from "./migration.ts";
 import { NOTHING, withEpoch } from "./partitions.ts";
 import { currentRecord, epochRecord, memberTombstones, regexTombstone } from "./records.ts";
 
-/** The records that take those members out of the group. */
+/** Takes those members out of the group. @param answers What their callers are told */
 export function fence(
   context: ConsumerContext,
   group: ConsumerGroup,
   gone: readonly ConsumerMember[],
   now: Now,
+  answers: readonly Answer[],
+): Decision<GroupRecord> {
+  return {
+    records: fenceRecords(context, group, gone, now, true),
+    answers,
+    // A classic group is one record, which may not fit: the group stays what it is.
+    tooLarge: (later) => ({
+      records: fenceRecords(context, group, gone, later, false),
+      answers,
+    }),
+  };
+}
+
+function fenceRecords(
+  context: ConsumerContext,
+  group: ConsumerGroup,
+  gone: readonly ConsumerMember[],
+  now: Now,
+  mayDowngrade: boolean,
 ): readonly GroupRecord[] {
   if (gone.length === 0) return [];
   const { groupId } = group;
-  const members = downgradedMembers(context, group, gone);
+  const members = mayDowngrade ? downgradedMembers(context, group, gone) : null;
   if (members !== null) {
     const rebalanceReason = "the last member of the consumer protocol has left";
     const records = downgrade(context, { group, members, replaced: null, rebalanceReason }, now);
@@ -52,7 +71,7 @@ export function fenceOne(
     memberId: member.memberId,
     reason,
   });
-  return { records: fence(context, group, [member], now), answers: [] };
+  return fence(context, group, [member], now, []);
 }
 
 /** A static member goes for a while: it keeps its partitions until its session ends, for whoever comes with its name. */

@@ -82,7 +82,7 @@ function stay(
   // Nothing is refused from here on.
   refreshRegexes(context, call, membership);
   membership.done();
-  const answers = isNewType ? [...context.classic.upgraded(groupId)] : [];
+  const upgraded = isNewType ? context.classic.upgraded(groupId) : [];
   if (isNewType) startClassicSessions(context, group);
   const { before, member } = membership;
   context.timers.session(groupId, member.memberId, settings.consumerSessionTimeoutMs(groupId));
@@ -93,7 +93,8 @@ function stay(
     owned !== null;
   const tellsAssignment = joins || isFull || !samePartitions(before.assigned, member.assigned);
   const soft = softStateOf(context, groupId);
-  answers.push(
+  const answers = [
+    ...upgraded,
     answer(reply, {
       throttleTimeMs: 0,
       errorCode: NONE,
@@ -108,7 +109,7 @@ function stay(
       ),
       assignment: tellsAssignment ? { topicPartitions: listOf(member.assigned) } : null,
     }),
-  );
+  ];
   return {
     records,
     answers,
@@ -116,7 +117,8 @@ function stay(
     tooLarge: () => {
       context.softStates.delete(groupId);
       const message = "The change of the group is too large for one batch";
-      return { records: [], answers: [answer(reply, refusal("unknown_server_error", message))] };
+      const refused = answer(reply, refusal("unknown_server_error", message));
+      return { records: [], answers: [...upgraded, refused] };
     },
   };
 }
@@ -131,20 +133,20 @@ function leave(
   const group = consumerGroup(context, groupId);
   const member =
     instanceId === null ? memberOf(group, memberId) : staticMemberOf(group, instanceId, memberId);
-  const records =
-    instanceId !== null && memberEpoch === LEFT_FOR_A_WHILE
-      ? leaveForAWhile(group, member)
-      : fence(context, group, [member], call.now);
-  const response = {
-    throttleTimeMs: 0,
-    errorCode: NONE,
-    errorMessage: null,
-    memberId,
-    memberEpoch,
-    heartbeatIntervalMs: 0,
-    assignment: null,
-  };
-  return { records, answers: [answer(reply, response)] };
+  const answers = [
+    answer(reply, {
+      throttleTimeMs: 0,
+      errorCode: NONE,
+      errorMessage: null,
+      memberId,
+      memberEpoch,
+      heartbeatIntervalMs: 0,
+      assignment: null,
+    }),
+  ];
+  return instanceId !== null && memberEpoch === LEFT_FOR_A_WHILE
+    ? { records: leaveForAWhile(group, member), answers }
+    : fence(context, group, [member], call.now, answers);
 }
 
 function updatedMember(

@@ -57,7 +57,8 @@ export class Membership {
   groupEpoch: number;
   #bumpsEpoch = false;
   #checkedRevision: number | null = null;
-  #isHomogeneous: boolean;
+  /** Null: as the group was. */
+  #isHomogeneous: boolean | null = null;
   #targetEpoch: number;
   #target: TopicPartitions | null = null;
   readonly #context: ConsumerContext;
@@ -82,7 +83,6 @@ export class Membership {
     this.records = records;
     this.groupEpoch = group.groupEpoch;
     this.#targetEpoch = group.assignmentEpoch;
-    this.#isHomogeneous = group.isHomogeneous;
     this.before =
       identity.instanceId === null
         ? dynamicMember(group, identity)
@@ -137,7 +137,7 @@ export class Membership {
       group,
       topics: this.#topics,
       groupEpoch: this.groupEpoch,
-      isHomogeneous: this.#isHomogeneous,
+      isHomogeneous: this.#isHomogeneous ?? group.isHomogeneous,
       member,
       assignorName:
         preferredAssignor(group, this.before, member) ?? settings.consumerAssignors[0] ?? "uniform",

@@ -4,7 +4,7 @@
 // Kafka: validateOnlineUpgrade, convertToConsumerGroup, validateOnlineDowngrade…, convertToClassicGroup.
 
 import { DecodeError } from "../../../../base/byte_reader.ts";
-import type { Now } from "../../runtime/shard.ts";
+import { NO_DECISION, type Now } from "../../runtime/shard.ts";
 import type { ConsumerGroupRecord, GroupRecord } from "../group_record.ts";
 import type { ClassicGroupSeen, ClassicMemberSeen } from "./classic_side.ts";
 import { ConsumerGroup } from "./consumer_group.ts";
@@ -195,10 +195,11 @@ export function downgrade(
   const { groupId } = group;
   const value = classicValue(context, group, members, replaced, now);
   if (value === null) return null;
-  for (const memberId of group.members.keys()) context.timers.cancelAll(groupId, memberId);
-  context.options.timers.set(`consumer downgraded ${groupId}`, 0, (later) =>
-    context.classic.downgraded(groupId, rebalanceReason, later),
-  );
+  context.options.timers.set(`consumer downgraded ${groupId}`, 0, (later) => {
+    if (context.groups.get(groupId)?.type !== "classic") return NO_DECISION;
+    for (const memberId of group.members.keys()) context.timers.cancelAll(groupId, memberId);
+    return context.classic.downgraded(groupId, rebalanceReason, later);
+  });
   const memberIds = [...group.members.keys()].map((memberId) =>
     memberId === replaced?.memberId ? replaced.by.memberId : memberId,
   );

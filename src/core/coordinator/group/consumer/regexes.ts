@@ -41,7 +41,10 @@ export function refreshRegexes(
 ): void {
   const { group, before, member } = membership;
   const { groupId } = group;
-  const regexes = group.subscriptionsWith(before, member).regexes;
+  const regexes =
+    before.subscribedTopicRegex === member.subscribedTopicRegex
+      ? group.subscriptions.regexes
+      : group.subscriptionsWith(before, member).regexes;
   if (regexes.size === 0 || isResolving(context, groupId)) return;
   let resolvedAtMs = Number.NEGATIVE_INFINITY;
   for (const { timestampMs } of group.regexes.values()) {

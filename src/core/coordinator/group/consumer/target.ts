@@ -40,12 +40,7 @@ export function computeTarget(input: TargetInput): Target {
       ? group.target(replacedId)
       : group.target(memberId);
 
-  const assigned: AssignedMember[] = [...members.values()].map((each) => ({
-    memberId: each.memberId,
-    instanceId: each.instanceId,
-    topicIds: subscribedTopicIds(group, topics, each),
-    target: targetOf(each.memberId),
-  }));
+  const assigned = assignedMembers(input, members, targetOf);
   // In an order that a reload does not change.
   assigned.sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
   const assignor = assignorNamed(input.assignorName) ?? uniformAssignor;
@@ -65,6 +60,25 @@ export function computeTarget(input: TargetInput): Target {
   }
   records.push(targetEpochRecord(group.groupId, input.groupEpoch, input.wallMs));
   return { records, partitions: targets.get(member.memberId) ?? NO_PARTITIONS };
+}
+
+/** Most members of a group read the same: what that is, is looked up once. */
+function assignedMembers(
+  { group, topics }: TargetInput,
+  members: ReadonlyMap<string, ConsumerMember>,
+  targetOf: (memberId: string) => TopicPartitions,
+): AssignedMember[] {
+  const known = new Map<string, ReadonlySet<string>>();
+  return [...members.values()].map((member) => {
+    const subscription = [member.subscribedTopicRegex, ...member.subscribedTopicNames].join("\n");
+    let topicIds = known.get(subscription);
+    if (topicIds === undefined) {
+      topicIds = subscribedTopicIds(group, topics, member);
+      known.set(subscription, topicIds);
+    }
+    const { memberId, instanceId } = member;
+    return { memberId, instanceId, topicIds, target: targetOf(memberId) };
+  });
 }
 
 /** The assignor that most members ask for, as if `before` had become `after`; null when nobody asks for one. */

@@ -1,0 +1,547 @@
+// Every answer that a ConsumerGroupHeartbeat may get, each path of Kafka's handler a case.
+
+import { describe, expect, test } from "bun:test";
+import type { KafkaErrorName } from "../../../../../src/protocol/errors.ts";
+import type { ConsumerGroupHeartbeatRequest } from "../../../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
+import { assignedOf, ConsumerRig, expectError, settle, TestMember } from "./consumer_rig.ts";
+
+function rigWithTopic(partitionCount = 4): ConsumerRig {
+  const rig = new ConsumerRig();
+  rig.topics.create("t", partitionCount);
+  return rig;
+}
+
+describe("requests that are wrong whatever the group", () => {
+  const cases: readonly (readonly [
+    string,
+    KafkaErrorName,
+    Partial<ConsumerGroupHeartbeatRequest>,
+    number?,
+  ])[] = [
+    ["no member id from version 1 on", "invalid_request", { memberId: "" }],
+    ["a blank member id", "invalid_request", { memberId: "  " }],
+    ["no member id with an epoch", "invalid_request", { memberId: "", memberEpoch: 3 }, 0],
+    ["no member id when leaving", "invalid_request", { memberId: "", memberEpoch: -1 }, 0],
+    ["no group id", "invalid_request", { groupId: "" }],
+    ["an empty instance id", "invalid_request", { instanceId: "" }],
+    ["an empty rack", "invalid_request", { rackId: "" }],
+    ["joining without rebalance timeout", "invalid_request", { rebalanceTimeoutMs: -1 }],
+    ["joining without owned partitions", "invalid_request", { topicPartitions: null }],
+    [
+      "joining with owned partitions",
+      "invalid_request",
+      { topicPartitions: [{ topicId: "AAAAAAAAAAAAAAAAAAAAAQ", partitions: [0] }] },
+    ],
+    ["joining without subscription", "invalid_request", { subscribedTopicNames: null }],
+    ["-2 of a dynamic member", "invalid_request", { memberEpoch: -2 }],
+    ["an epoch below -2", "invalid_request", { memberEpoch: -3 }],
+    ["an unknown assignor", "unsupported_assignor", { serverAssignor: "mine" }],
+  ];
+  for (const [what, error, request, version = 1] of cases) {
+    test(`${what}: ${error}`, () => {
+      const rig = rigWithTopic();
+      const response = rig.join(request, { version });
+      expectError(response, error);
+      expect(response).toMatchObject({ memberId: null, memberEpoch: 0, assignment: null });
+      expect(rig.records).toEqual([]);
+    });
+  }
+
+  test("an assignor that is there and not configured", () => {
+    const rig = new ConsumerRig({ settings: { consumerAssignors: ["range"] } });
+    rig.topics.create("t", 2);
+    expectError(rig.join({ serverAssignor: "uniform" }), "unsupported_assignor");
+    expectError(rig.join({ serverAssignor: "range" }), "none");
+  });
+
+  test("the protocol is switched off", () => {
+    const rig = new ConsumerRig({ settings: { servesConsumerProtocol: false } });
+    expectError(rig.join(), "unsupported_version");
+  });
+});
+
+describe("joining", () => {
+  test("the first member gets everything, in the epoch after the first", () => {
+    const rig = rigWithTopic();
+    const response = rig.join();
+    expectError(response, "none");
+    expect(response.memberEpoch).toBe(2);
+    expect(assignedOf(response)!.length).toBe(4);
+    expect(rig.records.map(({ kind }) => kind)).toEqual([
+      "consumer_member",
+      "consumer_group",
+      "consumer_member_target",
+      "consumer_target",
+      "consumer_member_current",
+    ]);
+    expect(rig.group().state).toBe("Stable");
+    rig.checkReplay();
+  });
+
+  test("version 0 may leave the member id to the coordinator", () => {
+    const rig = rigWithTopic();
+    const response = rig.join({ memberId: "" }, { version: 0 });
+    expect(response.memberId).toHaveLength(22);
+    expect([...rig.group().members.keys()]).toEqual([response.memberId!]);
+  });
+
+  test("a member that reads nothing is in the group's first epoch", () => {
+    const rig = rigWithTopic();
+    const response = rig.join({ subscribedTopicNames: [] });
+    expect(response.memberEpoch).toBe(1);
+    expect(assignedOf(response)).toEqual([]);
+    rig.checkReplay();
+  });
+
+  test("a topic that does not exist yet is assigned once it does", () => {
+    const rig = new ConsumerRig();
+    const member = new TestMember(rig, { memberId: "m1" });
+    expect(assignedOf(member.heartbeat())).toEqual([]);
+    rig.topics.create("t", 3);
+    expect(assignedOf(member.heartbeat())!.length).toBe(3);
+    rig.checkReplay();
+  });
+
+  test("a full group takes no more, but who is in it may come back", () => {
+    const rig = new ConsumerRig({ settings: { consumerSizeMax: 2 } });
+    rig.topics.create("t", 2);
+    rig.join({ memberId: "m1" });
+    rig.join({ memberId: "m2", instanceId: "i2" });
+    expectError(rig.join({ memberId: "m3" }), "group_max_size_reached");
+    expectError(rig.join({ memberId: "" }, { version: 0 }), "group_max_size_reached");
+    expectError(rig.join({ memberId: "m1" }), "none");
+    rig.heartbeat({ memberId: "m2", instanceId: "i2", memberEpoch: -2 });
+    expectError(rig.join({ memberId: "m4", instanceId: "i2" }), "none");
+  });
+
+  test("joining again with epoch 0 keeps the place", () => {
+    const rig = rigWithTopic();
+    const before = rig.join();
+    const after = rig.join();
+    expect(after.memberEpoch).toBe(before.memberEpoch);
+    expect(assignedOf(after)).toEqual(assignedOf(before));
+  });
+});
+
+describe("epochs", () => {
+  test("a group or a member that is not there", () => {
+    const rig = rigWithTopic();
+    expectError(rig.heartbeat({ memberEpoch: 1 }), "group_id_not_found");
+    expectError(rig.heartbeat({ memberEpoch: -1 }), "group_id_not_found");
+    rig.join();
+    expectError(rig.heartbeat({ memberId: "m2", memberEpoch: 1 }), "unknown_member_id");
+    expectError(rig.heartbeat({ memberId: "m2", memberEpoch: -1 }), "unknown_member_id");
+  });
+
+  test("an epoch ahead is fenced", () => {
+    const rig = rigWithTopic();
+    const { memberEpoch } = rig.join();
+    expectError(rig.heartbeat({ memberEpoch: memberEpoch + 1 }), "fenced_member_epoch");
+  });
+
+  test("the epoch before is let through with nothing but what is assigned, and no older one", () => {
+    const rig = rigWithTopic(2);
+    const topicId = rig.topics.named("t")!.id;
+    const first = rig.join();
+    const owned = [{ topicId, partitions: [0, 1] }];
+    rig.heartbeat({ memberEpoch: first.memberEpoch, topicPartitions: owned });
+    rig.topics.grow("t", 3);
+    const second = rig.heartbeat({ memberEpoch: first.memberEpoch });
+    expect(second.memberEpoch).toBe(first.memberEpoch + 1);
+    // Its answer was lost: the member asks once more, in the epoch that it knows.
+    const again = rig.heartbeat({ memberEpoch: first.memberEpoch, topicPartitions: owned });
+    expectError(again, "none");
+    expect(again.memberEpoch).toBe(second.memberEpoch);
+    expectError(rig.heartbeat({ memberEpoch: first.memberEpoch }), "fenced_member_epoch");
+    const foreign = [{ topicId, partitions: [7] }];
+    expectError(
+      rig.heartbeat({ memberEpoch: first.memberEpoch, topicPartitions: foreign }),
+      "fenced_member_epoch",
+    );
+    expectError(
+      rig.heartbeat({ memberEpoch: first.memberEpoch - 1, topicPartitions: owned }),
+      "fenced_member_epoch",
+    );
+  });
+
+  test("a member in a state that we do not know is fenced until it has nothing", () => {
+    const rig = rigWithTopic(1);
+    const { memberEpoch } = rig.join();
+    rig.apply(() => ({
+      records: [
+        {
+          kind: "consumer_member_current",
+          key: { groupId: "g", memberId: "m1" },
+          value: {
+            memberEpoch,
+            previousMemberEpoch: memberEpoch,
+            state: 99,
+            assignedPartitions: [],
+            partitionsPendingRevocation: [],
+          },
+        },
+      ],
+      answers: [],
+    }));
+    expectError(rig.heartbeat({ memberEpoch }), "fenced_member_epoch");
+    const response = rig.heartbeat({ memberEpoch, topicPartitions: [] });
+    expectError(response, "none");
+    expect(assignedOf(response)!.length).toBe(1);
+  });
+});
+
+describe("answers", () => {
+  test("a keep-alive writes nothing and tells nothing anew", () => {
+    const rig = rigWithTopic();
+    const { memberEpoch } = rig.join();
+    const before = rig.records.length;
+    const response = rig.heartbeat({ memberEpoch });
+    expect(response).toMatchObject({ memberEpoch, assignment: null, errorMessage: null });
+    expect(rig.records.length).toBe(before);
+  });
+
+  test("a full request is told its assignment", () => {
+    const rig = rigWithTopic();
+    const { memberEpoch } = rig.join();
+    const topicId = rig.topics.named("t")!.id;
+    const topicPartitions = [{ topicId, partitions: [0, 1, 2, 3] }];
+    const response = rig.join({ memberEpoch, topicPartitions });
+    expect(assignedOf(response)!.length).toBe(4);
+  });
+
+  test("a new client host is written, and changes nothing else", () => {
+    const rig = rigWithTopic();
+    const { memberEpoch } = rig.join();
+    const before = rig.records.length;
+    rig.heartbeat({ memberEpoch }, { clientHost: "/10.0.0.1" });
+    expect(rig.records.slice(before).map(({ kind }) => kind)).toEqual(["consumer_member"]);
+    expect(rig.group().groupEpoch).toBe(memberEpoch);
+    rig.checkReplay();
+  });
+
+  test("members come sooner while the group changes, and for a while afterwards", () => {
+    const rig = rigWithTopic();
+    const first = new TestMember(rig, { memberId: "m1" });
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(500);
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(1_000);
+    rig.advance(30_000);
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(1_000);
+    rig.advance(30_000);
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(5_000);
+    const second = new TestMember(rig, { memberId: "m2" });
+    expect(second.heartbeat().heartbeatIntervalMs).toBe(500);
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(500);
+  });
+
+  test("the configured interval is never exceeded", () => {
+    const rig = new ConsumerRig({ settings: { consumerHeartbeatIntervalMs: () => 200 } });
+    rig.topics.create("t", 1);
+    expect(rig.join().heartbeatIntervalMs).toBe(200);
+  });
+});
+
+describe("rebalances", () => {
+  test("a second member gets its half once the first has given it up", () => {
+    const rig = rigWithTopic(4);
+    const first = new TestMember(rig, { memberId: "m1" });
+    const second = new TestMember(rig, { memberId: "m2" });
+    first.heartbeat();
+    first.isBusy = true;
+    expect(assignedOf(second.heartbeat())).toEqual([]);
+    expect(rig.group().state).toBe("Reconciling");
+    first.heartbeat();
+    second.heartbeat();
+    // The first one is still at work on what it is to give up.
+    expect([first.owned.size, second.owned.size]).toEqual([4, 0]);
+    rig.checkOwners();
+    first.finish();
+    first.heartbeat();
+    second.heartbeat();
+    expect([first.owned.size, second.owned.size]).toEqual([2, 2]);
+    expect(rig.group().state).toBe("Stable");
+    rig.checkReplay();
+  });
+
+  test("a second join is done within two seconds while the group settles", () => {
+    const rig = rigWithTopic(4);
+    const first = new TestMember(rig, { memberId: "m1" });
+    let firstDueMs = first.heartbeat().heartbeatIntervalMs;
+    for (let round = 0; round < 10; round++) {
+      rig.advance(firstDueMs);
+      firstDueMs = first.heartbeat().heartbeatIntervalMs;
+    }
+    const second = new TestMember(rig, { memberId: "m2" });
+    let secondDueMs = second.heartbeat().heartbeatIntervalMs;
+    let elapsedMs = 0;
+    while (second.owned.size < 2) {
+      const stepMs = Math.min(firstDueMs, secondDueMs);
+      rig.advance(stepMs);
+      elapsedMs += stepMs;
+      firstDueMs -= stepMs;
+      secondDueMs -= stepMs;
+      if (firstDueMs === 0) {
+        firstDueMs = first.heartbeat().heartbeatIntervalMs;
+        // What it owns has changed: it says so at once.
+        first.heartbeat();
+      }
+      if (secondDueMs === 0) secondDueMs = second.heartbeat().heartbeatIntervalMs;
+    }
+    expect(elapsedMs).toBeLessThanOrEqual(2_000);
+  });
+
+  test("twelve members on six partitions leave six idle", () => {
+    const rig = rigWithTopic(6);
+    const members = Array.from(
+      { length: 12 },
+      (_, index) => new TestMember(rig, { memberId: `m${index}` }),
+    );
+    settle(rig, members);
+    expect(members.map(({ owned }) => owned.size).sort()).toEqual([
+      0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1,
+    ]);
+    rig.checkReplay();
+  });
+
+  test("who leaves hands over at once", () => {
+    const rig = rigWithTopic(4);
+    const members = ["m1", "m2"].map((memberId) => new TestMember(rig, { memberId }));
+    settle(rig, members);
+    const response = members[0]!.leave();
+    expect(response).toMatchObject({ errorCode: 0, memberId: "m1", memberEpoch: -1 });
+    expect(rig.records.slice(-4)).toMatchObject([
+      { kind: "consumer_member_current", value: null },
+      { kind: "consumer_member_target", value: null },
+      { kind: "consumer_member", value: null },
+      { kind: "consumer_group" },
+    ]);
+    members[1]!.heartbeat();
+    expect(members[1]!.owned.size).toBe(4);
+    rig.checkReplay();
+    members[1]!.leave();
+    expect(rig.group().state).toBe("Empty");
+    rig.checkReplay();
+  });
+
+  test("a member that changes its topics gives up what it no longer reads at once", () => {
+    const rig = rigWithTopic(2);
+    rig.topics.create("u", 2);
+    const member = new TestMember(rig, { memberId: "m1", topics: ["t", "u"] });
+    settle(rig, [member]);
+    member.subscribe(["u"]);
+    const response = member.heartbeat();
+    const other = rig.topics.named("u")!.id;
+    expect(assignedOf(response)).toEqual([`${other} 0`, `${other} 1`]);
+    settle(rig, [member]);
+    expect(member.owned.size).toBe(2);
+    rig.checkReplay();
+  });
+
+  test("a topic that grows, goes and comes back under another id", () => {
+    const rig = rigWithTopic(2);
+    const members = ["m1", "m2"].map((memberId) => new TestMember(rig, { memberId }));
+    settle(rig, members);
+    rig.topics.grow("t", 5);
+    members[0]!.heartbeat();
+    settle(rig, members);
+    expect(members[0]!.owned.size + members[1]!.owned.size).toBe(5);
+    rig.topics.delete("t");
+    members[0]!.heartbeat();
+    settle(rig, members);
+    expect(members[0]!.owned.size + members[1]!.owned.size).toBe(0);
+    const { id } = rig.topics.create("t", 3);
+    members[0]!.heartbeat();
+    settle(rig, members);
+    expect([...members[0]!.owned, ...members[1]!.owned].sort()).toEqual(
+      [0, 1, 2].map((partition) => `${id} ${partition}`),
+    );
+    rig.checkReplay();
+  });
+
+  test("targets are computed no more often than is set", () => {
+    const rig = new ConsumerRig({ settings: { consumerAssignmentIntervalMs: () => 10_000 } });
+    rig.topics.create("t", 4);
+    const first = new TestMember(rig, { memberId: "m1" });
+    const second = new TestMember(rig, { memberId: "m2" });
+    first.heartbeat();
+    rig.advance(1_000);
+    second.heartbeat();
+    first.heartbeat();
+    expect(rig.group().state).toBe("Assigning");
+    expect(second.owned.size).toBe(0);
+    rig.advance(9_000);
+    settle(rig, [first, second]);
+    expect(second.owned.size).toBe(2);
+  });
+
+  test("the assignor that most members ask for assigns", () => {
+    const rig = rigWithTopic(4);
+    rig.topics.create("u", 1);
+    const members = ["m1", "m2", "m3"].map(
+      (memberId, index) =>
+        new TestMember(rig, { memberId, assignor: index < 2 ? "range" : "uniform" }),
+    );
+    settle(rig, members);
+    expect(rig.subject.consumer.describe("g").assignorName).toBe("range");
+    const id = rig.topics.named("t")!.id;
+    expect([...members[0]!.owned].sort()).toEqual([`${id} 0`, `${id} 1`]);
+    expect([...members[2]!.owned]).toEqual([`${id} 3`]);
+  });
+});
+
+describe("time", () => {
+  test("a member that is not heard of is put out when its session ends", () => {
+    const rig = rigWithTopic(4);
+    const members = ["m1", "m2"].map((memberId) => new TestMember(rig, { memberId }));
+    settle(rig, members);
+    rig.advance(30_000);
+    members[1]!.heartbeat();
+    rig.advance(20_000);
+    expect([...rig.group().members.keys()]).toEqual(["m2"]);
+    expect(rig.events("group_member_fenced")).toHaveLength(1);
+    members[1]!.heartbeat();
+    expect(members[1]!.owned.size).toBe(4);
+    rig.checkReplay();
+  });
+
+  test("a member that does not give up in time is put out, though it is heard of", () => {
+    const rig = rigWithTopic(4);
+    const first = new TestMember(rig, { memberId: "m1" });
+    first.heartbeat();
+    first.isBusy = true;
+    const second = new TestMember(rig, { memberId: "m2" });
+    second.heartbeat();
+    first.heartbeat();
+    for (let seconds = 0; seconds < 59; seconds++) {
+      rig.advance(1_000);
+      first.heartbeat();
+      second.heartbeat();
+    }
+    expect(rig.group().memberCount).toBe(2);
+    rig.advance(2_000);
+    expect([...rig.group().members.keys()]).toEqual(["m2"]);
+    expectError(first.heartbeat(), "unknown_member_id");
+    second.heartbeat();
+    expect(second.owned.size).toBe(4);
+    rig.checkReplay();
+  });
+
+  test("whoever revokes in time is left alone afterwards", () => {
+    const rig = rigWithTopic(4);
+    const members = ["m1", "m2"].map((memberId) => new TestMember(rig, { memberId }));
+    settle(rig, members);
+    for (let seconds = 0; seconds < 120; seconds += 30) {
+      rig.advance(30_000);
+      for (const member of members) expectError(member.heartbeat(), "none");
+    }
+    expect(rig.group().memberCount).toBe(2);
+  });
+
+  test("after a load every session starts anew, and revocations too", () => {
+    const rig = rigWithTopic(4);
+    const first = new TestMember(rig, { memberId: "m1" });
+    const second = new TestMember(rig, { memberId: "m2" });
+    first.heartbeat();
+    first.isBusy = true;
+    second.heartbeat();
+    first.heartbeat();
+    rig.advance(40_000);
+    rig.reload();
+    rig.advance(40_000);
+    expect(rig.group().memberCount).toBe(2);
+    first.heartbeat();
+    second.heartbeat();
+    rig.advance(21_000);
+    expect([...rig.group().members.keys()]).toEqual(["m2"]);
+  });
+});
+
+describe("static members", () => {
+  test("one that goes for a while finds its partitions under another id", () => {
+    const rig = rigWithTopic(4);
+    const first = new TestMember(rig, { memberId: "m1", instanceId: "i1" });
+    const second = new TestMember(rig, { memberId: "m2", instanceId: "i2" });
+    settle(rig, [first, second]);
+    const owned = [...first.owned].sort();
+    const epoch = rig.group().groupEpoch;
+    const response = first.leave(true);
+    expect(response).toMatchObject({ errorCode: 0, memberId: "m1", memberEpoch: -2 });
+    second.heartbeat();
+    expect(second.owned.size).toBe(2);
+    const back = new TestMember(rig, { memberId: "m3", instanceId: "i1" });
+    expect(assignedOf(back.heartbeat())).toEqual(owned);
+    expect(rig.group().groupEpoch).toBe(epoch);
+    expect([...rig.group().members.keys()].sort()).toEqual(["m2", "m3"]);
+    expectError(
+      rig.heartbeat({ memberId: "m1", instanceId: "i1", memberEpoch: epoch }),
+      "fenced_instance_id",
+    );
+    rig.checkReplay();
+  });
+
+  test("one that does not come back loses its place with its session", () => {
+    const rig = rigWithTopic(4);
+    const member = new TestMember(rig, { memberId: "m1", instanceId: "i1" });
+    settle(rig, [member]);
+    member.leave(true);
+    rig.advance(46_000);
+    expect(rig.group().isEmpty).toBe(true);
+    rig.checkReplay();
+  });
+
+  test("one comes back under the same id", () => {
+    const rig = rigWithTopic(4);
+    const member = new TestMember(rig, { memberId: "m1", instanceId: "i1" });
+    settle(rig, [member]);
+    member.leave(true);
+    expect(assignedOf(member.heartbeat())!.length).toBe(4);
+    settle(rig, [member]);
+    rig.checkReplay();
+  });
+
+  test("a name is not given away while somebody has it", () => {
+    const rig = rigWithTopic(4);
+    rig.join({ memberId: "m1", instanceId: "i1" });
+    expectError(rig.join({ memberId: "m2", instanceId: "i1" }), "unreleased_instance_id");
+    rig.heartbeat({ memberId: "m1", instanceId: "i1", memberEpoch: -1 });
+    expectError(rig.join({ memberId: "m2", instanceId: "i1" }), "none");
+  });
+
+  test("who comes with a name that it does not have", () => {
+    const rig = rigWithTopic(4);
+    const { memberEpoch } = rig.join({ memberId: "m1", instanceId: "i1" });
+    const of = (memberId: string, instanceId: string, epoch: number) =>
+      rig.heartbeat({ memberId, instanceId, memberEpoch: epoch });
+    expectError(of("m1", "i2", memberEpoch), "unknown_member_id");
+    expectError(of("m2", "i1", memberEpoch), "fenced_instance_id");
+    expectError(of("m2", "i1", -1), "fenced_instance_id");
+    expectError(of("m2", "i1", -2), "fenced_instance_id");
+    expectError(of("m1", "i2", -2), "unknown_member_id");
+    expectError(of("m1", "i1", memberEpoch + 5), "fenced_member_epoch");
+    expectError(of("m1", "i1", memberEpoch), "none");
+  });
+});
+
+describe("groups of other kinds", () => {
+  test("a simple group becomes a consumer group", () => {
+    const rig = rigWithTopic(1);
+    rig.subject.classic.ensureSimple("g");
+    expectError(rig.heartbeat({ memberEpoch: 3 }), "group_id_not_found");
+    expectError(rig.heartbeat({ memberEpoch: -1 }), "group_id_not_found");
+    expectError(rig.join(), "none");
+    expect(rig.group().memberCount).toBe(1);
+    rig.checkReplay();
+  });
+
+  test("a group whose topics Kafka 4.0 kept in a record loses that record", () => {
+    const rig = rigWithTopic(1);
+    const key = { groupId: "g" };
+    rig.join();
+    rig.apply(() => ({
+      records: [{ kind: "consumer_group_partitions", key, value: { topics: [] } }],
+      answers: [],
+    }));
+    rig.join({ memberId: "m2" });
+    expect(rig.group().hasPartitionsRecord).toBe(false);
+    rig.checkReplay();
+  });
+});
