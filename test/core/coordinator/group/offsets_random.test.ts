@@ -1,0 +1,223 @@
+// Seeded runs of everything that may happen to offsets, beside a naive model: what is read is what was committed last,
+// what is gone was to go, and the log tells the same story as the memory, also cut down by the cleaner.
+
+import { describe, expect, test } from "bun:test";
+import { SeededRandom } from "../../../../src/base/prng.ts";
+import type { Group } from "../../../../src/core/coordinator/group/group.ts";
+import { OffsetsRig } from "./offsets_rig.ts";
+
+const SEEDS = 40;
+const STEPS = 120;
+const CHECK_MS = 1000;
+const RETENTION_MS = 5000;
+const GROUPS = ["a", "b", "c"];
+const TOPICS = ["t", "u", "v"];
+const PARTITIONS = 4;
+
+interface Kept {
+  readonly offset: number;
+  readonly metadata: string;
+  readonly committedMs: number;
+  readonly expiresMs: number | null;
+  /** Null where the record does not say. */
+  readonly topicId: string | null;
+}
+
+/** Offsets as anybody would keep them: one flat map. */
+class Model {
+  readonly kept = new Map<string, Kept>();
+
+  static key(group: string, topic: string, partition: number): string {
+    return `${group} ${topic}/${partition}`;
+  }
+
+  expire(nowMs: number, groupOf: (groupId: string) => Group | undefined): void {
+    for (const [key, { committedMs, expiresMs }] of [...this.kept]) {
+      const [groupId, rest] = key.split(" ") as [string, string];
+      const ageFrom = groupOf(groupId)?.offsetsAgeFrom(rest.split("/")[0]!) ?? null;
+      if (ageFrom === null) continue;
+      const sinceMs = ageFrom === "commit" ? committedMs : ageFrom;
+      const isOver = expiresMs === null ? nowMs - sinceMs >= RETENTION_MS : nowMs >= expiresMs;
+      if (isOver) this.kept.delete(key);
+    }
+  }
+
+  ofGroup(groupId: string): Record<string, string> {
+    const found: Record<string, string> = {};
+    for (const [key, { offset, metadata }] of this.kept) {
+      if (key.startsWith(`${groupId} `)) {
+        found[key.slice(groupId.length + 1)] = `${offset} ${metadata}`;
+      }
+    }
+    return found;
+  }
+}
+
+class Run {
+  readonly random: SeededRandom;
+  readonly rig: OffsetsRig;
+  readonly model = new Model();
+
+  constructor(seed: number) {
+    this.random = SeededRandom.of(`offsets ${seed}`);
+    this.rig = new OffsetsRig({
+      seed,
+      settings: {
+        offsetsRetentionCheckMs: CHECK_MS,
+        offsetsRetentionMs: RETENTION_MS,
+        offsetMetadataBytesMax: 6,
+      },
+    });
+    for (const name of TOPICS) this.rig.topics.create(name, PARTITIONS);
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.random.below(items.length)]!;
+  }
+
+  step(): void {
+    const { random } = this;
+    const roll = random.below(100);
+    if (roll < 50) this.commit();
+    else if (roll < 60) this.delete();
+    else if (roll < 64) this.deleteGroup();
+    else if (roll < 70) this.replaceTopic();
+    else if (roll < 80) this.changeGroup();
+    else if (roll < 98) this.pass(random.below(2 * CHECK_MS));
+    else this.rig.reload();
+  }
+
+  commit(): void {
+    const { random, rig, model } = this;
+    const groupId = this.pick(GROUPS);
+    const topics: Record<string, { partition: number; offset: number; metadata: string }[]> = {};
+    for (let i = random.below(3); i >= 0; i--) {
+      const list = (topics[this.pick([...TOPICS, "nope"])] ??= []);
+      for (let k = random.below(3); k >= 0; k--) {
+        list.push({
+          partition: random.below(PARTITIONS + 1),
+          offset: random.below(1000),
+          metadata: "x".repeat(random.below(9)),
+        });
+      }
+    }
+    const version = 2 + random.below(9);
+    const retentionTimeMs = version <= 4 && random.below(2) === 0 ? random.below(RETENTION_MS) : -1;
+    const refusal = rig.group(groupId).commitRefusal;
+    const errors = rig.askCommit(topics, { groupId, version, retentionTimeMs }).value.topics;
+    for (const [i, [name, list]] of Object.entries(topics).entries()) {
+      for (const [k, { partition, offset, metadata }] of list.entries()) {
+        const isThere = name !== "nope" && partition < PARTITIONS;
+        const isTaken = isThere && refusal === null && metadata.length <= 6;
+        expect(errors[i]!.partitions[k]!.errorCode === 0).toBe(isTaken);
+        if (!isTaken) continue;
+        const expires = retentionTimeMs !== -1;
+        model.kept.set(Model.key(groupId, name, partition), {
+          offset,
+          metadata,
+          committedMs: rig.wallMs,
+          expiresMs: expires ? rig.wallMs + retentionTimeMs : null,
+          topicId: expires ? null : rig.topics.named(name)!.id,
+        });
+      }
+    }
+  }
+
+  delete(): void {
+    const { random, rig, model } = this;
+    const groupId = this.pick(GROUPS);
+    const name = this.pick(TOPICS);
+    const partition = random.below(PARTITIONS);
+    const { errorCode, topics } = rig.delete({ [name]: [partition] }, groupId);
+    if (errorCode !== 0) {
+      expect(rig.subject.groups.get(groupId)).toBeUndefined();
+      return;
+    }
+    if (topics[0]!.partitions[0]!.errorCode === 0) {
+      model.kept.delete(Model.key(groupId, name, partition));
+    }
+  }
+
+  deleteGroup(): void {
+    const { rig, model } = this;
+    const groupId = this.pick(GROUPS);
+    const group = rig.group(groupId);
+    if (!group.isEmpty) return;
+    rig.apply(() => ({
+      records: [...rig.subject.offsets.tombstonesOf(groupId), ...group.tombstones()],
+      answers: [],
+    }));
+    for (const key of [...model.kept.keys()]) {
+      if (key.startsWith(`${groupId} `)) model.kept.delete(key);
+    }
+  }
+
+  replaceTopic(): void {
+    const { random, rig, model } = this;
+    const name = this.pick(TOPICS);
+    rig.topics.delete(name);
+    const { id } = rig.topics.create(name, PARTITIONS);
+    if (random.below(2) === 0) this.commit();
+    const asked = rig.topicsDeleted(name);
+    let count = 0;
+    for (const [key, { topicId }] of [...model.kept]) {
+      if (!key.includes(` ${name}/`) || topicId === id) continue;
+      model.kept.delete(key);
+      count++;
+    }
+    expect(asked.value).toBe(count);
+  }
+
+  changeGroup(): void {
+    const { random, rig } = this;
+    const group = rig.group(this.pick(GROUPS));
+    group.isEmpty = random.below(2) === 0;
+    group.ageFrom = this.pick(["commit", null, rig.wallMs - random.below(2 * RETENTION_MS)]);
+    group.commitRefusal = this.pick([null, null, null, "illegal_generation"]);
+    group.subscribed.clear();
+    if (random.below(2) === 0) group.subscribed.add(this.pick(TOPICS));
+  }
+
+  /** Check by check, so that the model sees the same times. */
+  pass(byMs: number): void {
+    const { rig, model } = this;
+    const endMs = rig.monotonicMs + byMs;
+    for (;;) {
+      const timer = rig.timers.next(endMs);
+      if (timer === null) break;
+      const aheadMs = timer.dueMs - rig.monotonicMs;
+      // Before it runs: it may take groups away.
+      model.expire(rig.wallMs + aheadMs, (groupId) => rig.subject.groups.get(groupId));
+      rig.advance(aheadMs);
+    }
+    rig.advance(endMs - rig.monotonicMs);
+  }
+
+  compare(): void {
+    for (const groupId of GROUPS) {
+      const found: Record<string, string> = {};
+      for (const { name, partitions } of this.rig.fetch({ groupId }).topics) {
+        for (const each of partitions) {
+          found[`${name}/${each.partitionIndex}`] = `${each.committedOffset} ${each.metadata}`;
+        }
+      }
+      expect(found).toEqual(this.model.ofGroup(groupId));
+    }
+    expect(this.rig.subject.offsets.table.size).toBe(this.model.kept.size);
+  }
+}
+
+describe("offsets", () => {
+  for (let seed = 0; seed < SEEDS; seed++) {
+    test(`are what was committed last, seed ${seed}`, () => {
+      const run = new Run(seed);
+      for (let i = 0; i < STEPS; i++) {
+        run.step();
+        run.compare();
+      }
+      run.rig.checkReplay();
+      run.rig.reload();
+      run.compare();
+    });
+  }
+});
