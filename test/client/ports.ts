@@ -141,6 +141,7 @@ function faulty(broker: Broker, faults: Faults): Broker {
     features: broker.features,
     topics: broker.topics,
     admin: broker.admin,
+    groups: broker.groups,
     setting: (name) => broker.setting(name),
     isOnline: () => broker.isOnline(),
     log: {

@@ -50,10 +50,10 @@ function watched(): { readonly broker: Broker; readonly appends: AppendRequest[]
     topicNameOf: (id) => broker.log.topicNameOf(id),
     topicIdOf: (name) => broker.log.topicIdOf(name),
   };
-  const { brokerId, clusterId, topics, admin, features } = broker;
+  const { brokerId, clusterId, topics, admin, groups, features } = broker;
   const setting = (name: string) => broker.setting(name);
   const isOnline = () => broker.isOnline();
-  const counted = { brokerId, clusterId, topics, admin, features, log, setting, isOnline };
+  const counted = { brokerId, clusterId, topics, admin, groups, features, log, setting, isOnline };
   return { broker: counted, appends };
 }
 

@@ -19,6 +19,7 @@ import type {
 import { type KafkaErrorName, type Outcome, refuse } from "../../protocol/errors.ts";
 import { admitAdmin } from "./admission_admin.ts";
 import { Gate } from "./admission_gate.ts";
+import { admitGroups } from "./admission_groups.ts";
 import { admitTopics } from "./admission_topics.ts";
 
 /**
@@ -40,6 +41,7 @@ export function admit(
     log: admitLog(broker.log, gate),
     topics: admitTopics(broker, gate, topicNames),
     admin: admitAdmin(broker.admin, gate, topicNames),
+    groups: admitGroups(broker, gate),
     features: broker.features,
     setting: (name) => broker.setting(name),
     isOnline: () => broker.isOnline(),

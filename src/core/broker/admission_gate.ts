@@ -19,6 +19,13 @@ const TOPIC_BITS: readonly (readonly [operation: Operation, bit: number])[] = [
   ["describe_configs", 1 << 10],
   ["alter_configs", 1 << 11],
 ];
+const GROUP_BITS: readonly (readonly [operation: Operation, bit: number])[] = [
+  ["read", 1 << 3],
+  ["delete", 1 << 6],
+  ["describe", 1 << 8],
+  ["describe_configs", 1 << 10],
+  ["alter_configs", 1 << 11],
+];
 const CLUSTER_BITS: readonly (readonly [operation: Operation, bit: number])[] = [
   ["create", 1 << 5],
   ["alter", 1 << 7],
@@ -57,6 +64,11 @@ export class Gate {
     return this.#ask(caller, [{ operation, resource: { type: "topic", name } }])[0] === true;
   }
 
+  /** Whether the caller may do `operation` to the group. */
+  allowsGroup(caller: Caller, operation: Operation, name: string): boolean {
+    return this.#ask(caller, [{ operation, resource: { type: "group", name } }])[0] === true;
+  }
+
   /** Whether the caller may do `operation` to the cluster. */
   allowsCluster(caller: Caller, operation: Operation): boolean {
     return this.#ask(caller, [{ operation, resource: CLUSTER }])[0] === true;
@@ -71,6 +83,11 @@ export class Gate {
   /** The bits of all that the caller may do to the topic. */
   topicOperations(caller: Caller, name: string): number {
     return this.#bits(caller, { type: "topic", name }, TOPIC_BITS);
+  }
+
+  /** The bits of all that the caller may do to the group. */
+  groupOperations(caller: Caller, name: string): number {
+    return this.#bits(caller, { type: "group", name }, GROUP_BITS);
   }
 
   /** The bits of all that the caller may do to the cluster; 0 for one who may not describe it. */

@@ -123,6 +123,7 @@ function mutatedBroker(broker: Broker, mutation: Mutation, random: SeededRandom)
     clusterId: broker.clusterId,
     features: broker.features,
     admin: mutation === "gives_producer_ids_twice" ? withOneProducerId(broker.admin) : broker.admin,
+    groups: broker.groups,
     setting: (name) => broker.setting(name),
     isOnline: () => broker.isOnline(),
     log,

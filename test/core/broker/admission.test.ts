@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../src/base/uuid.ts";
 import type { Authorizer, Question } from "../../../src/contracts/auth.ts";
-import type { Broker, FetchResponse, LogApi } from "../../../src/contracts/broker.ts";
+import type { Broker, FetchResponse, GroupApi, LogApi } from "../../../src/contracts/broker.ts";
 import { admit } from "../../../src/core/broker/admission.ts";
 import { errorByCode, type Outcome } from "../../../src/protocol/errors.ts";
 import { topicRequest } from "../cluster/cluster_bench.ts";
@@ -56,6 +56,8 @@ function innerBroker(): Broker {
     log: { ...spied(log), topicNameOf: log.topicNameOf, topicIdOf: log.topicIdOf },
     topics: spied(bench.topics),
     admin: spied(bench.admin),
+    // Those have a test of their own: admission_groups.test.ts.
+    groups: {} as GroupApi,
     features: [],
     setting: (name) => bench.settings.text(name),
     isOnline: () => bench.partitions.isOnline,

@@ -83,6 +83,7 @@ export class LiveHttp {
                 log: whole.log,
                 topics: whole.topics,
                 admin: whole.admin,
+                groups: whole.groups,
                 setting: (name) => whole.setting(name),
                 isOnline: () => whole.isOnline(),
                 ...patched,
