@@ -3,6 +3,7 @@
 
 import {
   allBrokerSettings,
+  allGroupConfigs,
   allTopicSettings,
   type SettingDefinition,
 } from "../src/core/settings/definitions.ts";
@@ -20,6 +21,7 @@ const READ_AT_START: Readonly<Record<string, string>> = {
 
 /** The whole page, Markdown. */
 export function settingsPage(): string {
+  const groups = [...allGroupConfigs()];
   const topics = [...allTopicSettings()].filter((each) => !each.isInternal);
   const isCore = ({ name, isInternal }: SettingDefinition) =>
     !isInternal && !(name in READ_AT_START);
@@ -29,11 +31,11 @@ export function settingsPage(): string {
     "",
     "<!-- Printed by scripts/print_settings.ts: change the tables in src/core/settings, not this page. -->",
     "",
-    "Kafka's settings by Kafka's names, and a few of ours. A value is looked for in this order: the topic,",
-    "this broker's dynamic settings, the cluster's dynamic settings, what was given at start (the config",
+    "Kafka's settings by Kafka's names, and a few of ours. A value is looked for in this order: the topic or",
+    "group, this broker's dynamic settings, the cluster's dynamic settings, what was given at start (the config",
     "file, `-o name=value`), the default. `-o` takes every name of Apache Kafka 4.3.1 and warns where one",
-    "has no effect here; an unknown name is refused with the nearest known one. A topic setting given with",
-    "`-o` becomes the default of all topics.",
+    "has no effect here; an unknown name is refused with the nearest known one. A setting of topics or groups",
+    "given with `-o` becomes the default of all of them.",
     "",
     "Settings marked *live* may change while the broker runs (AlterConfigs, IncrementalAlterConfigs).",
     "",
@@ -43,6 +45,22 @@ export function settingsPage(): string {
     "| --- | --- | --- | --- | --- | --- |",
   ];
   for (const each of topics.filter((one) => one.status === "honoured")) {
+    lines.push(
+      `| \`${each.name}\` | ${each.type} | ${value(each)} | ${valid(each)} | ${names(each.synonyms)} | ${each.text} |`,
+    );
+  }
+  lines.push(
+    "",
+    "## Group settings that work",
+    "",
+    "Set on one group with IncrementalAlterConfigs (resource type GROUP), also before there is such a group; they may",
+    "change while it has members, who hear of it with their next heartbeat. They lie within the broker's bounds,",
+    "`group.consumer.min.…` and `group.consumer.max.…`.",
+    "",
+    "| name | type | default | valid | broker setting that gives the default | what it does |",
+    "| --- | --- | --- | --- | --- | --- |",
+  );
+  for (const each of groups.filter((one) => one.status === "honoured")) {
     lines.push(
       `| \`${each.name}\` | ${each.type} | ${value(each)} | ${valid(each)} | ${names(each.synonyms)} | ${each.text} |`,
     );
@@ -75,6 +93,7 @@ export function settingsPage(): string {
     "",
   );
   pushByReason(lines, topics, "without-effect", "Topic settings");
+  pushByReason(lines, groups, "without-effect", "Group settings");
   pushByReason(lines, brokers, "without-effect", "Broker settings");
   lines.push(
     "## Refused settings",

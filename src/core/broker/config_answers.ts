@@ -12,6 +12,7 @@ import { ConfigResource } from "../cluster/config_controller.ts";
 import type { TopicImage } from "../cluster/image.ts";
 import {
   allBrokerSettings,
+  allGroupConfigs,
   allTopicSettings,
   brokerSetting,
   isSensitive,
@@ -112,6 +113,17 @@ function describe(
     }
     return done(configs);
   }
+  if (resourceType === ConfigResource.group) {
+    if (resourceName === "") return refuse("A group must be named");
+    // Also of a group that is not there: what it would have.
+    const own = context.cluster.image.groupConfigs.get(resourceName)?.configs ?? NO_CONFIGS;
+    const configs: Row[] = [];
+    for (const each of allGroupConfigs()) {
+      if (isAsked(each.name))
+        configs.push(row(each, groupValue(settings, own, each), shown, false));
+    }
+    return done(configs);
+  }
   return refuse(
     resourceType === ConfigResource.brokerLogger
       ? "Log levels are not settings here: start with --log-level"
@@ -154,6 +166,21 @@ function topicValue(
     text: settings.topicText(configs, name),
     layers:
       own === undefined ? layers : [{ name, text: own, source: ConfigSource.topic }, ...layers],
+  };
+}
+
+function groupValue(
+  settings: Settings,
+  configs: ReadonlyMap<string, string>,
+  definition: SettingDefinition,
+): Value {
+  const { name, synonyms } = definition;
+  const own = configs.get(name);
+  const layers = settings.layers(synonyms);
+  return {
+    text: settings.groupText(configs, name),
+    layers:
+      own === undefined ? layers : [{ name, text: own, source: ConfigSource.group }, ...layers],
   };
 }
 

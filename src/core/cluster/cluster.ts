@@ -21,7 +21,7 @@ import {
 } from "./controller.ts";
 import type { Decide, Decision, TopicDecision } from "./decision.ts";
 import { CLUSTER_ID_KEY, decodeClusterId, encodeClusterId } from "./entries.ts";
-import type { BrokerConfigsImage, ClusterImage, TopicImage } from "./image.ts";
+import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
 import type { ImageStep } from "./image_changes.ts";
 import { ImageLoader } from "./image_loader.ts";
 import { ProducerIds } from "./producer_ids.ts";
@@ -186,7 +186,7 @@ export class Cluster {
     );
   }
 
-  /** Changes what is set on a topic or a broker; the answer is what it has set then. */
+  /** Changes what is set on a topic, a group or a broker; the answer is what it has set then. */
   alterConfigs(
     request: AlterRequest,
     validateOnly = false,
@@ -197,10 +197,7 @@ export class Cluster {
         request,
         {
           brokerIds: this.brokerIds,
-          effectiveText: (type, name) =>
-            type === ConfigResource.topic
-              ? this.#settings.topicText(NO_CONFIGS, name)
-              : this.#settings.text(name),
+          effectiveText: (type, name) => this.#effectiveText(type, name),
         },
         validateOnly,
       ),
@@ -235,6 +232,18 @@ export class Cluster {
     };
   }
 
+  /** Of a resource that has no value of its own. */
+  #effectiveText(resourceType: number, name: string): string | null {
+    switch (resourceType) {
+      case ConfigResource.topic:
+        return this.#settings.topicText(NO_CONFIGS, name);
+      case ConfigResource.group:
+        return this.#settings.groupText(NO_CONFIGS, name);
+      default:
+        return this.#settings.text(name);
+    }
+  }
+
   #onStep(step: ImageStep): void {
     if (step.haveBrokerConfigsChanged) this.#setDynamic(step.image.brokerConfigs);
     for (const listener of this.#listeners) {
@@ -245,7 +254,7 @@ export class Cluster {
     }
   }
 
-  #setDynamic(configs: ReadonlyMap<string, BrokerConfigsImage>): void {
+  #setDynamic(configs: ReadonlyMap<string, ConfigsImage>): void {
     this.#settings.setDynamic(
       configs.get("")?.configs ?? NO_CONFIGS,
       configs.get(String(this.#brokerId))?.configs ?? NO_CONFIGS,

@@ -1,16 +1,18 @@
-// Decides on changing settings of topics and brokers while they run. Invariant: what is stored is known,
+// Decides on changing settings of topics, groups and brokers while they run. Invariant: what is stored is known,
 // valid and canonical; a resource changes as a whole or not at all.
 // Kafka: ConfigurationControlManager, ConfigAdminManager, DynamicBrokerConfig.
 
-import { brokerSetting, topicSetting } from "../settings/definitions.ts";
+import { brokerSetting, groupConfig, topicSetting } from "../settings/definitions.ts";
 import {
   checkBrokerSetting,
+  checkGroupConfig,
+  checkGroupTogether,
   checkTopicSetting,
   checkTopicTogether,
 } from "../settings/setting_checks.ts";
 import { replaceTopic } from "./controller.ts";
 import { type Change, type Decision, refused } from "./decision.ts";
-import { brokerConfigsKey, encodeBrokerConfigs } from "./entries.ts";
+import { brokerConfigsKey, encodeConfigs, groupConfigsKey } from "./entries.ts";
 import type { ClusterImage } from "./image.ts";
 
 /** Kafka's numbers of resource types in configs. */
@@ -71,6 +73,8 @@ export function decideAlterConfigs(
       return alterTopic(image, request, context, validateOnly);
     case ConfigResource.broker:
       return alterBroker(image, request, context, validateOnly);
+    case ConfigResource.group:
+      return alterGroup(image, request, context, validateOnly);
     case ConfigResource.brokerLogger:
       return refused(
         "invalid_request",
@@ -175,19 +179,52 @@ function alterBroker(
     change:
       validateOnly || isSame(before, next.value)
         ? null
-        : brokerChange(broker, entry?.revision ?? 0, next.value),
+        : configsChange(brokerConfigsKey(broker), entry?.revision ?? 0, next.value),
   };
 }
 
-function brokerChange(
-  broker: string,
+/** A group need not be there: its settings wait for it, and stay when it goes, as in Kafka. */
+function alterGroup(
+  image: ClusterImage,
+  request: AlterRequest,
+  context: AlterContext,
+  validateOnly: boolean,
+): Decision<ReadonlyMap<string, string>> {
+  const groupId = request.resourceName;
+  if (groupId === "") {
+    return refused("invalid_request", "A group must be named: there are no settings of all groups");
+  }
+  const entry = image.groupConfigs.get(groupId);
+  const before = entry?.configs ?? new Map<string, string>();
+  const next = nextConfigs(before, request, context, {
+    isKnown: (name) => groupConfig(name) !== undefined,
+    isList: (name) => groupConfig(name)?.type === "list",
+    isKept: () => false,
+    check: checkGroupConfig,
+  });
+  if (!next.ok) return next;
+  const fault = checkGroupTogether(next.value, (name) =>
+    context.effectiveText(ConfigResource.broker, name),
+  );
+  if (fault !== null) return refused("invalid_config", fault);
+  return {
+    ok: true,
+    value: next.value,
+    change:
+      validateOnly || isSame(before, next.value)
+        ? null
+        : configsChange(groupConfigsKey(groupId), entry?.revision ?? 0, next.value),
+  };
+}
+
+function configsChange(
+  key: string,
   revision: number,
   configs: ReadonlyMap<string, string>,
 ): Change {
-  const key = brokerConfigsKey(broker);
   return {
     conditions: [{ key, revision }],
-    writes: [{ key, value: configs.size === 0 ? null : encodeBrokerConfigs(configs) }],
+    writes: [{ key, value: configs.size === 0 ? null : encodeConfigs(configs) }],
     locks: [],
   };
 }

@@ -13,6 +13,7 @@ export const CLUSTER_ID_KEY = "cluster/id";
 export const PRODUCER_IDS_KEY = "producer_ids/next";
 export const TOPIC_PREFIX = "topics/";
 export const BROKER_CONFIGS_PREFIX = "configs/broker/";
+export const GROUP_CONFIGS_PREFIX = "configs/group/";
 const ALL_BROKERS = "default";
 
 const encoder = new TextEncoder();
@@ -68,12 +69,17 @@ export function decodeTopic(entry: Entry): TopicImage {
   };
 }
 
-export function encodeBrokerConfigs(configs: ReadonlyMap<string, string>): Uint8Array {
+export function groupConfigsKey(groupId: string): string {
+  return GROUP_CONFIGS_PREFIX + groupId;
+}
+
+/** The dynamic settings of a broker, or of a group. */
+export function encodeConfigs(configs: ReadonlyMap<string, string>): Uint8Array {
   return encode({ configs: Object.fromEntries(configs) });
 }
 
 /** @throws {MetadataStoreError} "version" or "corrupt" */
-export function decodeBrokerConfigs(entry: Entry): ReadonlyMap<string, string> {
+export function decodeConfigs(entry: Entry): ReadonlyMap<string, string> {
   return readConfigs(entry.key, decode(entry)["configs"]);
 }
 

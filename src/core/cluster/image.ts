@@ -17,8 +17,8 @@ export interface TopicImage {
   readonly revision: number;
 }
 
-/** Dynamic settings of one broker, or of all of them. */
-export interface BrokerConfigsImage {
+/** Dynamic settings of one broker, of all of them, or of one group. */
+export interface ConfigsImage {
   readonly configs: ReadonlyMap<string, string>;
   /** Metadata store revision of the entry. */
   readonly revision: number;
@@ -33,5 +33,7 @@ export interface ClusterImage {
   /** Names that contain "." or "_", by the name with every "." as "_": two topics of one such key collide. */
   readonly topicsByCollisionKey: ReadonlyMap<string, string>;
   /** Dynamic broker configs: cluster-wide (key "") and per broker (key: id as text). */
-  readonly brokerConfigs: ReadonlyMap<string, BrokerConfigsImage>;
+  readonly brokerConfigs: ReadonlyMap<string, ConfigsImage>;
+  /** What is set on groups, by their ids; whether there is such a group is another question. */
+  readonly groupConfigs: ReadonlyMap<string, ConfigsImage>;
 }

@@ -7,12 +7,13 @@ import {
   BROKER_CONFIGS_PREFIX,
   brokerOfConfigsKey,
   CLUSTER_ID_KEY,
-  decodeBrokerConfigs,
   decodeClusterId,
+  decodeConfigs,
   decodeTopic,
+  GROUP_CONFIGS_PREFIX,
   TOPIC_PREFIX,
 } from "./entries.ts";
-import type { BrokerConfigsImage, ClusterImage, TopicImage } from "./image.ts";
+import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
 import { collisionKey } from "./topic_names.ts";
 import { VersionedMap } from "./versioned_map.ts";
 
@@ -36,7 +37,8 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
   const byName = new Map<string, TopicImage>();
   const byId = new Map<string, TopicImage>();
   const byCollisionKey = new Map<string, string>();
-  const brokerConfigs = new Map<string, BrokerConfigsImage>();
+  const brokerConfigs = new Map<string, ConfigsImage>();
+  const groupConfigs = new Map<string, ConfigsImage>();
   for (const entry of entries) {
     if (entry.key.startsWith(TOPIC_PREFIX)) {
       const topic = decodeTopic(entry);
@@ -45,7 +47,9 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
       const collision = collisionKey(topic.name);
       if (collision !== null) byCollisionKey.set(collision, topic.name);
     } else if (entry.key.startsWith(BROKER_CONFIGS_PREFIX)) {
-      brokerConfigs.set(brokerOfConfigsKey(entry.key), brokerConfigsOf(entry));
+      brokerConfigs.set(brokerOfConfigsKey(entry.key), configsOf(entry));
+    } else if (entry.key.startsWith(GROUP_CONFIGS_PREFIX)) {
+      groupConfigs.set(entry.key.slice(GROUP_CONFIGS_PREFIX.length), configsOf(entry));
     } else if (entry.key === CLUSTER_ID_KEY) {
       clusterId = decodeClusterId(entry);
     }
@@ -63,6 +67,7 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
     topicsById: new VersionedMap(byId),
     topicsByCollisionKey: new VersionedMap(byCollisionKey),
     brokerConfigs,
+    groupConfigs: new VersionedMap(groupConfigs),
   };
 }
 
@@ -75,7 +80,8 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
   let byName = versioned(image.topicsByName);
   let byId = versioned(image.topicsById);
   let byCollisionKey = versioned(image.topicsByCollisionKey);
-  let brokerConfigs: Map<string, BrokerConfigsImage> | null = null;
+  let brokerConfigs: Map<string, ConfigsImage> | null = null;
+  let groupConfigs = versioned(image.groupConfigs);
   const topicsChanged: TopicImage[] = [];
   const topicsDeleted: TopicImage[] = [];
 
@@ -93,6 +99,8 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
     } else if (key.startsWith(BROKER_CONFIGS_PREFIX)) {
       brokerConfigs ??= new Map(image.brokerConfigs);
       brokerConfigs.delete(brokerOfConfigsKey(key));
+    } else if (key.startsWith(GROUP_CONFIGS_PREFIX)) {
+      groupConfigs = groupConfigs.without(key.slice(GROUP_CONFIGS_PREFIX.length));
     }
   }
   for (const entry of changes.puts) {
@@ -112,7 +120,10 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       }
     } else if (entry.key.startsWith(BROKER_CONFIGS_PREFIX)) {
       brokerConfigs ??= new Map(image.brokerConfigs);
-      brokerConfigs.set(brokerOfConfigsKey(entry.key), brokerConfigsOf(entry));
+      brokerConfigs.set(brokerOfConfigsKey(entry.key), configsOf(entry));
+    } else if (entry.key.startsWith(GROUP_CONFIGS_PREFIX)) {
+      const groupId = entry.key.slice(GROUP_CONFIGS_PREFIX.length);
+      groupConfigs = groupConfigs.with(groupId, configsOf(entry));
     }
   }
   return {
@@ -123,6 +134,7 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       topicsById: byId,
       topicsByCollisionKey: byCollisionKey,
       brokerConfigs: brokerConfigs ?? image.brokerConfigs,
+      groupConfigs,
     },
     topicsChanged,
     topicsDeleted,
@@ -144,8 +156,8 @@ export function stepBetween(before: ClusterImage, after: ClusterImage): ImageSte
   return { image: after, topicsChanged, topicsDeleted, haveBrokerConfigsChanged: true };
 }
 
-function brokerConfigsOf(entry: Entry): BrokerConfigsImage {
-  return { configs: decodeBrokerConfigs(entry), revision: entry.revision };
+function configsOf(entry: Entry): ConfigsImage {
+  return { configs: decodeConfigs(entry), revision: entry.revision };
 }
 
 function versioned<V>(map: ReadonlyMap<string, V>): VersionedMap<V> {

@@ -1,9 +1,10 @@
-// The table of settings: every topic and broker setting of Kafka 4.3.1 by Kafka's name, and ours.
+// The table of settings: every topic, group and broker setting of Kafka 4.3.1 by Kafka's name, and ours.
 // Invariant: a name means one thing; what it does here (works, has no effect, is refused) is said.
 // Written as text: "name type default [valid] importance flags… status", then indented lines: "= broker
 // synonyms in order of precedence", and the description. Defaults: null for none, "" for the empty text.
 
 import { BROKER_SETTINGS_TEXT } from "./broker_definitions.ts";
+import { GROUP_CONFIGS_TEXT } from "./group_config_definitions.ts";
 import { GROUP_SETTINGS_TEXT } from "./group_definitions.ts";
 import { INERT_BROKER_SETTINGS_TEXT, INERT_OTHER_SETTINGS_TEXT } from "./inert_definitions.ts";
 import { INERT_SECURITY_SETTINGS_TEXT } from "./inert_security.ts";
@@ -36,7 +37,7 @@ export interface SettingDefinition {
   readonly status: SettingStatus;
   /** What it does; for one without effect, why it has none. */
   readonly text: string;
-  /** Topic settings: the broker settings that give their default, the first that has a value wins. */
+  /** Settings of topics and groups: the broker settings that give their default, the first that has a value wins. */
   readonly synonyms: readonly string[];
   /** Not listed by describe, as in Kafka. */
   readonly isInternal: boolean;
@@ -99,6 +100,7 @@ export function readDefinitions(tables: readonly string[]): ReadonlyMap<string, 
 const topicSettings = readDefinitions([TOPIC_SETTINGS_TEXT]);
 const brokerSettings = readDefinitions([BROKER_SETTINGS_TEXT, GROUP_SETTINGS_TEXT]);
 let inertSettings: ReadonlyMap<string, SettingDefinition> | null = null;
+let groupConfigs: ReadonlyMap<string, SettingDefinition> | null = null;
 let otherSettings: ReadonlyMap<string, SettingDefinition> | null = null;
 let brokerSettingsByName: readonly SettingDefinition[] | null = null;
 
@@ -130,7 +132,22 @@ export function allBrokerSettings(): readonly SettingDefinition[] {
   return brokerSettingsByName;
 }
 
-/** The settings Kafka has for groups, client metrics and quotas: none of them works here yet. */
+/** The definition of a setting that a group may have of its own; undefined when there is none of that name. */
+export function groupConfig(name: string): SettingDefinition | undefined {
+  return groupConfigTable().get(name);
+}
+
+/** Every setting that a group may have of its own, by name in ascending order. */
+export function allGroupConfigs(): Iterable<SettingDefinition> {
+  return groupConfigTable().values();
+}
+
+function groupConfigTable(): ReadonlyMap<string, SettingDefinition> {
+  groupConfigs ??= readDefinitions([GROUP_CONFIGS_TEXT]);
+  return groupConfigs;
+}
+
+/** The settings Kafka has for client metrics and quotas: none of them works here yet. */
 export function otherSetting(name: string): SettingDefinition | undefined {
   otherSettings ??= readDefinitions([INERT_OTHER_SETTINGS_TEXT]);
   return otherSettings.get(name);

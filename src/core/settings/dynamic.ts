@@ -2,7 +2,7 @@
 // → the topic's own. Invariant: every layer holds known names with valid, canonical texts, so that
 // reading never fails. Kafka: DynamicBrokerConfig, KafkaConfig.extractLogConfigMap.
 
-import { brokerSetting, type SettingDefinition, topicSetting } from "./definitions.ts";
+import { brokerSetting, groupConfig, type SettingDefinition, topicSetting } from "./definitions.ts";
 import { buildTopicSettings } from "./topic_resolution.ts";
 import type { TopicSettings } from "./topic_settings.ts";
 import { readSetting, type SettingValue } from "./values.ts";
@@ -14,6 +14,7 @@ export const ConfigSource = {
   dynamicDefault: 3,
   static: 4,
   default: 5,
+  group: 8,
 } as const;
 export type ConfigSourceCode = (typeof ConfigSource)[keyof typeof ConfigSource];
 
@@ -80,6 +81,15 @@ export class Settings {
     if (own !== undefined) return own;
     const definition = topicSetting(name);
     return definition === undefined ? null : this.#topicDefault(definition);
+  }
+
+  /** The value in force of one setting of a group, as text; null when it has none. */
+  groupText(groupConfigs: ReadonlyMap<string, string>, name: string): string | null {
+    const own = groupConfigs.get(name);
+    if (own !== undefined) return own;
+    const definition = groupConfig(name);
+    const broker = definition?.synonyms[0];
+    return (broker === undefined ? null : this.text(broker)) ?? definition?.defaultText ?? null;
   }
 
   /** Every layer that has a value for one of `names`: dynamic first, then static, then defaults, each in the order of `names`. */

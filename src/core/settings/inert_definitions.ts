@@ -19,17 +19,8 @@ replica.selector.class string null [] medium
 security.providers string null [] low
 # without-effect client telemetry is not here
 telemetry.max.bytes int 1048576 [1..] low
-# without-effect compaction is not run yet
-log.cleaner.backoff.ms long 15000 [0..] medium dynamic-cluster
-log.cleaner.dedupe.buffer.size long 134217728 [] medium dynamic-cluster
-log.cleaner.delete.retention.ms long 86400000 [0..] medium dynamic-cluster
-log.cleaner.enable boolean true [] medium
-log.cleaner.io.buffer.load.factor double 0.9 [] medium dynamic-cluster
+# without-effect one partition is cleaned at a time, in slices of 256 KiB
 log.cleaner.io.buffer.size int 524288 [0..] medium dynamic-cluster
-log.cleaner.io.max.bytes.per.second double 1.7976931348623157E308 [] medium dynamic-cluster
-log.cleaner.max.compaction.lag.ms long 9223372036854775807 [1..] medium dynamic-cluster
-log.cleaner.min.cleanable.ratio double 0.5 [0..1] medium dynamic-cluster
-log.cleaner.min.compaction.lag.ms long 0 [0..] medium dynamic-cluster
 log.cleaner.threads int 1 [0..] medium dynamic-cluster
 # without-effect a shard of groups runs by itself: its records of one turn are one batch
 group.coordinator.append.linger.ms int -1 [-1..] medium
@@ -265,30 +256,10 @@ export const INERT_OTHER_SETTINGS_TEXT: string = `
 interval.ms int 300000 [] medium
 match list "" [] medium
 metrics list "" [] medium
-# without-effect consumer groups are not here yet
-consumer.assignment.interval.ms int 1000 [0..] medium
-consumer.heartbeat.interval.ms int 5000 [1..] medium
-consumer.session.timeout.ms int 45000 [1..] medium
 # without-effect quotas are not here yet
 consumer_byte_rate long 9223372036854775807 [] medium
 controller_mutation_rate double 2.147483647E9 [] medium
 producer_byte_rate long 9223372036854775807 [] medium
 request_percentage double 2.147483647E9 [] medium
 connection_creation_rate int 2147483647 [0..] medium
-# without-effect share groups are not here yet
-share.assignment.interval.ms int 1000 [0..] medium
-share.auto.offset.reset string latest [] medium
-share.delivery.count.limit int 5 [2..] medium
-share.heartbeat.interval.ms int 5000 [1..] medium
-share.isolation.level string read_uncommitted [read_committed|read_uncommitted] medium
-share.partition.max.record.locks int 2000 [100..] medium
-share.record.lock.duration.ms int 30000 [1000..] medium
-share.renew.acknowledge.enable boolean true [] medium
-share.session.timeout.ms int 45000 [1..] medium
-# without-effect streams groups are not here yet
-streams.assignment.interval.ms int 1000 [0..] medium
-streams.heartbeat.interval.ms int 5000 [1..] medium
-streams.initial.rebalance.delay.ms int 3000 [0..] medium
-streams.num.standby.replicas int 0 [0..] medium
-streams.session.timeout.ms int 45000 [1..] medium
 `;

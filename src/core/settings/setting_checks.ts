@@ -1,11 +1,13 @@
-// Checks the settings asked for a topic, or for a broker while it runs, before they are stored.
+// Checks the settings asked for a topic, a group, or a broker while it runs, before they are stored.
 // Invariant: what passes is canonical and can be stored; a message names the setting, the value and what is wanted.
 // Kafka: LogConfig.validate, ConfigurationControlManager, DynamicBrokerConfig.validateConfigs.
 
 import {
   allBrokerSettings,
+  allGroupConfigs,
   allTopicSettings,
   brokerSetting,
+  groupConfig,
   type SettingDefinition,
   topicSetting,
 } from "./definitions.ts";
@@ -31,6 +33,45 @@ export function checkBrokerSetting(name: string, value: string): CheckOutcome {
     return { ok: false, message: unknown("broker", name, allBrokerSettings()) };
   }
   return checkValue(definition, value);
+}
+
+/** Checks one setting of a group, by type and bounds; what the broker allows groups is `checkGroupTogether`. */
+export function checkGroupConfig(name: string, value: string): CheckOutcome {
+  const definition = groupConfig(name);
+  if (definition === undefined) {
+    return { ok: false, message: unknown("group", name, allGroupConfigs()) };
+  }
+  return checkValue(definition, value);
+}
+
+/**
+ * Checks the settings of a group together, and against the broker's bounds for groups; null when they agree.
+ *
+ * @param brokerText The value in force of a broker setting.
+ */
+export function checkGroupTogether(
+  configs: ReadonlyMap<string, string>,
+  brokerText: (name: string) => string | null,
+): string | null {
+  const inForce = (name: string) => Number(configs.get(name) ?? brokerText(`group.${name}`));
+  for (const name of ["assignment.interval.ms", "heartbeat.interval.ms", "session.timeout.ms"]) {
+    const own = configs.get(`consumer.${name}`);
+    if (own === undefined) continue;
+    const min = `group.consumer.min.${name}`;
+    const max = `group.consumer.max.${name}`;
+    if (Number(own) < Number(brokerText(min))) {
+      return `consumer.${name} (${own}) must be at least ${min} (${brokerText(min)})`;
+    }
+    if (Number(own) > Number(brokerText(max))) {
+      return `consumer.${name} (${own}) must be at most ${max} (${brokerText(max)})`;
+    }
+  }
+  const sessionMs = inForce("consumer.session.timeout.ms");
+  const heartbeatMs = inForce("consumer.heartbeat.interval.ms");
+  if (sessionMs <= heartbeatMs) {
+    return `consumer.session.timeout.ms (${sessionMs}) must be greater than consumer.heartbeat.interval.ms (${heartbeatMs})`;
+  }
+  return null;
 }
 
 /** Checks the settings of a topic together; null when they agree. */

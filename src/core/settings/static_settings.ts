@@ -1,11 +1,12 @@
 // Settings given before the start (config file, environment, -o), checked against the table.
 // Invariant: what is taken is known, valid and canonical; what does nothing is warned about by name.
-// `-o` takes every name of Kafka's: a topic setting given here becomes the default of all topics.
+// `-o` takes every name of Kafka's: a setting of topics or groups given here becomes the default of all of them.
 
 import {
   allBrokerSettings,
   allTopicSettings,
   brokerSetting,
+  groupConfig,
   otherSetting,
   type SettingDefinition,
   topicSetting,
@@ -73,6 +74,8 @@ function resolveName(
   if (broker !== undefined) return { definition: broker, target: name };
   const topic = topicSetting(name);
   if (topic !== undefined) return { definition: topic, target: topic.synonyms[0] ?? null };
+  const group = groupConfig(name);
+  if (group !== undefined) return { definition: group, target: group.synonyms[0] ?? null };
   const other = otherSetting(name);
   if (other !== undefined) return { definition: other, target: null };
   // "listener.name.LISTENER.SETTING" sets one listener; it is without effect wherever SETTING is.

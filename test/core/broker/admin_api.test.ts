@@ -12,6 +12,7 @@ const DESCRIBE_CLUSTER = 60;
 const DESCRIBE_PRODUCERS = 61;
 const TOPIC = 2;
 const BROKER = 4;
+const GROUP = 32;
 
 let bench: ApiBench;
 async function open(settings: Readonly<Record<string, string>> = {}): Promise<void> {
@@ -103,11 +104,38 @@ describe("DescribeConfigs", () => {
     ]);
   });
 
+  test("shows what a group has of its own, and else what the broker gives all of them", async () => {
+    await open({ "group.consumer.heartbeat.interval.ms": "6000" });
+    const { errorCode, configs } = await describeConfigs(GROUP, "nobody");
+    expect([errorCode, configs.length]).toEqual([0, 17]);
+    await alter(GROUP, "g", "consumer.session.timeout.ms", "50000");
+    const rows = (await describeConfigs(GROUP, "g")).configs;
+    const row = (name: string) => rows.find((each) => each.name === name)!;
+    expect(row("consumer.session.timeout.ms")).toMatchObject({ value: "50000", configSource: 8 });
+    const layers = ({ synonyms }: Row) =>
+      synonyms.map(({ name, value, source }) => [name, value, source]);
+    expect(layers(row("consumer.session.timeout.ms"))).toEqual([
+      ["consumer.session.timeout.ms", "50000", 8],
+      ["group.consumer.session.timeout.ms", "45000", 5],
+    ]);
+    expect(row("consumer.heartbeat.interval.ms")).toMatchObject({ value: "6000", configSource: 4 });
+    expect(row("share.isolation.level")).toMatchObject({
+      value: "read_uncommitted",
+      configSource: 5,
+      readOnly: false,
+    });
+    expect(row("share.isolation.level").documentation).toStartWith("Without effect: ");
+    await alter(BROKER, "", "group.consumer.assignment.interval.ms", "7");
+    const [interval] = (await describeConfigs(GROUP, "g", ["consumer.assignment.interval.ms"]))
+      .configs;
+    expect(interval).toMatchObject({ value: "7", configSource: 3 });
+  });
+
   test("refuses log levels and resources that are not here", async () => {
     await open();
     for (const [type, name] of [
       [8, "1"],
-      [32, "g"],
+      [GROUP, ""],
       [16, "m"],
       [BROKER, "77"],
     ] as const) {

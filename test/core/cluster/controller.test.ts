@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { openCluster } from "../../../src/core/cluster/cluster.ts";
 import { ConfigResource } from "../../../src/core/cluster/config_controller.ts";
 import type { Decision } from "../../../src/core/cluster/decision.ts";
 import { type ClusterBench, clusterBench, topicRequest } from "./cluster_bench.ts";
@@ -282,5 +283,66 @@ describe("changing settings", () => {
     expect(code(cleared)).toBe("ok");
     expect(settings.text("log.retention.ms")).toBe("50");
     expect(cluster.image.brokerConfigs.has("1")).toBe(false);
+  });
+
+  test("groups: within the broker's bounds, also of a group that is not there, and kept over a restart", async () => {
+    const { cluster, metadata, settings, runtime } = await open({
+      "group.consumer.max.session.timeout.ms": "90000",
+    });
+    const alter = async (groupId: string, ...pairs: [name: string, value: string | null][]) =>
+      code(
+        await cluster.alterConfigs({
+          resourceType: ConfigResource.group,
+          resourceName: groupId,
+          mode: "incremental",
+          operations: pairs.map(([name, value]) => ({
+            name,
+            configOperation: value === null ? DELETE : SET,
+            value,
+          })),
+        }),
+      );
+    const of = (groupId: string) =>
+      Object.fromEntries(cluster.image.groupConfigs.get(groupId)?.configs ?? []);
+    expect(await alter("g", ["consumer.session.timeout.ms", "90000"])).toBe("ok");
+    expect(await alter("g", ["consumer.session.timeout.ms", "90001"])).toBe("invalid_config");
+    expect(await alter("g", ["consumer.session.timeout.ms", "44999"])).toBe("invalid_config");
+    expect(await alter("g", ["consumer.session.timeout.ms", "soon"])).toBe("invalid_config");
+    expect(await alter("g", ["consumer.heartbeat.interval.ms", "4999"])).toBe("invalid_config");
+    expect(await alter("g", ["consumer.assignment.interval.ms", "15001"])).toBe("invalid_config");
+    expect(await alter("g", ["consumer.nope", "1"])).toBe("invalid_config");
+    expect(await alter("", ["consumer.session.timeout.ms", "50000"])).toBe("invalid_request");
+    // Known, and without effect: share groups are not here yet.
+    expect(await alter("ü/1", ["share.session.timeout.ms", "50000"])).toBe("ok");
+    expect(of("g")).toEqual({ "consumer.session.timeout.ms": "90000" });
+    expect(of("ü/1")).toEqual({ "share.session.timeout.ms": "50000" });
+
+    const again = await openCluster({ metadata, runtime, settings, brokerId: 1 });
+    expect([...again.image.groupConfigs.keys()].sort()).toEqual(["g", "ü/1"]);
+    again.close();
+
+    expect(await alter("g", ["consumer.session.timeout.ms", null])).toBe("ok");
+    expect(cluster.image.groupConfigs.has("g")).toBe(false);
+    expect(settings.groupText(new Map(), "consumer.session.timeout.ms")).toBe("45000");
+  });
+
+  test("groups: a session must outlast a heartbeat, whoever of group and broker set which", async () => {
+    const { cluster } = await open({
+      "group.consumer.min.session.timeout.ms": "1",
+      "group.consumer.heartbeat.interval.ms": "8000",
+    });
+    const alter = async (name: string, value: string) =>
+      code(
+        await cluster.alterConfigs({
+          resourceType: ConfigResource.group,
+          resourceName: "g",
+          mode: "incremental",
+          operations: [{ name, configOperation: SET, value }],
+        }),
+      );
+    expect(await alter("consumer.session.timeout.ms", "8000")).toBe("invalid_config");
+    expect(await alter("consumer.session.timeout.ms", "8001")).toBe("ok");
+    expect(await alter("consumer.heartbeat.interval.ms", "9000")).toBe("invalid_config");
+    expect(await alter("consumer.heartbeat.interval.ms", "8000")).toBe("ok");
   });
 });

@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url";
 import { settingsPage } from "../../../scripts/print_settings.ts";
 import {
   allBrokerSettings,
+  allGroupConfigs,
   allTopicSettings,
   brokerSetting,
+  groupConfig,
   otherSetting,
   type SettingDefinition,
   topicSetting,
@@ -22,7 +24,9 @@ describe("the table of settings", () => {
       (each) => !isOurs(each) && each.name !== "internal.segment.bytes",
     );
     expect(brokers.length).toBe(363);
-    expect(otherSetting("consumer.session.timeout.ms")?.status).toBe("without-effect");
+    expect([...allGroupConfigs()].length).toBe(17);
+    expect(groupConfig("consumer.session.timeout.ms")?.status).toBe("honoured");
+    expect(otherSetting("producer_byte_rate")?.status).toBe("without-effect");
   });
 
   test("is in ascending order, with a known type, importance and status, and a text", () => {
@@ -37,7 +41,7 @@ describe("the table of settings", () => {
       "class",
       "password",
     ];
-    for (const all of [[...allTopicSettings()], [...allBrokerSettings()]]) {
+    for (const all of [[...allTopicSettings()], [...allGroupConfigs()], [...allBrokerSettings()]]) {
       let previous = "";
       for (const each of all) {
         expect(each.name > previous).toBe(true);
@@ -51,15 +55,15 @@ describe("the table of settings", () => {
   });
 
   test("every default passes its own check and is canonical", () => {
-    for (const each of [...allTopicSettings(), ...allBrokerSettings()]) {
+    for (const each of [...allTopicSettings(), ...allGroupConfigs(), ...allBrokerSettings()]) {
       if (each.defaultText === null) continue;
       const outcome = readSetting(each, each.defaultText);
       expect(outcome.ok ? outcome.value.text : outcome.message).toBe(each.defaultText);
     }
   });
 
-  test("every broker synonym of a topic setting is a broker setting of the same default", () => {
-    for (const each of allTopicSettings()) {
+  test("every broker synonym of a topic or group setting is a broker setting of the same default", () => {
+    for (const each of [...allTopicSettings(), ...allGroupConfigs()]) {
       for (const synonym of each.synonyms) {
         const broker = brokerSetting(synonym);
         expect(broker?.name).toBe(synonym);

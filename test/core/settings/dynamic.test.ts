@@ -48,15 +48,23 @@ describe("readStaticSettings()", () => {
     expect(values.get("auto.create.topics.enable")).toBe("false");
   });
 
-  test("knows settings of one listener, groups and quotas, without effect", () => {
+  test("knows settings of one listener, share groups and quotas, without effect", () => {
     const { errors, warnings } = readStaticSettings({
       "listener.name.internal.ssl.keystore.location": "/x",
       "listener.name.internal.nope.ssl": "x",
-      "consumer.session.timeout.ms": 1000,
+      "share.session.timeout.ms": 1000,
       producer_byte_rate: 1,
     });
     expect(errors.length).toBe(1);
     expect(warnings.length).toBe(3);
+  });
+
+  test("a setting of groups becomes the default of all of them", () => {
+    const { values, warnings } = readStaticSettings({ "consumer.session.timeout.ms": 50_000 });
+    expect(values.get("group.consumer.session.timeout.ms")).toBe("50000");
+    expect(warnings).toEqual([]);
+    const settings = new Settings(values);
+    expect(settings.groupText(NONE, "consumer.session.timeout.ms")).toBe("50000");
   });
 });
 
@@ -106,10 +114,13 @@ describe("Settings", () => {
       durability: "fsync",
       fileDeleteDelayMs: 60_000,
       indexIntervalBytes: 4096,
+      maxCompactionLagMs: 2 ** 63,
       maxMessageBytes: 1_048_588,
       messageTimestampAfterMaxMs: 3_600_000,
       messageTimestampBeforeMaxMs: 2 ** 63,
       messageTimestampType: "CreateTime",
+      minCleanableDirtyRatio: 0.5,
+      minCompactionLagMs: 0,
       minInsyncReplicas: 1,
       partitioner: "xxhash",
       retentionBytes: -1,
