@@ -334,7 +334,7 @@ export interface AdminApi {
 
 /**
  * Consumer groups and their offsets, of both protocols. Every method is answered by the shard that owns the group, once what it
- * says is committed; `version` is the API version in use.
+ * says is committed; `version` is the API version in use. Bytes in a request pass to the broker, which keeps them.
  */
 export interface GroupApi {
   offsetCommit(

@@ -204,8 +204,8 @@ function initProducerIdFault(
   if (transactionTimeoutMs <= 0 || transactionTimeoutMs > timeoutMsMax) {
     return "invalid_transaction_timeout";
   }
-  // Transactions are not served yet. FindCoordinator is not advertised, so clients seldom come this far;
-  // those that do are told at once, where a retriable code would have them wait for ever.
+  // Transactions are not served yet: clients that come this far are told at once, where a retriable code would
+  // have them wait for ever.
   return "invalid_request";
 }
 

@@ -20,6 +20,8 @@ export const GROUP_OPERATIONS = 3400;
 const NO_BYTES = new Uint8Array(0);
 /** First version of JoinGroup in which the protocol name may be null. */
 const NULL_PROTOCOL_FROM = 7;
+/** First version of DescribeGroups that can say why. */
+const DESCRIBE_MESSAGE_FROM = 6;
 
 export function refusedJoin(
   request: JoinGroupRequest,
@@ -51,12 +53,13 @@ export function refusedSync(code: KafkaErrorName): SyncGroupResponse {
 
 export function refusedDescribe(
   groupId: string,
+  version: number,
   code: KafkaErrorName,
 ): DescribeGroupsResponse["groups"][number] {
   const { wireCode, message } = kafkaError(code);
   return {
     errorCode: wireCode,
-    errorMessage: message,
+    errorMessage: version >= DESCRIBE_MESSAGE_FROM ? message : null,
     groupId,
     groupState: "",
     protocolType: "",

@@ -24,7 +24,7 @@ import type {
   DescribedGroup,
   ListedGroup,
 } from "../coordinator/group/group_requests.ts";
-import { brokersFor } from "./api_context.ts";
+import { type ApiContext, brokersFor } from "./api_context.ts";
 import {
   GROUP_OPERATIONS,
   refusedConsumerDescribe,
@@ -38,8 +38,6 @@ import { commitOffsets, fetchOffsets } from "./group_offsets.ts";
 
 /** First version with several keys in one FindCoordinator. */
 const KEYS_FROM = 4;
-/** First version that knows keys of share partitions. */
-const SHARE_KEYS_FROM = 6;
 /** First version that may ask what the caller may do. */
 const OPERATIONS_FROM = 3;
 const KeyType = { group: 0, transaction: 1, share: 2 } as const;
@@ -61,33 +59,24 @@ export function createGroupApi(context: GroupContext): GroupApi {
       ) {
         return refusedJoin(request, version, "invalid_session_timeout");
       }
-      // The bytes of a request are lent, and members keep theirs.
-      const protocols = request.protocols.map((each) => ({
-        ...each,
-        metadata: each.metadata.slice(),
-      }));
       const outcome = await ask<JoinGroupResponse>(
         context,
         groupId,
         caller,
         version,
-        (shard, call, reply) => shard.joinGroup(call, { ...request, protocols }, reply),
+        (shard, call, reply) => shard.joinGroup(call, request, reply),
       );
       return outcome.ok ? outcome.value : refusedJoin(request, version, outcome.error.code);
     },
     async syncGroup(caller, request, version) {
       const { groupId } = request;
       if (groupId === "") return refusedSync("invalid_group_id");
-      const assignments = request.assignments.map((each) => ({
-        ...each,
-        assignment: each.assignment.slice(),
-      }));
       const outcome = await ask<SyncGroupResponse>(
         context,
         groupId,
         caller,
         version,
-        (shard, call, reply) => shard.syncGroup(call, { ...request, assignments }, reply),
+        (shard, call, reply) => shard.syncGroup(call, request, reply),
       );
       return outcome.ok ? outcome.value : refusedSync(outcome.error.code);
     },
@@ -138,7 +127,7 @@ export function createGroupApi(context: GroupContext): GroupApi {
           ask<readonly DescribedGroup[]>(context, groupId, caller, version, (shard, call, reply) =>
             shard.describeGroups(call, groupIds, reply),
           ),
-        (groupId, code) => refusedDescribe(groupId, code),
+        (groupId, code) => refusedDescribe(groupId, version, code),
       );
       const asksOperations = version >= OPERATIONS_FROM && request.includeAuthorizedOperations;
       return { throttleTimeMs: 0, groups: asksOperations ? rows.map(withOperations) : rows };
@@ -247,9 +236,7 @@ async function findCoordinator(
 ): Promise<FindCoordinatorResponse> {
   const { keyType } = request;
   const keys = version >= KEYS_FROM ? request.coordinatorKeys : [request.key];
-  const found = await Promise.all(
-    keys.map((key) => coordinatorOf(context, caller, keyType, key, version)),
-  );
+  const found = await Promise.all(keys.map((key) => coordinatorOf(context, caller, keyType, key)));
   const [first] = found;
   if (version >= KEYS_FROM || first === undefined)
     return { ...NO_COORDINATOR, coordinators: found };
@@ -272,7 +259,6 @@ async function coordinatorOf(
   caller: Caller,
   keyType: number,
   key: string,
-  version: number,
 ): Promise<Coordinator> {
   const refused = (code: KafkaErrorName, errorMessage: string): Coordinator => ({
     key,
@@ -286,17 +272,21 @@ async function coordinatorOf(
     case KeyType.group:
       break;
     case KeyType.transaction:
-      return refused("coordinator_not_available", "Transactions are not served yet");
+      // Not served yet, which InitProducerId says for good; a refusal here would be tried again for a minute.
+      return thisBroker(api, caller, key);
     case KeyType.share:
-      return version < SHARE_KEYS_FROM
-        ? refused("invalid_request", "This version has no keys of share partitions")
-        : refused("coordinator_not_available", "Share groups are not served yet");
+      // As Kafka answers where share groups are off.
+      return refused("invalid_request", "Share groups are not served yet");
     default:
       return refused("invalid_request", `There is no key type ${keyType}`);
   }
   if ((await groups.find(key)) === null) {
     return refused("coordinator_not_available", "The topic of groups could not be made");
   }
+  return thisBroker(api, caller, key);
+}
+
+function thisBroker(api: ApiContext, caller: Caller, key: string): Coordinator {
   const { id, host, port } = brokersFor(api, caller)[0]!;
   return { key, nodeId: id, host, port, errorCode: NONE, errorMessage: "" };
 }

@@ -132,6 +132,21 @@ export class ScriptedBroker {
         "describeProducers",
         "initProducerId",
       ]),
+      groups: shaped([
+        "offsetCommit",
+        "offsetFetch",
+        "findCoordinator",
+        "joinGroup",
+        "heartbeat",
+        "leaveGroup",
+        "syncGroup",
+        "describeGroups",
+        "listGroups",
+        "deleteGroups",
+        "offsetDelete",
+        "consumerGroupHeartbeat",
+        "consumerGroupDescribe",
+      ]),
     } as unknown as Broker;
     const self = this;
   }
