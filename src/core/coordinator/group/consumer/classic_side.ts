@@ -1,15 +1,7 @@
-// What the consumer side asks of the classic one when a live group changes its protocol. ClassicGroup and ClassicGroups
-// (in ../classic) offer these; migration.ts is the only one to use them.
-//
-// Upgrade (the first ConsumerGroupHeartbeat with epoch 0 to a classic group that has members): one decision writes the
-// tombstone of the classic group, the records of the consumer group with all classic members in it, and what the
-// heartbeat itself leads to. Before its records are replayed it calls `upgraded`. The tombstone's replay must forget the
-// ClassicGroup; a tombstone for a group that is a consumer group must be ignored by the classic side.
-// Downgrade (the last member of the consumer protocol is gone): one decision writes the tombstones of the consumer group
-// and a classic_group record of a stable group, whose replay makes the ClassicGroup. A timer that is due at once then
-// calls `downgraded`, in a decision of its own.
+// What the consumer side asks of the classic one when a live group changes its protocol, there or back: ClassicGroup and
+// ClassicGroups (in ../classic) offer it, migration.ts and heartbeats.ts use it.
+// Invariant: the classic side forgets a group with its tombstone, and ignores a tombstone for a group that is not classic.
 
-import type { GroupMetadataValue } from "../../../../protocol/internal_records/classic_group.ts";
 import type { Answer, Decision, Now } from "../../runtime/shard.ts";
 import type { Group } from "../group.ts";
 import type { GroupRecord } from "../group_record.ts";
@@ -40,13 +32,14 @@ export interface ClassicGroupSeen extends Group {
 
 export interface ClassicSide {
   /**
-   * The group becomes a consumer group: everybody who waits for a join or a sync is refused with rebalance_in_progress,
+   * A heartbeat of the consumer protocol makes the group a consumer group, by a tombstone and records that are about to be
+   * replayed: everybody who waits for a join or a sync is refused with rebalance_in_progress,
    * and its timers are cancelled.
    */
   upgraded(groupId: string): readonly Answer[];
-  /** The group has just become a classic one: sessions start, and a rebalance does where there is a reason for one. */
+  /**
+   * The last member of the consumer protocol has gone, and the group's record has just made a classic group of it: sessions
+   * start, and a rebalance does where there is a reason for one. Called by a timer that is due at once.
+   */
   downgraded(groupId: string, rebalanceReason: string | null, now: Now): Decision<GroupRecord>;
 }
-
-/** A classic group that its own record is about to make. */
-export type ClassicGroupValue = GroupMetadataValue;

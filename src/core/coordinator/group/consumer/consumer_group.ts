@@ -19,17 +19,9 @@ import {
 } from "./member.ts";
 import type { EpochPartitions } from "./partitions.ts";
 import { groupTombstones } from "./records.ts";
-import { add, Subscriptions } from "./subscriptions.ts";
+import { add, type ResolvedRegex, Subscriptions } from "./subscriptions.ts";
 
 export type ConsumerGroupState = "Empty" | "Assigning" | "Reconciling" | "Stable";
-
-/** What an expression came to. */
-export interface ResolvedRegex {
-  readonly topics: ReadonlySet<string>;
-  /** Revision of the image that it was held against. */
-  readonly version: number;
-  readonly timestampMs: number;
-}
 
 export class ConsumerGroup implements Group {
   readonly groupId: string;

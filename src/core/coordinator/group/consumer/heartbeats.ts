@@ -80,11 +80,11 @@ function stay(
   membership.updateTarget();
   membership.reconcile(owned, membership.hasSubscriptionChanged);
   // Nothing is refused from here on.
-  refreshRegexes(context, call, membership);
+  const { before, member } = membership;
+  refreshRegexes(context, call, group, before, member);
   membership.done();
   const upgraded = isNewType ? context.classic.upgraded(groupId) : [];
   if (isNewType) startClassicSessions(context, group);
-  const { before, member } = membership;
   context.timers.session(groupId, member.memberId, settings.consumerSessionTimeoutMs(groupId));
 
   const isFull =

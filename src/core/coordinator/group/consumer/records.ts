@@ -3,9 +3,9 @@
 
 import type { TopicPartitions } from "../assignors/assignor.ts";
 import type { ConsumerGroupRecord } from "../group_record.ts";
-import type { ResolvedRegex } from "./consumer_group.ts";
 import type { ConsumerMember } from "./member.ts";
 import { type EpochPartitions, sortedPartitions } from "./partitions.ts";
+import type { ResolvedRegex } from "./subscriptions.ts";
 
 export function memberRecord(groupId: string, member: ConsumerMember): ConsumerGroupRecord {
   return {

@@ -5,12 +5,13 @@
 import { type Decision, NO_DECISION, type Now } from "../../runtime/shard.ts";
 import type { GroupRecord } from "../group_record.ts";
 import type { HeartbeatCall } from "../group_requests.ts";
-import { ConsumerGroup, type ResolvedRegex } from "./consumer_group.ts";
+import { ConsumerGroup } from "./consumer_group.ts";
 import { type ConsumerContext, softStateOf, topicsOf } from "./context.ts";
-import type { Membership } from "./membership.ts";
+import type { ConsumerMember } from "./member.ts";
 import { epochRecord, regexRecord } from "./records.ts";
 import { Refused } from "./refused.ts";
 import { RegexError } from "./regex_syntax.ts";
+import type { ResolvedRegex } from "./subscriptions.ts";
 import { TopicRegex } from "./topic_regex.ts";
 
 /** Between two times that all of a group's expressions are resolved, whatever happens to topics. */
@@ -33,13 +34,18 @@ export function checkRegex(pattern: string): void {
   }
 }
 
-/** Starts resolving the group's expressions where one is new, topics have changed, or it was long ago. */
+/**
+ * Starts resolving the group's expressions where one is new, topics have changed, or it was long ago.
+ *
+ * @param before The member as it was, whom the group knows; `member`: as it is about to be
+ */
 export function refreshRegexes(
   context: ConsumerContext,
   call: HeartbeatCall,
-  membership: Membership,
+  group: ConsumerGroup,
+  before: ConsumerMember,
+  member: ConsumerMember,
 ): void {
-  const { group, before, member } = membership;
   const { groupId } = group;
   const regexes =
     before.subscribedTopicRegex === member.subscribedTopicRegex

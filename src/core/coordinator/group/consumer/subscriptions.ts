@@ -9,6 +9,14 @@ export interface TopicReaders {
   readonly byRegex: number;
 }
 
+/** What an expression came to. */
+export interface ResolvedRegex {
+  readonly topics: ReadonlySet<string>;
+  /** Revision of the image that it was held against. */
+  readonly version: number;
+  readonly timestampMs: number;
+}
+
 export class Subscriptions {
   /** By topic name. No entry has nobody. */
   readonly topics: Map<string, TopicReaders>;
