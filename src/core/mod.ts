@@ -3,11 +3,11 @@
 export {
   type BrokerOptions,
   createBroker,
+  preloadCleaner,
   type RunningBroker,
   SettingsError,
 } from "./broker/create_broker.ts";
 export { preloadGroups } from "./broker/lazy_groups.ts";
-export { preloadCleaner } from "./partition/lazy_cleaner.ts";
 export {
   readStaticSettings,
   type StaticSettings,

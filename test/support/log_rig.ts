@@ -6,6 +6,7 @@ import type { Caller, FetchResponse } from "../../src/contracts/broker.ts";
 import type { Storage, StoragePlugin } from "../../src/contracts/storage.ts";
 import { LogApiImpl } from "../../src/core/broker/log_api.ts";
 import type { TopicImage } from "../../src/core/cluster/image.ts";
+import { CLEANER_DEFAULTS } from "../../src/core/partition/lazy_cleaner.ts";
 import { LogManager } from "../../src/core/partition/log_manager.ts";
 import { Settings } from "../../src/core/settings/dynamic.ts";
 import type { Compression } from "../../src/record/compression.ts";
@@ -31,6 +32,8 @@ export interface RigOptions {
   readonly test?: TestRuntime;
   /** Free space of the volume; unknown when left out. */
   readonly usableBytes?: () => Promise<number>;
+  /** Kafka's defaults when left out. */
+  readonly cleaner?: Partial<typeof CLEANER_DEFAULTS>;
   /** Codecs of the broker; the host's when left out. */
   readonly compression?: Compression;
   /** Default true. */
@@ -113,6 +116,7 @@ export class LogRig {
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
+        cleaner: () => ({ ...CLEANER_DEFAULTS, ...options.cleaner }),
         onOffline: (reason) => {
           if (holder.rig === null) return;
           holder.rig.offlineReason = reason;

@@ -22,6 +22,8 @@ import { LogApiImpl } from "./log_api.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
 
+export { preloadCleaner } from "../partition/lazy_cleaner.ts";
+
 const REQUEST_MEMORY_BYTES = 32 * 1024 * 1024;
 
 /** What a broker is made of: plugins as objects, the host as capabilities, settings by name. */

@@ -38,6 +38,8 @@ export const EMPTY_READ: LogRead = { batches: NOTHING, buffer: null, fault: null
 const CORRUPT_READ: LogRead = { batches: NOTHING, buffer: null, fault: "corrupt" };
 const IO_READ: LogRead = { batches: NOTHING, buffer: null, fault: "io" };
 const MOVED_READ: LogRead = { batches: NOTHING, buffer: null, fault: "moved" };
+/** Between `offset` and the end of its segment nothing is left. */
+const CLEANED_AWAY: LogRead = { batches: NOTHING, buffer: null, fault: null };
 
 export interface LogReaderOptions {
   readonly journal: Journal;
@@ -55,7 +57,7 @@ export class LogReader {
   }
 
   /**
-   * Whole batches from the one that holds `offset`, up to `endOffset` (exclusive, a batch border).
+   * Whole batches from the one that holds `offset`, or the next one where that was cleaned away, up to `endOffset` (exclusive, a batch border).
    *
    * @param bytesMax Soft: the first batch is returned whole even when it is larger, if `atLeastOne`.
    * @returns A plain value where the store answers at once.
@@ -237,7 +239,8 @@ export class LogReader {
   }
 
   async #readSegment(log: PartitionLog, wanted: Wanted): Promise<LogRead> {
-    const segment = log.segments[log.segmentIndexOf(wanted.offset)];
+    const at = log.segmentIndexOf(wanted.offset);
+    const segment = log.segments[at];
     if (segment === undefined) {
       if (wanted.offset >= log.logStartOffset) {
         this.#reportCorrupt(log, wanted.offset, "no segment", 0);
@@ -245,10 +248,19 @@ export class LogReader {
       }
       return EMPTY_READ;
     }
+    const segmentEnd = log.segmentEnd(at);
     try {
-      return await this.#options.segmentFiles.use(log, segment, false, (file) =>
-        this.#readSegmentFile(log, segment, file, wanted),
-      );
+      // Cleaning may have left nothing of it, and then it has no file.
+      const read =
+        segment.generation > 0 && segment.settledBytes === 0
+          ? CLEANED_AWAY
+          : await this.#options.segmentFiles.use(log, segment, false, (file) =>
+              this.#readSegmentFile(log, segment, file, wanted),
+            );
+      if (read !== CLEANED_AWAY) return read;
+      // The next record that is left follows in another segment, or in the journal.
+      const { endOffset, bytesMax, atLeastOne } = wanted;
+      return await this.read(log, segmentEnd, endOffset, bytesMax, atLeastOne);
     } catch (error) {
       // The segment went (retention, deletion), or the store is closing: look again.
       if (
@@ -277,6 +289,7 @@ export class LogReader {
     let bytesWanted = Math.max(wanted.bytesMax, 0) + SEGMENT_READ_BYTES_MIN;
     for (;;) {
       const lengthMax = Math.min(bytesWanted, segment.settledBytes - position);
+      if (lengthMax <= 0 && walk.wasCleanedAway) return CLEANED_AWAY;
       if (lengthMax <= 0) break;
       const buffer = pool.acquire(lengthMax);
       let keeps = false;

@@ -98,6 +98,8 @@ async function newestReadable(
       }
       const read = await reader.read(log, offset, end, 1, true);
       if (read.fault !== null && read.fault !== "moved") return read.fault;
+      // The rest of the segment was cleaned away.
+      if (read.fault === null && read.buffer === null && segment.generation > 0) break;
       if (read.fault !== null || read.buffer === null) return "io";
       try {
         const found = newestInBatch(log, read.batches, open);

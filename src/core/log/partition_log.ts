@@ -67,6 +67,8 @@ export class PartitionLog implements JournalClient {
   highWatermark = 0;
   /** Exclusive end of what lies in segment files; everything from here on lies in the journal. */
   settledEnd = 0;
+  /** Exclusive end of what the cleaner has been through. */
+  cleanedEnd = 0;
   segments: SegmentInfo[] = NO_SEGMENTS as SegmentInfo[];
   extents: ExtentIndex | null = null;
   producers: ProducerState | null = null;
@@ -180,10 +182,11 @@ export class PartitionLog implements JournalClient {
         maxTimestampMs: -1,
         maxTimestampOffset: baseOffset,
         createdMs: wallMs,
+        generation: 0,
       };
       if (this.segments.length === 0) this.segments = [segment];
       else this.segments.push(segment);
-    }
+    } else if (segment.sizeBytes === 0) segment.firstTimestampMs = maxTimestampMs;
     segment.sizeBytes += sizeBytes;
     if (maxTimestampMs > segment.maxTimestampMs) {
       segment.maxTimestampMs = maxTimestampMs;
@@ -310,6 +313,7 @@ export class PartitionLog implements JournalClient {
       logStartOffset: this.logStartOffset,
       logEndOffset: this.logEndOffset,
       settledEnd: this.settledEnd,
+      cleanedEnd: this.cleanedEnd,
       segments: this.segments,
       epochs: this.epochs.starts,
       producers: this.producers,
@@ -321,6 +325,7 @@ export class PartitionLog implements JournalClient {
     this.logStartOffset = state.logStartOffset;
     this.logEndOffset = Math.max(this.logEndOffset, state.logEndOffset);
     this.settledEnd = state.settledEnd;
+    this.cleanedEnd = state.cleanedEnd;
     this.segments = [...state.segments];
     this.epochs.restore(state.epochs);
     this.producers = state.producers;
@@ -367,6 +372,7 @@ export class PartitionLog implements JournalClient {
     }
     this.logEndOffset = Math.min(this.logEndOffset, offset);
     this.highWatermark = Math.min(this.highWatermark, offset);
+    this.cleanedEnd = Math.min(this.cleanedEnd, offset);
     this.producers?.truncate(offset);
     this.epochs.truncateFromEnd(offset);
   }
@@ -422,7 +428,38 @@ export class PartitionLog implements JournalClient {
       maxTimestampMs >= 0 && segment.firstTimestampMs >= 0
         ? maxTimestampMs - segment.firstTimestampMs
         : wallMs - segment.createdMs;
-    return waitedMs > settings.segmentMs - this.#jitterMs(segment);
+    // What may be cleaned has to be in a closed segment by then.
+    const openMsMax = settings.cleanupCompact
+      ? Math.min(settings.segmentMs, settings.maxCompactionLagMs)
+      : settings.segmentMs;
+    return waitedMs > openMsMax - this.#jitterMs(segment);
+  }
+
+  /**
+   * Ends the last segment here: what is appended from now on belongs to the next. No entry says so; should
+   * a crash come before the next state, the two are one again.
+   */
+  roll(wallMs: number): void {
+    const { logEndOffset } = this;
+    assert((this.segments.at(-1)?.sizeBytes ?? 0) > 0, "an empty segment need not end");
+    this.segments.push({
+      baseOffset: logEndOffset,
+      sizeBytes: 0,
+      settledBytes: 0,
+      firstTimestampMs: -1,
+      maxTimestampMs: -1,
+      maxTimestampOffset: logEndOffset,
+      createdMs: wallMs,
+      generation: 0,
+    });
+  }
+
+  /** Puts a cleaned segment in the place of `sources`; null for nothing. False when they are not there any more. */
+  replaceSegments(sources: readonly SegmentInfo[], cleaned: SegmentInfo | null): boolean {
+    const first = this.segments.indexOf(sources[0]!);
+    if (first < 0 || sources.some((source, i) => this.segments[first + i] !== source)) return false;
+    this.segments.splice(first, sources.length, ...(cleaned === null ? [] : [cleaned]));
+    return true;
   }
 
   /** The same segment always gets the same jitter, below segment.jitter.ms: no draw, no state. */

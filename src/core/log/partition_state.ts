@@ -5,8 +5,13 @@
 import type { EpochStart } from "./leader_epochs.ts";
 import { type ProducerEntry, ProducerState } from "./producer_state.ts";
 
-const VERSION = 1;
+/** Without a trace of cleaning: what a Millrace from before it reads as well. */
+const VERSION_PLAIN = 1;
+/** Besides: how far the log was cleaned, and which file of a segment is the one in force. */
+const VERSION_CLEANED = 2;
 const SEGMENT_BYTES = 56;
+const CLEANED_SEGMENT_BYTES = 4;
+const CLEANED_BYTES = 8;
 const EPOCH_BYTES = 12;
 const PRODUCER_BYTES = 8 + 2 + 8 + 4 + 8 + 1;
 const PRODUCED_BYTES = 4 + 4 + 8 + 8 + 8;
@@ -26,6 +31,11 @@ export interface SegmentInfo {
   /** Base offset of the batch with that timestamp. */
   maxTimestampOffset: number;
   createdMs: number;
+  /**
+   * How often it was cleaned: each time it gets a new file, named by this. From 1 on, batches may be missing
+   * between two others, and a segment without any has no file.
+   */
+  readonly generation: number;
 }
 
 export interface PartitionState {
@@ -33,23 +43,28 @@ export interface PartitionState {
   readonly logEndOffset: number;
   /** Exclusive end of what lies in segment files. */
   readonly settledEnd: number;
+  /** Exclusive end of what the cleaner has been through: no key has two records before it. */
+  readonly cleanedEnd: number;
   readonly segments: readonly SegmentInfo[];
   readonly epochs: readonly EpochStart[];
   readonly producers: ProducerState | null;
 }
 
 export function encodeState(state: PartitionState): Uint8Array {
+  const isCleaned = state.cleanedEnd > 0 || state.segments.some(({ generation }) => generation > 0);
   let sizeBytes = FIXED_BYTES;
+  if (isCleaned) sizeBytes += CLEANED_BYTES + state.segments.length * CLEANED_SEGMENT_BYTES;
   sizeBytes += state.segments.length * SEGMENT_BYTES + state.epochs.length * EPOCH_BYTES;
   for (const [, entry] of state.producers?.entries() ?? []) {
     sizeBytes += PRODUCER_BYTES + entry.batches.length * PRODUCED_BYTES;
   }
   const bytes = new Uint8Array(sizeBytes);
   const to = new Cells(bytes);
-  to.u8(VERSION);
+  to.u8(isCleaned ? VERSION_CLEANED : VERSION_PLAIN);
   to.f64(state.logStartOffset);
   to.f64(state.logEndOffset);
   to.f64(state.settledEnd);
+  if (isCleaned) to.f64(state.cleanedEnd);
   to.i32(state.segments.length);
   for (const segment of state.segments) {
     to.f64(segment.baseOffset);
@@ -59,6 +74,7 @@ export function encodeState(state: PartitionState): Uint8Array {
     to.f64(segment.maxTimestampMs);
     to.f64(segment.maxTimestampOffset);
     to.f64(segment.createdMs);
+    if (isCleaned) to.i32(segment.generation);
   }
   to.i32(state.epochs.length);
   for (const { epoch, startOffset } of state.epochs) {
@@ -87,10 +103,14 @@ export function encodeState(state: PartitionState): Uint8Array {
 /** Null when the bytes are of a newer version or do not add up (their checksum was right before). */
 export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState | null {
   const from = new Cells(bytes);
-  if (bytes.length < FIXED_BYTES || from.readU8() !== VERSION) return null;
+  if (bytes.length < FIXED_BYTES) return null;
+  const version = from.readU8();
+  if (version !== VERSION_PLAIN && version !== VERSION_CLEANED) return null;
+  const isCleaned = version === VERSION_CLEANED;
   const logStartOffset = from.readF64();
   const logEndOffset = from.readF64();
   const settledEnd = from.readF64();
+  const cleanedEnd = isCleaned ? from.readF64() : 0;
   const segments: SegmentInfo[] = [];
   for (let left = from.readI32(); left > 0; left--) {
     segments.push({
@@ -101,6 +121,7 @@ export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState |
       maxTimestampMs: from.readF64(),
       maxTimestampOffset: from.readF64(),
       createdMs: from.readF64(),
+      generation: isCleaned ? from.readI32() : 0,
     });
   }
   const epochs: EpochStart[] = [];
@@ -130,7 +151,7 @@ export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState |
     }
     producers.restore(producerId, entry);
   }
-  return { logStartOffset, logEndOffset, settledEnd, segments, epochs, producers };
+  return { logStartOffset, logEndOffset, settledEnd, cleanedEnd, segments, epochs, producers };
 }
 
 /** A cursor over fixed-width cells. Out-of-range reads throw RangeError, which a right checksum rules out. */

@@ -1,5 +1,5 @@
-// Segment files of grown partitions: named by topic id, partition and base offset; whole batches
-// back to back, as in Kafka. Open files and indexes are kept in bounded caches.
+// Segment files of grown partitions: named by topic id, partition and base offset, and by how often they
+// were cleaned; whole batches back to back, as in Kafka. Open files and indexes are kept in bounded caches.
 // Invariant: only the first `settledBytes` of a file are ever read; settling wrote and synced them.
 
 import { Lru } from "../../base/lru.ts";
@@ -14,6 +14,7 @@ import {
 import { batchSizeAt } from "../../record/record_batch.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
+import { hasPlaceMark } from "./place_mark.ts";
 import { SegmentIndex } from "./segment_index.ts";
 
 const INDEX_CACHE_BYTES_MAX = 8 * 1024 * 1024;
@@ -24,12 +25,20 @@ export function partitionFolder(log: PartitionLog): string {
   return `segments/${log.topic.idHex}/${log.partition}`;
 }
 
-export function segmentFileName(log: PartitionLog, baseOffset: number): string {
-  return `${partitionFolder(log)}/${String(baseOffset).padStart(20, "0")}.log`;
+/** What names the files of a segment. */
+type SegmentName = Pick<SegmentInfo, "baseOffset" | "generation">;
+
+export function segmentFileName(log: PartitionLog, segment: SegmentName): string {
+  return `${stem(log, segment)}.log`;
 }
 
-function indexFileName(log: PartitionLog, baseOffset: number): string {
-  return `${partitionFolder(log)}/${String(baseOffset).padStart(20, "0")}.index`;
+function indexFileName(log: PartitionLog, segment: SegmentName): string {
+  return `${stem(log, segment)}.index`;
+}
+
+function stem(log: PartitionLog, { baseOffset, generation }: SegmentName): string {
+  const name = `${partitionFolder(log)}/${String(baseOffset).padStart(20, "0")}`;
+  return generation === 0 ? name : `${name}.${generation}`;
 }
 
 /** An open file. It is closed only while nobody uses it. */
@@ -63,7 +72,7 @@ export class SegmentFiles {
     create: boolean,
     work: (file: SegmentFile) => Promise<T>,
   ): Promise<T> {
-    const name = segmentFileName(log, segment.baseOffset);
+    const name = segmentFileName(log, segment);
     for (let busy = this.#retiring.get(name); busy !== undefined; busy = this.#retiring.get(name)) {
       await busy;
     }
@@ -101,7 +110,7 @@ export class SegmentFiles {
   async indexIn(log: PartitionLog, segment: SegmentInfo, file: SegmentFile): Promise<SegmentIndex> {
     const cached = this.#cached(log, segment);
     if (cached !== null) return cached;
-    const key = `${segmentFileName(log, segment.baseOffset)}@${segment.settledBytes}`;
+    const key = `${segmentFileName(log, segment)}@${segment.settledBytes}`;
     let loading = this.#loading.get(key);
     if (loading === undefined) {
       loading = this.#load(log, segment, file);
@@ -115,24 +124,24 @@ export class SegmentFiles {
   }
 
   #cached(log: PartitionLog, segment: SegmentInfo): SegmentIndex | null {
-    const cached = this.#indexes.get(segmentFileName(log, segment.baseOffset));
+    const cached = this.#indexes.get(segmentFileName(log, segment));
     return cached !== undefined && cached.coveredBytes >= segment.settledBytes ? cached : null;
   }
 
   async #load(log: PartitionLog, segment: SegmentInfo, file: SegmentFile): Promise<SegmentIndex> {
     const index =
       (await this.#readIndex(log, segment)) ?? (await this.#rebuildIndex(log, segment, file));
-    this.keepIndex(log, index);
+    this.keepIndex(log, segment, index);
     return index;
   }
 
-  keepIndex(log: PartitionLog, index: SegmentIndex): void {
-    this.#indexes.set(segmentFileName(log, index.baseOffset), index, index.sizeBytes);
+  keepIndex(log: PartitionLog, segment: SegmentInfo, index: SegmentIndex): void {
+    this.#indexes.set(segmentFileName(log, segment), index, index.sizeBytes);
   }
 
   /** Writes the index down next to a segment that will not grow; it may be lost, it is only a shortcut. */
   async writeIndex(log: PartitionLog, segment: SegmentInfo, index: SegmentIndex): Promise<void> {
-    const name = indexFileName(log, index.baseOffset);
+    const name = indexFileName(log, segment);
     try {
       await this.use(log, segment, false, async () => {
         const file = await this.#store.open(name, { create: true });
@@ -149,18 +158,18 @@ export class SegmentFiles {
   }
 
   /** Removes a segment and its index, durably. */
-  remove(log: PartitionLog, baseOffset: number): Promise<void> {
-    const name = segmentFileName(log, baseOffset);
+  remove(log: PartitionLog, segment: SegmentName): Promise<void> {
+    const name = segmentFileName(log, segment);
     return this.#retire(name, async () => {
       this.#indexes.delete(name);
       await this.#store.remove(name);
-      await this.#store.remove(indexFileName(log, baseOffset));
+      await this.#store.remove(indexFileName(log, segment));
     });
   }
 
   /** Forgets the open file of a segment, after a write to it failed: the next use opens it anew. */
   reopen(log: PartitionLog, segment: SegmentInfo): Promise<void> {
-    const name = segmentFileName(log, segment.baseOffset);
+    const name = segmentFileName(log, segment);
     return this.#retire(name, async () => {
       this.#indexes.delete(name);
     });
@@ -214,7 +223,7 @@ export class SegmentFiles {
   }
 
   async #readIndex(log: PartitionLog, segment: SegmentInfo): Promise<SegmentIndex | null> {
-    const name = indexFileName(log, segment.baseOffset);
+    const name = indexFileName(log, segment);
     let file: SegmentFile;
     try {
       file = await this.#store.open(name, { create: false });
@@ -258,9 +267,12 @@ export class SegmentFiles {
         const sizeBytes = batchSizeAt(window, at, Number.MAX_SAFE_INTEGER);
         if (sizeBytes < 0) return index.endingAt(settledBytes);
         const baseOffset = baseOffsetAt(window, at);
-        const isSure = baseOffset === expected;
+        const isSure =
+          segment.generation === 0
+            ? baseOffset === expected
+            : baseOffset >= expected && hasPlaceMark(window, at);
         index.add(baseOffset, sizeBytes, maxTimestampAt(window, at), indexIntervalBytes, isSure);
-        expected = lastOffsetAt(window, at) + 1;
+        if (segment.generation === 0 || isSure) expected = lastOffsetAt(window, at) + 1;
         at += sizeBytes;
       }
       if (at === 0) return index.endingAt(settledBytes);

@@ -1,6 +1,7 @@
 // Goes through the batches of a segment file to the one that holds an offset. Base offset and leader
 // epoch lie outside a batch's checksum, so they are held to what is known besides: each batch begins
-// where the one before it ended, and the log knows its epochs.
+// where the one before it ended, or carries a mark of its place where batches were cleaned away; and the
+// log knows its epochs.
 // Invariant: a batch that is damaged, or stands where another belongs, is reported, never returned.
 
 import {
@@ -14,6 +15,7 @@ import {
 import { batchSizeAt } from "../../record/record_batch.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
+import { hasPlaceMark } from "./place_mark.ts";
 
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
@@ -27,7 +29,7 @@ export interface Wanted {
 
 export type WalkStep =
   | { readonly kind: "found"; readonly start: number; readonly end: number }
-  /** The next batch is past `bytesMax`. */
+  /** The next batch is past `bytesMax`; or past `endOffset`, with nothing left before that. */
   | { readonly kind: "nothing" }
   | { readonly kind: "damaged" }
   /** Read on from `skippedBytes`, at least `neededBytes`. */
@@ -39,6 +41,8 @@ export class SegmentWalk {
   readonly #crc32c: Crc32c | undefined;
   /** Where the next batch has to begin; −1 when that is not known. */
   #expected: number;
+  /** The batch before stands in a cleaned segment without a mark: nothing says which offsets it holds. */
+  #isDoubtful = false;
   onDamage: (offset: number, position: number) => void = () => {};
 
   /** @param expected Base offset of the first batch, where an index says it; −1 at the file's start. */
@@ -52,6 +56,11 @@ export class SegmentWalk {
     this.#segment = segment;
     this.#expected = expected;
     this.#crc32c = crc32c;
+  }
+
+  /** All batches were gone through: whether what is wanted was cleaned away, and is not just unreadable. */
+  get wasCleanedAway(): boolean {
+    return this.#segment.generation > 0 && !this.#isDoubtful;
   }
 
   /** Takes the next `count` bytes of the file, which stand at `position` of it. */
@@ -72,7 +81,20 @@ export class SegmentWalk {
       }
       let baseOffset = baseOffsetAt(buffer, at);
       let isMisplaced = false;
-      if (!this.#mayBegin(baseOffset)) {
+      if (this.#segment.generation > 0) {
+        if (!this.#isMarked(buffer, at, baseOffset)) {
+          this.onDamage(this.#expected, position + at);
+          if (start >= 0) return found();
+          // What is wanted may follow; its size is in the mark as well, and may be wrong.
+          if (!this.#isSound(buffer, at, sizeBytes)) return DAMAGED;
+          this.#isDoubtful = true;
+          at += sizeBytes;
+          continue;
+        }
+        if (this.#isDoubtful && baseOffset > offset) return DAMAGED;
+        this.#isDoubtful = false;
+        if (start < 0 && baseOffset >= endOffset) return { kind: "nothing" };
+      } else if (!this.#mayBegin(baseOffset)) {
         const isPreviousSound = previous < 0 || this.#isSound(buffer, previous, at - previous);
         this.onDamage(this.#expected, position + (isPreviousSound ? at : previous));
         if (isPreviousSound) {
@@ -116,13 +138,23 @@ export class SegmentWalk {
     return baseOffset === (this.#expected < 0 ? this.#segment.baseOffset : this.#expected);
   }
 
+  #isMarked(buffer: Uint8Array, at: number, baseOffset: number): boolean {
+    return (
+      baseOffset >= Math.max(this.#expected, this.#segment.baseOffset) && hasPlaceMark(buffer, at)
+    );
+  }
+
   #isSound(buffer: Uint8Array, at: number, sizeBytes: number): boolean {
     return isCrcValid(buffer, at, sizeBytes, this.#crc32c);
   }
 
   #mendEpoch(buffer: Uint8Array, at: number, baseOffset: number): void {
-    const epoch = this.#log.epochs.epochAt(baseOffset);
-    if (epoch >= 0 && epoch !== leaderEpochAt(buffer, at)) patchLeaderEpoch(buffer, at, epoch);
+    const isCleaned = this.#segment.generation > 0;
+    const { epochs, logStartOffset } = this.#log;
+    // Epochs are known from the log's start on, and a batch may reach over it.
+    const epoch = epochs.epochAt(isCleaned ? Math.max(baseOffset, logStartOffset) : baseOffset);
+    if ((epoch >= 0 || isCleaned) && epoch !== leaderEpochAt(buffer, at))
+      patchLeaderEpoch(buffer, at, epoch);
   }
 }
 

@@ -70,6 +70,7 @@ export class Settler {
   readonly #options: SettlerOptions;
   #isRunning = false;
   #isStopped = false;
+  readonly #settling = new Set<PartitionLog>();
   #bytesMax: number;
   #lastAppendedBytes = 0;
   #lastLookMs: number;
@@ -145,7 +146,8 @@ export class Settler {
       if (liveCount(partitionLog, file) === 0) continue;
       if (!isGrown(partitionLog, this.#options.grownBytes)) small.push(partitionLog);
       else {
-        const outcome = await this.#settle(partitionLog, file);
+        const endOffset = endOfShare(partitionLog, file);
+        const outcome = await this.#settle(partitionLog, endOffset);
         if (outcome !== "gone") return outcome;
       }
     }
@@ -166,10 +168,27 @@ export class Settler {
     return "gone";
   }
 
-  /** Copies everything of a log, up to its last batch in `file`, into segment files, and writes its state. */
-  async #settle(log: PartitionLog, file: JournalFile): Promise<Outcome> {
+  /** Copies a log up to `endOffset` into segment files, for who wants them. False when it could not be done now. */
+  async settleUpTo(log: PartitionLog, endOffset: number): Promise<boolean> {
+    if (log.hasHole || this.#options.journal.isFailed) return false;
+    if (endOffset <= log.settledEnd) return true;
+    return (await this.#settle(log, endOffset)) === "gone" && log.settledEnd >= endOffset;
+  }
+
+  /** One at a time for each log: the background and the cleaner may both want it. */
+  async #settle(log: PartitionLog, endOffset: number): Promise<Outcome> {
+    if (this.#settling.has(log)) return "later";
+    this.#settling.add(log);
+    try {
+      return await this.#copy(log, Math.min(endOffset, log.highWatermark));
+    } finally {
+      this.#settling.delete(log);
+    }
+  }
+
+  /** Copies everything of a log up to `endOffset` into segment files, and writes its state. */
+  async #copy(log: PartitionLog, endOffset: number): Promise<Outcome> {
     const { reader, scheduler } = this.#options;
-    const endOffset = Math.min(endOfShare(log, file), log.highWatermark);
     const parts: Part[] = [];
     let outcome: Outcome = "later";
     try {
@@ -250,7 +269,7 @@ export class Settler {
     for (const { segment, index } of parts) {
       if (!log.segments.includes(segment)) continue;
       segment.settledBytes = index.coveredBytes;
-      segmentFiles.keepIndex(log, index);
+      segmentFiles.keepIndex(log, segment, index);
     }
     log.settledEnd = Math.max(log.settledEnd, endOffset);
     const group = log.writeState();
@@ -274,7 +293,7 @@ export class Settler {
       }
       // A synced state may speak of a dropped segment until the start entry that dropped it is synced too.
       if (!(await journal.flush())) return;
-      await segmentFiles.remove(log, segment.baseOffset);
+      await segmentFiles.remove(log, segment);
     }
   }
 

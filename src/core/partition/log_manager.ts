@@ -1,5 +1,5 @@
-// All logs of this broker: opens the folder, makes partition logs on first use, runs retention and
-// the giving up of journal files in the background, and takes the folder offline when it fails.
+// All logs of this broker: opens the folder, makes partition logs on first use, runs retention, the
+// giving up of journal files and the cleaner in the background, and takes the folder offline when it fails.
 // Kafka: LogManager, ReplicaManager's local part.
 
 import { BufferPool } from "../../base/buffer_pool.ts";
@@ -7,6 +7,7 @@ import { uuidToBytes, uuidToHex } from "../../base/uuid.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
 import type { TopicImage } from "../cluster/image.ts";
+import type { CleanerSettings } from "../log/cleaner.ts";
 import { Journal } from "../log/journal.ts";
 import { LogReader } from "../log/log_reader.ts";
 import { PartitionLog, type TopicContext } from "../log/partition_log.ts";
@@ -15,6 +16,7 @@ import { expiredSegments } from "../log/retention.ts";
 import { SegmentFiles, segmentFileName } from "../log/segment_files.ts";
 import { GROWN_BYTES, Settler } from "../log/settle.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
+import { CLEANER_DEFAULTS, LazyCleaner } from "./lazy_cleaner.ts";
 import type {
   ActiveProducer,
   DeleteRecordsOutcome,
@@ -25,6 +27,8 @@ import type {
 /** Logs looked at between two turns of the event loop. */
 const RETENTION_SLICE = 256;
 const READ_POOL_BYTES = 16 * 1024 * 1024;
+/** Bound of one batch opened by the cleaner where nobody gives another. */
+const DECOMPRESSED_BYTES_MAX = 100 * 1024 * 1024;
 
 export interface LogManagerOptions {
   readonly store: SegmentStore;
@@ -36,6 +40,10 @@ export interface LogManagerOptions {
   /** Asked each time: they are dynamic. */
   readonly retentionCheckMs: () => number;
   readonly producerExpiryMs: () => number;
+  /** The settings log.cleaner.*; their defaults when left out. */
+  readonly cleaner?: () => CleanerSettings & { readonly backoffMs: number };
+  /** Most bytes that one compressed batch may become; 100 MiB when left out. */
+  readonly decompressedBytesMax?: () => number;
   /** Free space of the volume, in bytes; −1 where nobody knows. */
   readonly usableBytes?: () => Promise<number>;
   /** Called once, with a reason for people, when the log folder went offline. */
@@ -63,6 +71,7 @@ export class LogManager implements Partitions {
   readonly segmentFiles: SegmentFiles;
   readonly #options: LogManagerOptions;
   readonly #settler: Settler;
+  readonly #cleaner: LazyCleaner;
   readonly #byId = new Map<string, TopicLogs>();
   readonly #byName = new Map<string, TopicLogs>();
   #isOnline = true;
@@ -93,6 +102,18 @@ export class LogManager implements Partitions {
       log: runtime.log,
       journalBytesMax: options.journalBytesMax,
       grownBytes: options.grownBytes ?? GROWN_BYTES,
+    });
+    const cleanerSettings = options.cleaner ?? (() => CLEANER_DEFAULTS);
+    this.#cleaner = new LazyCleaner({
+      journal,
+      reader: this.reader,
+      segmentFiles: this.segmentFiles,
+      settler: this.#settler,
+      runtime,
+      decompressedBytesMax: options.decompressedBytesMax ?? (() => DECOMPRESSED_BYTES_MAX),
+      settings: cleanerSettings,
+      backoffMs: () => cleanerSettings().backoffMs,
+      logs: () => this.#compactedLogs(),
     });
   }
 
@@ -143,6 +164,12 @@ export class LogManager implements Partitions {
     manager.#retentionDueMs = runtime.clock.monotonicMs() + options.retentionCheckMs();
     manager.#scheduleMaintenance();
     return manager;
+  }
+
+  *#compactedLogs(): Iterable<PartitionLog> {
+    for (const topic of this.#byId.values()) {
+      if (topic.context.settings.cleanupCompact) yield* topic.logs.values();
+    }
   }
 
   get isOnline(): boolean {
@@ -203,7 +230,7 @@ export class LogManager implements Partitions {
       const files = log.segments.filter((segment) => segment.settledBytes > 0);
       log.releaseAll();
       log.segments = [];
-      for (const segment of files) await this.segmentFiles.remove(log, segment.baseOffset);
+      for (const segment of files) await this.segmentFiles.remove(log, segment);
     }
   }
 
@@ -274,6 +301,7 @@ export class LogManager implements Partitions {
     this.#isStopped = true;
     this.#maintenanceTimer?.cancel();
     this.#settler.stop();
+    await this.#cleaner.close();
     if (this.#maintaining !== null) await this.#maintaining;
     try {
       await this.journal.close();
@@ -288,6 +316,11 @@ export class LogManager implements Partitions {
     this.#maintaining = this.#maintainOnce(retention);
     await this.#maintaining;
     this.#maintaining = null;
+  }
+
+  /** Cleans the compacted partitions that are dirty enough, now. The background does the same on its own. */
+  async clean(): Promise<number> {
+    return this.isOnline ? await this.#cleaner.run() : 0;
   }
 
   /** Never rejects. */
@@ -313,6 +346,7 @@ export class LogManager implements Partitions {
       }
       scheduler.spawn("log_maintenance", async () => {
         await this.maintain(isRetentionDue);
+        this.#cleaner.look();
         if (!this.#isStopped) this.#scheduleMaintenance();
       });
     });
@@ -347,7 +381,7 @@ export class LogManager implements Partitions {
     log.wakeWaiters();
     if (!(await group.settled())) return false;
     for (const segment of dropped) {
-      if (segment.settledBytes > 0) await this.segmentFiles.remove(log, segment.baseOffset);
+      if (segment.settledBytes > 0) await this.segmentFiles.remove(log, segment);
     }
     return true;
   }
@@ -367,7 +401,7 @@ export class LogManager implements Partitions {
       for (const log of topic.logs.values()) {
         for (const segment of log.segments) {
           if (segment.settledBytes === 0) continue;
-          const name = segmentFileName(log, segment.baseOffset);
+          const name = segmentFileName(log, segment);
           orphans.delete(name);
           orphans.delete(name.replace(/\.log$/, ".index"));
           const foundBytes = sizes.get(name) ?? 0;

@@ -33,6 +33,25 @@ delete.topic.enable boolean true [] high honoured
 fetch.max.bytes int 57671680 [1024..] medium honoured
   Upper bound of one fetch response in bytes, whatever the client asks for; a first batch larger
   than it is still sent. Not given at start, the Kafka transport stops at 8 MiB.
+log.cleaner.backoff.ms long 15000 [0..] medium dynamic-cluster honoured
+  How long the cleaner waits when there was nothing to clean, in milliseconds.
+log.cleaner.dedupe.buffer.size long 134217728 [] medium dynamic-cluster honoured
+  Memory for the keys of the partition that is being cleaned, in bytes, 24 a key; taken as needed.
+  With more keys than fit, a part is cleaned at a time.
+log.cleaner.delete.retention.ms long 86400000 [0..] medium dynamic-cluster honoured
+  Default of the topic setting delete.retention.ms.
+log.cleaner.enable boolean true [] medium honoured
+  Whether compacted topics are cleaned at all.
+log.cleaner.io.buffer.load.factor double 0.9 [] medium dynamic-cluster honoured
+  How full the memory for keys gets, from 0.1 to 0.95.
+log.cleaner.io.max.bytes.per.second double 1.7976931348623157E308 [] medium dynamic-cluster honoured
+  Most bytes that the cleaner reads in a second, on average.
+log.cleaner.max.compaction.lag.ms long 9223372036854775807 [1..] medium dynamic-cluster honoured
+  Default of the topic setting max.compaction.lag.ms.
+log.cleaner.min.cleanable.ratio double 0.5 [0..1] medium dynamic-cluster honoured
+  Default of the topic setting min.cleanable.dirty.ratio.
+log.cleaner.min.compaction.lag.ms long 0 [0..] medium dynamic-cluster honoured
+  Default of the topic setting min.compaction.lag.ms.
 log.cleanup.policy list delete [compact|delete] medium dynamic-cluster honoured
   Default of the topic setting cleanup.policy.
 log.index.interval.bytes int 4096 [0..] medium dynamic-cluster honoured

@@ -8,8 +8,7 @@ cleanup.policy list delete [compact|delete] medium honoured
   = log.cleanup.policy
   What happens to old records: "delete" drops whole segments by retention.ms and
   retention.bytes, "compact" keeps the last record of each key, both together do both, and an
-  empty list keeps everything. Compaction itself is not run yet: a compacted topic keeps all its
-  records.
+  empty list keeps everything. Compacted topics take no record without a key.
 compression.gzip.level int -1 [1..9|-1] medium honoured
   = compression.gzip.level
   Level of gzip where compression.type makes the broker compress again; -1 is the codec's own
@@ -24,9 +23,10 @@ compression.type string producer [uncompressed|zstd|lz4|snappy|gzip|producer] me
 compression.zstd.level int 3 [-131072..22] medium honoured
   = compression.zstd.level
   Level of zstd where compression.type makes the broker compress again.
-delete.retention.ms long 86400000 [0..] medium without-effect
+delete.retention.ms long 86400000 [0..] medium honoured
   = log.cleaner.delete.retention.ms
-  compaction is not run yet
+  How long a tombstone (a record without a value) stays in a compacted topic after the cleaner
+  first met it, in milliseconds: within that time readers from the start learn of the deletion.
 file.delete.delay.ms long 60000 [0..] medium honoured
   = log.segment.delete.delay.ms
   How long the file of a dropped segment stays on disk, in milliseconds.
@@ -52,9 +52,9 @@ local.retention.bytes long -2 [-2..] medium without-effect
 local.retention.ms long -2 [-2..] medium without-effect
   = log.local.retention.ms
   there is no tiered storage
-max.compaction.lag.ms long 9223372036854775807 [1..] medium without-effect
+max.compaction.lag.ms long 9223372036854775807 [1..] medium honoured
   = log.cleaner.max.compaction.lag.ms
-  compaction is not run yet
+  After so many milliseconds a record of a compacted topic is cleaned, however little is dirty.
 max.message.bytes int 1048588 [0..] medium honoured
   = message.max.bytes
   Largest record batch the topic takes, in bytes, as stored (compressed).
@@ -77,12 +77,14 @@ millrace.durability string fsync [fsync|interval|memory] high honoured
 millrace.sync.interval.ms int 50 [1..] medium honoured
   = millrace.sync.interval.ms
   How often a topic of durability "interval" is synced, in milliseconds.
-min.cleanable.dirty.ratio double 0.5 [0..1] medium without-effect
+min.cleanable.dirty.ratio double 0.5 [0..1] medium honoured
   = log.cleaner.min.cleanable.ratio
-  compaction is not run yet
-min.compaction.lag.ms long 0 [0..] medium without-effect
+  Share of a compacted partition that has to be dirty, written since it was last cleaned, for the
+  cleaner to come. The last segment is not cleaned; unlike Kafka's it ends early, from 1 MiB on,
+  where with it this share is reached.
+min.compaction.lag.ms long 0 [0..] medium honoured
   = log.cleaner.min.compaction.lag.ms
-  compaction is not run yet
+  For so many milliseconds every record of a compacted topic stays. Above 0 no segment ends early.
 min.insync.replicas int 1 [1..] medium honoured
   = min.insync.replicas
   How many replicas must be in sync for a produce with acks=all to be taken; never more than the

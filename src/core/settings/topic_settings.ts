@@ -25,9 +25,15 @@ export interface TopicSettings {
   readonly fileDeleteDelayMs: number;
   readonly indexIntervalBytes: number;
   readonly maxMessageBytes: number;
+  /** At most this long a record waits for the cleaner. */
+  readonly maxCompactionLagMs: number;
   readonly messageTimestampAfterMaxMs: number;
   readonly messageTimestampBeforeMaxMs: number;
   readonly messageTimestampType: TimestampType;
+  /** Share of the log that has to be dirty for the cleaner to come. */
+  readonly minCleanableDirtyRatio: number;
+  /** At least this long every record stays. */
+  readonly minCompactionLagMs: number;
   readonly minInsyncReplicas: number;
   readonly partitioner: PartitionerName;
   /** -1: no bound. */

@@ -1,0 +1,329 @@
+// The cleaner of compacted partitions: keeps the newest record of every key, in slices, behind the back of
+// those who append and read. Each run of segments is written anew beside the old files; one state entry makes the new
+// file the one in force, and then the old ones go.
+// Invariant: a crash at any step leaves either the old segments or the new one in force, whole and synced; offsets never
+// change. Kafka: LogCleaner, Cleaner.
+
+import type { Runtime } from "../../contracts/runtime.ts";
+import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
+import { RecordCursor } from "../../record/record_reader.ts";
+import { type CleaningCounts, type CleaningRules, openForCleaning } from "./cleaner_batches.ts";
+import { KeyOffsets } from "./cleaner_keys.ts";
+import { type CleaningPlan, groupSegments, isEarlyRollDue, planCleaning } from "./cleaner_plan.ts";
+import { SegmentRewrite } from "./cleaner_rewrite.ts";
+import type { Journal } from "./journal.ts";
+import type { LogReader } from "./log_reader.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { SegmentInfo } from "./partition_state.ts";
+import type { SegmentFiles } from "./segment_files.ts";
+import type { Settler } from "./settle.ts";
+
+/** Bytes of batches read at once. */
+const READ_BYTES = 256 * 1024;
+/** Bytes of records gone through between two turns of the event loop. */
+const SLICE_BYTES = 256 * 1024;
+
+/** Longest wait at a time for log.cleaner.io.max.bytes.per.second. */
+const WAIT_MS_MAX = 250;
+
+/** The settings log.cleaner.*, as they are now. */
+export interface CleanerSettings {
+  readonly isEnabled: boolean;
+  /** Memory for keys. */
+  readonly keysBytesMax: number;
+  /** How full of keys that may be. */
+  readonly loadFactor: number;
+  /** Read and written together; Infinity for no bound. */
+  readonly bytesPerSecond: number;
+}
+
+export interface CleanerOptions {
+  readonly journal: Journal;
+  readonly reader: LogReader;
+  readonly segmentFiles: SegmentFiles;
+  readonly settler: Settler;
+  readonly runtime: Runtime;
+  /** Most bytes that one compressed batch may become. */
+  readonly decompressedBytesMax: () => number;
+  readonly settings: () => CleanerSettings;
+  /** All logs there are. */
+  readonly logs: () => Iterable<PartitionLog>;
+}
+
+/** Why a log was left as it is: for this time, or until the next start. */
+interface Stop {
+  readonly reason: string;
+  readonly isFinal: boolean;
+}
+
+const STOPPED: Stop = { reason: "the log is going away", isFinal: false };
+const CANNOT_READ: Stop = { reason: "a file could not be read", isFinal: false };
+const TOO_MANY_KEYS: Stop = {
+  reason: "the keys of one batch do not fit into log.cleaner.dedupe.buffer.size",
+  isFinal: true,
+};
+const MOVED: Stop = { reason: "the log's start moved", isFinal: false };
+
+interface Candidate {
+  readonly log: PartitionLog;
+  readonly plan: CleaningPlan;
+}
+
+export class Cleaner {
+  readonly #options: CleanerOptions;
+  readonly #uncleanable = new WeakSet<PartitionLog>();
+  #isRunning = false;
+  #isStopped = false;
+  #sliceBytes = 0;
+  #throttledBytes = 0;
+  #throttledSinceMs = 0;
+
+  constructor(options: CleanerOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Cleans every log that is dirty enough, the dirtiest first, each once. Returns how many were. One run at a time. */
+  async run(): Promise<number> {
+    if (this.#isRunning || !this.#options.settings().isEnabled) return 0;
+    this.#isRunning = true;
+    this.#throttledBytes = 0;
+    this.#throttledSinceMs = this.#options.runtime.clock.monotonicMs();
+    const tried = new Set<PartitionLog>();
+    let cleaned = 0;
+    try {
+      for (let next = this.#next(tried); next !== null; next = this.#next(tried)) {
+        tried.add(next.log);
+        if (await this.#clean(next)) cleaned++;
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+    return cleaned;
+  }
+
+  #next(tried: ReadonlySet<PartitionLog>): Candidate | null {
+    if (this.#isStopped || this.#options.journal.isFailed) return null;
+    const wallMs = this.#options.runtime.clock.wallMs();
+    let dirtiest: Candidate | null = null;
+    for (const log of this.#options.logs()) {
+      if (tried.has(log) || log.topic.isDeleted || this.#uncleanable.has(log)) continue;
+      if (isEarlyRollDue(log, wallMs)) log.roll(wallMs);
+      const plan = planCleaning(log, wallMs);
+      if (plan === null || !plan.isDue) continue;
+      if (dirtiest === null || plan.dirtyRatio > dirtiest.plan.dirtyRatio) dirtiest = { log, plan };
+    }
+    return dirtiest;
+  }
+
+  /** Whether it came to an end. */
+  async #clean({ log, plan }: Candidate): Promise<boolean> {
+    const { clock, log: logger } = this.#options.runtime;
+    const where = { topic: log.topic.name, partition: log.partition };
+    const startedMs = clock.monotonicMs();
+    const before = { segments: log.segments.length, sizeBytes: log.sizeBytes };
+    const counts: CleaningCounts = { records: 0, kept: 0, tombstones: 0 };
+    let done: number | Stop;
+    try {
+      done = await this.#cleanLog(log, plan, counts);
+    } catch (error) {
+      // A file that cannot be written or read is tried again later.
+      done = { reason: String(error), isFinal: false };
+    }
+    if (typeof done !== "number") {
+      if (done.isFinal) {
+        this.#uncleanable.add(log);
+        logger.error("log_not_cleanable", { ...where, reason: done.reason });
+      } else if (done !== STOPPED && done !== MOVED) {
+        logger.warn("log_cleaning_failed", { ...where, reason: done.reason });
+      }
+      return false;
+    }
+    logger.info("segments_cleaned", {
+      ...where,
+      startOffset: plan.dirtyStart,
+      endOffset: done,
+      segmentsBefore: before.segments,
+      segmentsAfter: log.segments.length,
+      bytesBefore: before.sizeBytes,
+      bytesAfter: log.sizeBytes,
+      recordsBefore: counts.records,
+      recordsAfter: counts.kept,
+      tombstonesRemoved: counts.tombstones,
+      tookMs: Math.round(clock.monotonicMs() - startedMs),
+    });
+    return true;
+  }
+
+  /** The offset up to which it was cleaned. */
+  async #cleanLog(
+    log: PartitionLog,
+    plan: CleaningPlan,
+    counts: CleaningCounts,
+  ): Promise<number | Stop> {
+    const { settler, runtime, settings, decompressedBytesMax } = this.#options;
+    // Only what lies in files of its own is rewritten.
+    if (!(await settler.settleUpTo(log, plan.dirtyEnd))) return STOPPED;
+    const { keysBytesMax, loadFactor } = settings();
+    const random = runtime.random;
+    const keys = new KeyOffsets(keysBytesMax, loadFactor, () => random.uint32());
+    const endOffset = await this.#collectKeys(log, plan, keys);
+    if (typeof endOffset !== "number") return endOffset;
+    const { deleteRetentionMs, compressionLevel } = log.topic.settings;
+    const rules: CleaningRules = {
+      keys,
+      endOffset,
+      nowMs: runtime.clock.wallMs(),
+      deleteRetentionMs,
+      compression: runtime.compression,
+      compressionLevel,
+      decompressedBytesMax: decompressedBytesMax(),
+      crc32c: runtime.crc32c,
+    };
+    const groups = groupSegments(log, endOffset);
+    for (const [i, sources] of groups.entries()) {
+      const isLast = i === groups.length - 1;
+      const stop = await this.#rewrite(log, sources, rules, counts, isLast ? endOffset : -1);
+      if (stop !== null) return stop;
+    }
+    return endOffset;
+  }
+
+  /** Notes the newest offset of every key that was written since the last cleaning; of as many as there is room for. */
+  async #collectKeys(
+    log: PartitionLog,
+    { dirtyStart, dirtyEnd }: CleaningPlan,
+    keys: KeyOffsets,
+  ): Promise<number | Stop> {
+    let mappedEnd = dirtyStart;
+    const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, (batch) => {
+      if (!batch.isControl) {
+        const stop = this.#takeKeys(batch, dirtyStart, keys);
+        if (stop !== null) return stop;
+      }
+      mappedEnd = batch.lastOffset + 1;
+      return null;
+    });
+    if (stop === TOO_MANY_KEYS && mappedEnd > dirtyStart) return mappedEnd;
+    return stop ?? dirtyEnd;
+  }
+
+  #takeKeys(batch: RecordBatch, fromOffset: number, keys: KeyOffsets): Stop | null {
+    const { runtime, decompressedBytesMax } = this.#options;
+    const { compression } = runtime;
+    const rules = { compression, decompressedBytesMax: decompressedBytesMax() };
+    const block = openForCleaning(batch, rules);
+    if (typeof block === "string") return unreadable(batch.baseOffset, block);
+    this.#sliceBytes += block.end - block.start;
+    const { baseOffset } = batch;
+    const cursor = new RecordCursor(block);
+    while (cursor.next()) {
+      const offset = baseOffset + cursor.offsetDelta;
+      if (cursor.keyLength < 0 || offset < fromOffset) continue;
+      const { keyStart, keyLength } = cursor;
+      if (!keys.put(block.bytes, keyStart, keyStart + keyLength, offset)) return TOO_MANY_KEYS;
+    }
+    return cursor.fault === null ? null : unreadable(baseOffset, cursor.fault);
+  }
+
+  /** @param cleanedEnd How far the log is clean once this group is done; −1 while more groups follow. */
+  async #rewrite(
+    log: PartitionLog,
+    sources: readonly SegmentInfo[],
+    rules: CleaningRules,
+    counts: CleaningCounts,
+    cleanedEnd: number,
+  ): Promise<Stop | null> {
+    const { segmentFiles } = this.#options;
+    const rewrite = new SegmentRewrite(log, sources, rules, segmentFiles, counts);
+    let hasLanded = false;
+    try {
+      const last = log.segments.indexOf(sources.at(-1)!);
+      if (last < 0) return MOVED;
+      const start = Math.max(sources[0]!.baseOffset, log.logStartOffset);
+      const visit = (batch: RecordBatch): Stop | null => {
+        const fault = rewrite.add(batch);
+        this.#sliceBytes += rewrite.lastBytes;
+        return fault === null ? null : unreadable(batch.baseOffset, fault);
+      };
+      const flush = () => rewrite.flush();
+      const stop = await this.#forEachBatch(log, start, log.segmentEnd(last), visit, flush);
+      if (stop !== null) return stop;
+      await rewrite.sync();
+      if (log.topic.isDeleted) return STOPPED;
+      hasLanded = rewrite.land(cleanedEnd);
+      if (!hasLanded) return MOVED;
+      const group = log.writeState();
+      // Without it the old files may be what a start finds: they stay.
+      if (!(await group.settled())) return STOPPED;
+      await rewrite.removeSources(this.#options.runtime.log);
+      return null;
+    } finally {
+      if (!hasLanded) await rewrite.discard(this.#options.runtime.log);
+    }
+  }
+
+  /**
+   * Goes through the batches from the one that holds `start` to `end`, a segment border, with pauses.
+   *
+   * @param onRead Called after the batches of each read; their bytes are there until it is done.
+   */
+  async #forEachBatch(
+    log: PartitionLog,
+    start: number,
+    end: number,
+    visit: (batch: RecordBatch) => Stop | null,
+    onRead: () => Promise<void> = async () => {},
+  ): Promise<Stop | null> {
+    const { reader } = this.#options;
+    let offset = start;
+    while (offset < end) {
+      if (this.#isStopped || log.topic.isDeleted) return STOPPED;
+      const read = await reader.read(log, offset, end, READ_BYTES, true);
+      if (read.fault === "corrupt") return unreadable(offset, "damaged on disk");
+      if (read.fault !== null) return read.fault === "moved" ? MOVED : CANNOT_READ;
+      // Nothing: what follows was cleaned away; or the segment went, and the log's start is past it.
+      if (read.buffer === null) return offset < log.logStartOffset ? MOVED : null;
+      try {
+        const { batches } = read;
+        for (let at = 0; at < batches.length; ) {
+          const sizeBytes = batchSizeAt(batches, at, batches.length);
+          const batch = new RecordBatch(batches, at, sizeBytes);
+          offset = batch.lastOffset + 1;
+          const stop = visit(batch);
+          if (stop !== null) return stop;
+          at += sizeBytes;
+          if (this.#sliceBytes >= SLICE_BYTES) await this.#pause();
+        }
+        await onRead();
+        this.#throttledBytes += batches.length;
+      } finally {
+        reader.release(read);
+      }
+      await this.#pause();
+    }
+    return null;
+  }
+
+  /** Lets everybody else go first, and waits where log.cleaner.io.max.bytes.per.second says so. */
+  async #pause(): Promise<void> {
+    const { settings, runtime } = this.#options;
+    const { clock, scheduler } = runtime;
+    this.#sliceBytes = 0;
+    const tookMs = clock.monotonicMs() - this.#throttledSinceMs;
+    const owedMs = (this.#throttledBytes / settings().bytesPerSecond) * 1000 - tookMs;
+    if (owedMs > 1) {
+      // Not at once, so that a stop does not wait for it.
+      const waitMs = Math.min(owedMs, WAIT_MS_MAX);
+      await new Promise<void>((resolve) => scheduler.after(waitMs, "cleaner_throttle", resolve));
+    }
+    await scheduler.yieldNow();
+  }
+}
+
+function unreadable(offset: number, why: string): Stop {
+  return { reason: `the batch at offset ${offset} cannot be read: ${why}`, isFinal: true };
+}

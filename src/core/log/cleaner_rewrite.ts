@@ -1,0 +1,168 @@
+// One run of segments on its way into one cleaned segment: the batches that are left, their file, their index, and
+// the change from the one to the other.
+// Invariant: nobody reads the new file before `land`, which comes after it is synced; sources go only after a synced
+// state speaks of the new one. Kafka: Cleaner.cleanSegments, UnifiedLog.replaceSegments with its swap files.
+
+import type { Logger } from "../../contracts/runtime.ts";
+import type { RecordBatch } from "../../record/record_batch.ts";
+import type { RecordFault } from "../../record/record_block.ts";
+import {
+  type CleaningCounts,
+  type CleaningRules,
+  cleanBatch,
+  openForCleaning,
+} from "./cleaner_batches.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { SegmentInfo } from "./partition_state.ts";
+import { putPlaceMark } from "./place_mark.ts";
+import type { SegmentFiles } from "./segment_files.ts";
+import { SegmentIndex } from "./segment_index.ts";
+
+export class SegmentRewrite {
+  /** Bytes of the records that the last `add` went through. */
+  lastBytes = 0;
+  readonly #log: PartitionLog;
+  readonly #sources: readonly SegmentInfo[];
+  readonly #rules: CleaningRules;
+  readonly #files: SegmentFiles;
+  readonly #counts: CleaningCounts;
+  readonly #segment: SegmentInfo;
+  readonly #index: SegmentIndex;
+  /** Last offsets of the newest batches of all producers: their headers stay. */
+  readonly #newest = new Set<number>();
+  #chunks: Uint8Array[] = [];
+  #hasFile = false;
+
+  /** @param sources Neighbours in the log, closed and settled. */
+  constructor(
+    log: PartitionLog,
+    sources: readonly SegmentInfo[],
+    rules: CleaningRules,
+    files: SegmentFiles,
+    counts: CleaningCounts,
+  ) {
+    this.#log = log;
+    this.#sources = sources;
+    this.#rules = rules;
+    this.#files = files;
+    this.#counts = counts;
+    const { baseOffset, firstTimestampMs } = sources[0]!;
+    this.#segment = {
+      baseOffset,
+      sizeBytes: 0,
+      settledBytes: 0,
+      firstTimestampMs,
+      maxTimestampMs: -1,
+      maxTimestampOffset: baseOffset,
+      createdMs: sources.at(-1)!.createdMs,
+      generation: 1 + Math.max(...sources.map(({ generation }) => generation)),
+    };
+    this.#index = new SegmentIndex(baseOffset);
+    for (const [, { batches }] of log.producers?.entries() ?? []) {
+      const newest = batches.at(-1);
+      if (newest !== undefined) this.#newest.add(newest.lastOffset);
+    }
+  }
+
+  /** Takes the next batch of the sources, whose bytes are changed, and have to stay until `flush`. */
+  add(batch: RecordBatch): RecordFault | null {
+    this.lastBytes = batch.sizeBytes;
+    const { lastOffset } = batch;
+    // Transaction markers all stay until the cleaner knows of transactions.
+    if (batch.isControl || batch.baseOffset >= this.#rules.endOffset) {
+      this.#counts.records += batch.recordCount;
+      this.#counts.kept += batch.recordCount;
+      this.#emit(batch.view(), batch, batch.maxTimestampMs, batch.recordCount > 0);
+      return null;
+    }
+    const block = openForCleaning(batch, this.#rules);
+    if (typeof block === "string") return block;
+    this.lastBytes = block.end - block.start;
+    // The last batch of all says how far the log went; a producer's last one, which sequence comes next.
+    const staysEmpty = this.#newest.has(lastOffset) || lastOffset + 1 === this.#rules.endOffset;
+    const cleaned = cleanBatch(batch, block, staysEmpty, this.#rules, this.#counts);
+    if (cleaned.kind === "fault") return cleaned.fault;
+    if (cleaned.kind === "kept") {
+      this.#emit(batch.view(), batch, batch.maxTimestampMs, batch.recordCount > 0);
+    } else if (cleaned.kind === "rewritten") {
+      this.#emit(cleaned.bytes, batch, cleaned.maxTimestampMs, cleaned.hasRecords);
+    }
+    return null;
+  }
+
+  /** Writes what was added since the last time. */
+  async flush(): Promise<void> {
+    const chunks = this.#chunks;
+    if (chunks.length === 0) return;
+    this.#chunks = [];
+    await this.#files.use(this.#log, this.#segment, true, async (file) => {
+      // A try that was cut short may have left one of this name.
+      if (!this.#hasFile && file.sizeBytes > 0) await file.truncate(0);
+      this.#hasFile = true;
+      await file.append(chunks);
+    });
+  }
+
+  async sync(): Promise<void> {
+    if (!this.#hasFile) return;
+    await this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
+  }
+
+  /**
+   * Makes it the segment in force; the caller writes the log's state next, in the same turn.
+   *
+   * @param cleanedEnd How far the log is clean with it; −1 where more groups follow.
+   * @returns False when the sources are not all there any more.
+   */
+  land(cleanedEnd: number): boolean {
+    const log = this.#log;
+    const segment = this.#segment;
+    segment.settledBytes = segment.sizeBytes;
+    const previous = log.segments[log.segments.indexOf(this.#sources[0]!) - 1];
+    // Without batches it is only there for its offsets, which the cleaned one before it can have as well.
+    const isNeeded = segment.sizeBytes > 0 || previous === undefined || previous.generation === 0;
+    if (!log.replaceSegments(this.#sources, isNeeded ? segment : null)) return false;
+    if (segment.sizeBytes > 0) this.#files.keepIndex(log, segment, this.#index);
+    log.cleanedEnd = Math.max(log.cleanedEnd, cleanedEnd);
+    return true;
+  }
+
+  /** Removes the old files, and writes the index of the new one. Failures are said: the next start removes what is left. */
+  async removeSources(logger: Logger): Promise<void> {
+    if (this.#hasFile) await this.#files.writeIndex(this.#log, this.#segment, this.#index);
+    for (const source of this.#sources) await this.#remove(source, logger);
+  }
+
+  /** It came to nothing: its file goes. */
+  async discard(logger: Logger): Promise<void> {
+    if (this.#hasFile) await this.#remove(this.#segment, logger);
+  }
+
+  async #remove(segment: SegmentInfo, logger: Logger): Promise<void> {
+    const { baseOffset, generation } = segment;
+    // One that was emptied before has none.
+    if (generation > 0 && segment !== this.#segment && segment.settledBytes === 0) return;
+    try {
+      await this.#files.remove(this.#log, segment);
+    } catch (error) {
+      const { topic, partition } = this.#log;
+      const fields = { topic: topic.name, partition, baseOffset, generation };
+      logger.warn("segment_not_removed", { ...fields, error: String(error) });
+    }
+  }
+
+  #emit(bytes: Uint8Array, batch: RecordBatch, maxTimestampMs: number, hasRecords: boolean): void {
+    const segment = this.#segment;
+    const { baseOffset } = batch;
+    putPlaceMark(bytes, 0);
+    this.#chunks.push(bytes);
+    const { indexIntervalBytes } = this.#log.topic.settings;
+    const newestMs = hasRecords ? maxTimestampMs : -1;
+    this.#index.add(baseOffset, bytes.length, newestMs, indexIntervalBytes);
+    segment.sizeBytes += bytes.length;
+    if (newestMs > segment.maxTimestampMs) {
+      segment.maxTimestampMs = newestMs;
+      segment.maxTimestampOffset = baseOffset;
+    }
+  }
+}

@@ -1,0 +1,90 @@
+// When the cleaner runs, and that its code is loaded only once some compacted partition is dirty.
+// Invariant: it looks on its own, beside retention and the giving up of journal files, and never ends the broker.
+// Kafka: LogCleaner.CleanerThread.
+
+import type { Cleaner, CleanerOptions, CleanerSettings } from "../log/cleaner.ts";
+import { isEarlyRollDue, planCleaning } from "../log/cleaner_plan.ts";
+
+/** What holds where nobody says otherwise: the defaults of log.cleaner.*. */
+export const CLEANER_DEFAULTS: CleanerSettings & { readonly backoffMs: number } = {
+  isEnabled: true,
+  backoffMs: 15_000,
+  keysBytesMax: 128 * 1024 * 1024,
+  loadFactor: 0.9,
+  bytesPerSecond: Number.POSITIVE_INFINITY,
+};
+
+export interface LazyCleanerOptions extends CleanerOptions {
+  /** How long to wait when there was nothing to clean. */
+  readonly backoffMs: () => number;
+}
+
+let code: typeof import("../log/cleaner.ts") | null = null;
+
+/** Loads the code ahead: where a host's loader may not come between two turns (the simulator). */
+export async function preloadCleaner(): Promise<void> {
+  code ??= await import("../log/cleaner.ts");
+}
+
+export class LazyCleaner {
+  readonly #options: LazyCleanerOptions;
+  #cleaner: Cleaner | null = null;
+  #running: Promise<number> | null = null;
+  #dueMs: number;
+  #isClosed = false;
+
+  constructor(options: LazyCleanerOptions) {
+    this.#options = options;
+    this.#dueMs = options.runtime.clock.monotonicMs() + options.backoffMs();
+  }
+
+  /** Called now and then: begins to clean where that is due, and does not wait for it. */
+  look(): void {
+    const { clock, scheduler } = this.#options.runtime;
+    if (this.#running !== null || this.#isClosed || clock.monotonicMs() < this.#dueMs) return;
+    scheduler.spawn("log_cleaner", async () => {
+      await this.run();
+    });
+  }
+
+  /** Cleans what is dirty enough, now. Returns how many logs were cleaned; never rejects. */
+  run(): Promise<number> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cleaner?.stop();
+    await this.#running;
+  }
+
+  async #run(): Promise<number> {
+    const { runtime, backoffMs } = this.#options;
+    let cleaned = 0;
+    try {
+      if (this.#isDue()) {
+        if (code === null) await preloadCleaner();
+        this.#cleaner ??= new code!.Cleaner(this.#options);
+        if (this.#isClosed) return 0;
+        cleaned = await this.#cleaner.run();
+      }
+    } catch (error) {
+      runtime.log.error("log_cleaner_failed", { error: String(error) });
+    }
+    if (cleaned === 0) this.#dueMs = runtime.clock.monotonicMs() + backoffMs();
+    return cleaned;
+  }
+
+  #isDue(): boolean {
+    const { logs, runtime, settings } = this.#options;
+    if (!settings().isEnabled) return false;
+    const wallMs = runtime.clock.wallMs();
+    for (const log of logs()) {
+      if (isEarlyRollDue(log, wallMs) || planCleaning(log, wallMs)?.isDue === true) return true;
+    }
+    return false;
+  }
+}
