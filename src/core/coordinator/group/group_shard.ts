@@ -3,7 +3,6 @@
 // where there is none, or an empty one, that is the classic part.
 // Kafka: GroupCoordinatorShard.
 
-import type { Logger, Random } from "../../../contracts/runtime.ts";
 import type {
   OffsetCommitRequest,
   OffsetCommitResponse,
@@ -33,14 +32,7 @@ import type {
   ConsumerGroupHeartbeatRequest,
   ConsumerGroupHeartbeatResponse,
 } from "../../../protocol/messages/68_consumer_group_heartbeat.ts";
-import {
-  answer,
-  type Decision,
-  type Now,
-  type Reply,
-  type Shard,
-  type ShardTimers,
-} from "../runtime/shard.ts";
+import { answer, type Decision, type Now, type Reply, type Shard } from "../runtime/shard.ts";
 import { ClassicGroups } from "./classic/classic_groups.ts";
 import { ConsumerGroups } from "./consumer/consumer_groups.ts";
 import { deleteGroups, describeGroups, listGroups } from "./describe.ts";
@@ -56,19 +48,11 @@ import type {
   HeartbeatCall,
   ListedGroup,
 } from "./group_requests.ts";
-import type { GroupSettings } from "./group_settings.ts";
+import type { GroupShardOptions } from "./group_shard_options.ts";
 import { Groups } from "./groups.ts";
 import { GroupOffsets } from "./offsets.ts";
-import type { TopicView } from "./topic_view.ts";
 
-export interface GroupShardOptions {
-  readonly timers: ShardTimers<GroupRecord>;
-  readonly topics: () => TopicView;
-  readonly settings: GroupSettings;
-  /** Of this shard alone: member ids are drawn from it. */
-  readonly random: Random;
-  readonly log: Logger;
-}
+export type { GroupShardOptions };
 
 type Decided = Decision<GroupRecord>;
 

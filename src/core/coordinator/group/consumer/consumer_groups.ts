@@ -27,7 +27,7 @@ import { type Decision, NO_DECISION, type Now, type Reply } from "../../runtime/
 import type { GroupCall } from "../group.ts";
 import type { ConsumerGroupRecord, GroupRecord } from "../group_record.ts";
 import type { HeartbeatCall } from "../group_requests.ts";
-import type { GroupShardOptions } from "../group_shard.ts";
+import type { GroupShardOptions } from "../group_shard_options.ts";
 import type { Groups } from "../groups.ts";
 import { classicHeartbeat, classicJoin, classicLeave, classicSync } from "./classic_requests.ts";
 import type { ClassicSide } from "./classic_side.ts";

@@ -1,6 +1,6 @@
 // What all parts of the consumer side share within a shard.
 
-import type { GroupShardOptions } from "../group_shard.ts";
+import type { GroupShardOptions } from "../group_shard_options.ts";
 import type { Groups } from "../groups.ts";
 import type { TopicView } from "../topic_view.ts";
 import type { ClassicSide } from "./classic_side.ts";
