@@ -195,6 +195,7 @@ export class TestMember {
   #target: ReadonlySet<string> | null = null;
   #reported: string | null = null;
   #saysSubscription = true;
+  #saysAll = false;
 
   constructor(rig: ConsumerRig, options: TestMemberOptions) {
     this.rig = rig;
@@ -214,28 +215,25 @@ export class TestMember {
     this.#saysSubscription = true;
   }
 
+  /** A heartbeat whose answer never comes: the next one says everything anew. */
+  heartbeatInVain(): void {
+    this.#send();
+    this.#reported = null;
+    this.#saysSubscription = true;
+    this.#saysAll = true;
+  }
+
   /** One heartbeat, and what follows from its answer. @returns the answer, for those who want to see it */
   heartbeat(): ConsumerGroupHeartbeatResponse {
-    const joins = this.epoch === 0;
     const owned = [...this.owned].sort().join();
-    const reports = joins || owned !== this.#reported;
-    const response = this.rig.heartbeat({
-      groupId: this.groupId,
-      memberId: this.memberId,
-      memberEpoch: this.epoch,
-      instanceId: this.instanceId,
-      rebalanceTimeoutMs: joins ? 60_000 : -1,
-      subscribedTopicNames:
-        joins || this.#saysSubscription ? (this.topics === null ? null : [...this.topics]) : null,
-      subscribedTopicRegex: joins || this.#saysSubscription ? this.regex : null,
-      serverAssignor: joins ? this.assignor : null,
-      topicPartitions: reports ? this.#ownedList() : null,
-    });
+    const reports = this.epoch === 0 || owned !== this.#reported;
+    const response = this.#send();
     if (response.errorCode !== 0) {
       this.fenced();
       return response;
     }
     this.#saysSubscription = false;
+    this.#saysAll = false;
     this.#reported = reports ? owned : this.#reported;
     this.memberId = response.memberId!;
     this.epoch = response.memberEpoch;
@@ -243,6 +241,25 @@ export class TestMember {
     if (assigned !== null) this.#target = new Set(assigned);
     this.#followTarget();
     return response;
+  }
+
+  #send(): ConsumerGroupHeartbeatResponse {
+    const joins = this.epoch === 0;
+    const saysAll = joins || this.#saysAll;
+    const owned = [...this.owned].sort().join();
+    const reports = joins || owned !== this.#reported;
+    return this.rig.heartbeat({
+      groupId: this.groupId,
+      memberId: this.memberId,
+      memberEpoch: this.epoch,
+      instanceId: this.instanceId,
+      rebalanceTimeoutMs: saysAll ? 60_000 : -1,
+      subscribedTopicNames:
+        joins || this.#saysSubscription ? (this.topics === null ? null : [...this.topics]) : null,
+      subscribedTopicRegex: joins || this.#saysSubscription ? this.regex : null,
+      serverAssignor: joins ? this.assignor : null,
+      topicPartitions: reports ? this.#ownedList() : null,
+    });
   }
 
   leave(forAWhile = false): ConsumerGroupHeartbeatResponse {

@@ -4,10 +4,12 @@
 
 import { describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../../../src/base/prng.ts";
+import { isFullTestRun } from "../../../../support/test_scale.ts";
 import { ClassicClient } from "./classic_client.ts";
 import { ConsumerRig, TestMember } from "./consumer_rig.ts";
 
-const SEEDS = 20;
+const SEEDS = isFullTestRun ? 300 : 20;
+const MIXED_SEEDS = isFullTestRun ? 150 : 10;
 const STEPS = 120;
 
 class Life {
@@ -33,7 +35,7 @@ class Life {
   step(): void {
     const { random, rig } = this;
     const member = this.members[random.below(Math.max(this.members.length, 1))];
-    switch (random.below(16)) {
+    switch (random.below(18)) {
       case 0:
       case 1:
         if (this.members.length < 8) this.#join();
@@ -62,6 +64,10 @@ class Life {
         break;
       case 8:
         rig.advance(random.below(20_000));
+        break;
+      case 9:
+        // Its answer is lost.
+        member?.heartbeatInVain();
         break;
       default:
         member?.heartbeat();
@@ -185,7 +191,7 @@ describe("lives of groups", () => {
 });
 
 describe("lives of groups between the protocols", () => {
-  for (let first = 0; first < 10; first += 10) {
+  for (let first = 0; first < MIXED_SEEDS; first += 10) {
     test(`seeds ${first} to ${first + 9}`, () => {
       for (let seed = first; seed < first + 10; seed++) mixedLife(seed);
     });
