@@ -177,14 +177,13 @@ export class ClassicGroup implements Group {
     this.pendingJoins.delete(memberId);
   }
 
-  /** The member, or the id that was given out, is gone. Nobody is told. */
+  /** The member, or the id that was given out, is gone. Whoever waits for it has been told. */
   remove(memberId: string): void {
     const member = this.#members.get(memberId);
     if (member !== undefined) {
       this.#members.delete(memberId);
       this.#votes.remove(member.protocols);
-      if (member.join !== null) this.#joinCount--;
-      member.join = null;
+      assert(member.join === null && member.sync === null, "nobody is left without an answer");
       if (member.groupInstanceId !== null) this.#staticMembers.delete(member.groupInstanceId);
     }
     if (this.leaderId === memberId) {

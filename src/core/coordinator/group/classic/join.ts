@@ -17,7 +17,7 @@ import type { ClassicGroup } from "./classic_group.ts";
 import { ClassicMember, ownProtocols } from "./member.ts";
 import type { Rebalances } from "./rebalance.ts";
 import { joined, joinRefused } from "./responses.ts";
-import { recordValueOf, type WrittenGroups } from "./stored_group.ts";
+import { learnSubscription, recordValueOf, type WrittenGroups } from "./stored_group.ts";
 import { Turn } from "./turn.ts";
 
 /** Of a text that comes from a client, as much as is logged. */
@@ -186,6 +186,7 @@ export class Joins {
       turn.tooLarge = (now) =>
         this.#takeReplacementBack(now, join, group, member, oldMemberId, before);
       this.#written.write(turn, group, recordValueOf(group));
+      learnSubscription(group, this.#options.log);
       const isLeader = group.leaderId === newMemberId;
       const skips = isLeader && call.version >= 9;
       turn.answer(
@@ -220,6 +221,7 @@ export class Joins {
     const old = group.replaceStatic(member.memberId, oldMemberId, turn);
     this.#rebalances.end(group.groupId, member.memberId);
     this.#rebalances.start(group, old);
+    learnSubscription(group, this.#options.log);
     turn.answer(join.reply, joinRefused(join.call.version, "", "unknown_server_error"));
     return turn.decision();
   }

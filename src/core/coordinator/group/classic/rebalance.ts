@@ -112,7 +112,7 @@ export class Rebalances implements Sessions {
       group.pendingSyncs.add(member.memberId);
     }
     timers.set(syncKey(groupId), group.rebalanceTimeoutMs, (now) =>
-      this.#expireSyncs(now, groupId, generation),
+      this.#expireSyncs(now, groupId),
     );
   }
 
@@ -243,14 +243,10 @@ export class Rebalances implements Sessions {
   }
 
   /** Members that have joined and did not sync in time are out. */
-  #expireSyncs(now: Now, groupId: string, generation: number): Decision<GroupRecord> {
+  #expireSyncs(now: Now, groupId: string): Decision<GroupRecord> {
     const turn = new Turn(now);
     const group = this.#group(groupId);
-    if (group === null || group.generation !== generation) return turn.decision();
-    if (group.stateName !== "CompletingRebalance" && group.stateName !== "Stable") {
-      return turn.decision();
-    }
-    if (group.pendingSyncs.size === 0) return turn.decision();
+    if (group === null || group.pendingSyncs.size === 0) return turn.decision();
     const late = [...group.pendingSyncs];
     for (const memberId of late) {
       group.remove(memberId);

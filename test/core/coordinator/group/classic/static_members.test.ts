@@ -8,6 +8,7 @@ import {
   join,
   joinError,
   leave,
+  metadataFor,
   sync,
   syncError,
   text,
@@ -39,6 +40,7 @@ describe("static members", () => {
       members: [],
     });
     expect(rig.subject.group().stateName).toBe("Stable");
+    expect(rig.timers.byKey.size).toBe(2);
     expect(heartbeat(rig, members[1]!, generation, "i1")).toBe("fenced_instance_id");
     expect(heartbeat(rig, members[1]!, generation)).toBe("unknown_member_id");
     expect(heartbeat(rig, memberId, generation, "i1")).toBeNull();
@@ -102,6 +104,20 @@ describe("static members", () => {
     const rest = join(rig, { member: members[0]!, instance: "i0", protocols: both });
     expect(rest.value).toMatchObject({ generationId: 2, protocolName: "b" });
     expect(other.value.generationId).toBe(2);
+  });
+
+  test("come back and read other topics: the group knows at once what a load would tell it", () => {
+    const rig = classicRig();
+    form(rig, 2, staticTwo);
+    join(rig, { instance: "i1", protocols: { range: metadataFor(["u"]) } });
+    const group = rig.subject.group();
+    expect(group.stateName).toBe("Stable");
+    expect(["t", "u", "v"].map((topic) => group.isSubscribedTo(topic))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    checkReplay(rig);
   });
 
   test("come back while members join: who waited under the old id is fenced", () => {

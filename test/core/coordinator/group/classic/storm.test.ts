@@ -289,7 +289,8 @@ function outcomeOf<Response>(asked: Asked<Response>): Response | "waits" | "lost
 }
 
 describe("a classic group in a storm", () => {
-  for (let seed = 1; seed <= 12; seed++) {
+  // 356: a static member came back with other topics, which the group did not know of before it was loaded.
+  for (const seed of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 356]) {
     test(`seed ${seed}`, () => {
       const storm = new Storm(seed);
       storm.rage(250);
