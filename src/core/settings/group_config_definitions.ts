@@ -9,8 +9,8 @@ consumer.assignment.interval.ms int 1000 [0..] medium honoured
   At least so many milliseconds lie between two assignments of the group.
 consumer.heartbeat.interval.ms int 5000 [1..] medium honoured
   = group.consumer.heartbeat.interval.ms
-  How often members of the group are told to send a heartbeat, in milliseconds; below
-  consumer.session.timeout.ms.
+  How often members of the group are told to send a heartbeat, in milliseconds; sooner, down to 500,
+  while the group changes and for a minute afterwards. Below consumer.session.timeout.ms.
 consumer.session.timeout.ms int 45000 [1..] medium honoured
   = group.consumer.session.timeout.ms
   A member of the group that sends no heartbeat for so many milliseconds is out.

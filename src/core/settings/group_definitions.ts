@@ -11,7 +11,8 @@ group.consumer.assignors list uniform,range [uniform|range] medium honoured
   The assignors that consumer groups may use on the broker: uniform, range. The first one is for
   members that name none.
 group.consumer.heartbeat.interval.ms int 5000 [1..] medium honoured
-  How often members of consumer groups are told to send a heartbeat, in milliseconds; a group's own
+  How often members of consumer groups are told to send a heartbeat, in milliseconds; sooner, down to
+  500, while a group changes and for a minute afterwards. A group's own
   consumer.heartbeat.interval.ms wins over it.
 group.consumer.max.assignment.interval.ms int 15000 [0..] medium honoured
   Most that a group's consumer.assignment.interval.ms may be.
