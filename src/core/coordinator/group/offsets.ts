@@ -15,7 +15,7 @@ import { answer, type Decision, NO_DECISION, type Now, type Reply } from "../run
 import type { GroupCall } from "./group.ts";
 import type { GroupRecord, OffsetCommitRecord } from "./group_record.ts";
 import type { FetchedGroup, FetchGroup } from "./group_requests.ts";
-import type { GroupShardOptions } from "./group_shard.ts";
+import type { GroupShardOptions } from "./group_shard_options.ts";
 import type { Groups } from "./groups.ts";
 import { decideCommit } from "./offsets_commit.ts";
 import { decideDelete, tombstone } from "./offsets_delete.ts";
@@ -26,6 +26,8 @@ import { sweep } from "./offsets_sweep.ts";
 import { OffsetTable } from "./offsets_table.ts";
 
 const EXPIRY_TIMER = "offsets expire";
+/** A few milliseconds of looking. */
+const SWEEP_STEPS_MAX = 20_000;
 
 export interface GroupOffsetsInit {
   readonly options: GroupShardOptions;
@@ -34,6 +36,8 @@ export interface GroupOffsetsInit {
   readonly ensureSimple: (groupId: string) => void;
   /** Default: there are no transactions. */
   readonly pending?: PendingOffsets;
+  /** Most steps between two requests, of a walk over all offsets. Default: 20,000. */
+  readonly sweepStepsMax?: number;
 }
 
 export class GroupOffsets {
@@ -43,13 +47,15 @@ export class GroupOffsets {
   readonly #groups: Groups;
   readonly #ensureSimple: (groupId: string) => void;
   readonly #pending: PendingOffsets;
+  readonly #sweepStepsMax: number;
   #deletionCount = 0;
 
-  constructor({ options, groups, ensureSimple, pending }: GroupOffsetsInit) {
-    this.#options = options;
-    this.#groups = groups;
-    this.#ensureSimple = ensureSimple;
-    this.#pending = pending ?? NO_PENDING_OFFSETS;
+  constructor(init: GroupOffsetsInit) {
+    this.#options = init.options;
+    this.#groups = init.groups;
+    this.#ensureSimple = init.ensureSimple;
+    this.#pending = init.pending ?? NO_PENDING_OFFSETS;
+    this.#sweepStepsMax = init.sweepStepsMax ?? SWEEP_STEPS_MAX;
   }
 
   /** OffsetCommit. Topics and partitions that are not there are refused one by one, also when others are committed. */
@@ -113,6 +119,7 @@ export class GroupOffsets {
     return sweep({
       key: `offsets of deleted topics ${this.#deletionCount++}`,
       timers,
+      stepsMax: this.#sweepStepsMax,
       walk: walkTopics(this.#walked(), names, topics),
       ended: (count) => {
         if (count > 0) log.info("offsets_of_topics_deleted", { topics: names.length, count });
@@ -149,6 +156,7 @@ export class GroupOffsets {
     return sweep({
       key: EXPIRY_TIMER,
       timers,
+      stepsMax: this.#sweepStepsMax,
       walk: walkExpired(this.#walked(), now.wallMs, settings.offsetsRetentionMs),
       ended: (count) => {
         if (count > 0) log.info("offsets_expired", { count });

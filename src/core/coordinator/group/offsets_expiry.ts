@@ -3,7 +3,6 @@
 // while its group still reads the topic. A group goes when nobody is in it and nothing is committed for it.
 // Kafka: OffsetMetadataManager.cleanupExpiredOffsets, onTopicsDeleted, GroupMetadataManager.maybeDeleteGroup.
 
-import { ZERO_UUID } from "../../../base/uuid.ts";
 import type { GroupRecord } from "./group_record.ts";
 import type { Groups } from "./groups.ts";
 import { tombstone } from "./offsets_delete.ts";
@@ -86,7 +85,8 @@ export function* walkTopics(
         const committed = list[i];
         if (committed === undefined) continue;
         const { topicId, partition } = committed;
-        const isGone = topicId === ZERO_UUID || topics().withId(topicId) === null;
+        // Nor has anybody the zero id.
+        const isGone = topics().withId(topicId) === null;
         yield isGone ? [tombstone(groupId, topic, partition)] : KEEP;
       }
     }

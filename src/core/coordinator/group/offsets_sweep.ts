@@ -8,8 +8,6 @@ import type { GroupRecord } from "./group_record.ts";
 
 /** Most records of one slice: some milliseconds of encoding. A group's tombstones stay together, and may pass it. */
 const RECORDS_MAX = 1000;
-/** Most steps of one slice. */
-const STEPS_MAX = 20_000;
 
 const NO_RECORDS: readonly GroupRecord[] = [];
 
@@ -24,6 +22,8 @@ export interface SweepOptions {
   readonly key: string;
   readonly timers: ShardTimers<GroupRecord>;
   readonly walk: Walk;
+  /** Most steps of one slice. */
+  readonly stepsMax: number;
   /** Called in the decision of the last slice. @param recordCount All that were removed, in records */
   readonly ended: (recordCount: number) => readonly Answer[];
 }
@@ -34,9 +34,9 @@ export function sweep(options: SweepOptions): Decision<GroupRecord> {
 }
 
 function slice(options: SweepOptions, countBefore: number): Decision<GroupRecord> {
-  const { key, timers, walk, ended } = options;
+  const { key, timers, walk, stepsMax, ended } = options;
   const records: GroupRecord[] = [];
-  for (let steps = 0; steps < STEPS_MAX && records.length < RECORDS_MAX; steps++) {
+  for (let steps = 0; steps < stepsMax && records.length < RECORDS_MAX; steps++) {
     const step = walk.next();
     if (step.done === true) {
       return { records, answers: ended(countBefore + records.length), mayBeSplit: true };

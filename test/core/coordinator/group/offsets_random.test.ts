@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../../src/base/prng.ts";
-import type { Group } from "../../../../src/core/coordinator/group/group.ts";
+import type { Groups } from "../../../../src/core/coordinator/group/groups.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
 
 const SEEDS = 40;
@@ -23,6 +23,20 @@ interface Kept {
   readonly topicId: string | null;
 }
 
+/** Whether a group's offset of that key may go, as its group says now. */
+function mayExpire(
+  key: string,
+  { committedMs, expiresMs }: Kept,
+  nowMs: number,
+  groups: Groups,
+): boolean {
+  const [groupId, rest] = key.split(" ") as [string, string];
+  const ageFrom = groups.get(groupId)?.offsetsAgeFrom(rest.split("/")[0]!) ?? null;
+  if (ageFrom === null) return false;
+  const sinceMs = ageFrom === "commit" ? committedMs : ageFrom;
+  return expiresMs === null ? nowMs - sinceMs >= RETENTION_MS : nowMs >= expiresMs;
+}
+
 /** Offsets as anybody would keep them: one flat map. */
 class Model {
   readonly kept = new Map<string, Kept>();
@@ -31,14 +45,9 @@ class Model {
     return `${group} ${topic}/${partition}`;
   }
 
-  expire(nowMs: number, groupOf: (groupId: string) => Group | undefined): void {
-    for (const [key, { committedMs, expiresMs }] of [...this.kept]) {
-      const [groupId, rest] = key.split(" ") as [string, string];
-      const ageFrom = groupOf(groupId)?.offsetsAgeFrom(rest.split("/")[0]!) ?? null;
-      if (ageFrom === null) continue;
-      const sinceMs = ageFrom === "commit" ? committedMs : ageFrom;
-      const isOver = expiresMs === null ? nowMs - sinceMs >= RETENTION_MS : nowMs >= expiresMs;
-      if (isOver) this.kept.delete(key);
+  expire(nowMs: number, groups: Groups): void {
+    for (const [key, kept] of [...this.kept]) {
+      if (mayExpire(key, kept, nowMs, groups)) this.kept.delete(key);
     }
   }
 
@@ -62,6 +71,8 @@ class Run {
     this.random = SeededRandom.of(`offsets ${seed}`);
     this.rig = new OffsetsRig({
       seed,
+      // Some sweeps come to their end at once, others after many requests.
+      sweepStepsMax: seed % 2 === 0 ? 3 : 1000,
       settings: {
         offsetsRetentionCheckMs: CHECK_MS,
         offsetsRetentionMs: RETENTION_MS,
@@ -83,11 +94,12 @@ class Run {
     else if (roll < 64) this.deleteGroup();
     else if (roll < 70) this.replaceTopic();
     else if (roll < 80) this.changeGroup();
-    else if (roll < 98) this.pass(random.below(2 * CHECK_MS));
+    else if (roll < 90) this.passDisturbed(random.below(2 * CHECK_MS));
+    else if (roll < 98) this.passQuietly();
     else this.rig.reload();
   }
 
-  commit(): void {
+  commit(mayRetain = true): void {
     const { random, rig, model } = this;
     const groupId = this.pick(GROUPS);
     const topics: Record<string, { partition: number; offset: number; metadata: string }[]> = {};
@@ -102,7 +114,8 @@ class Run {
       }
     }
     const version = 2 + random.below(9);
-    const retentionTimeMs = version <= 4 && random.below(2) === 0 ? random.below(RETENTION_MS) : -1;
+    const retains = mayRetain && version <= 4 && random.below(2) === 0;
+    const retentionTimeMs = retains ? random.below(RETENTION_MS) : -1;
     const refusal = rig.group(groupId).commitRefusal;
     const errors = rig.askCommit(topics, { groupId, version, retentionTimeMs }).value.topics;
     for (const [i, [name, list]] of Object.entries(topics).entries()) {
@@ -159,13 +172,14 @@ class Run {
     const { id } = rig.topics.create(name, PARTITIONS);
     if (random.below(2) === 0) this.commit();
     const asked = rig.topicsDeleted(name);
-    let count = 0;
-    for (const [key, { topicId }] of [...model.kept]) {
-      if (!key.includes(` ${name}/`) || topicId === id) continue;
-      model.kept.delete(key);
-      count++;
+    while (!asked.isDone) {
+      if (random.below(2) === 0) this.commit(false);
+      this.runTimer(this.rig.monotonicMs);
+      this.forgive(name);
     }
-    expect(asked.value).toBe(count);
+    for (const [key, { topicId }] of [...model.kept]) {
+      if (key.includes(` ${name}/`) && topicId !== id) model.kept.delete(key);
+    }
   }
 
   changeGroup(): void {
@@ -178,19 +192,61 @@ class Run {
     if (random.below(2) === 0) group.subscribed.add(this.pick(TOPICS));
   }
 
-  /** Check by check, so that the model sees the same times. */
-  pass(byMs: number): void {
+  /** Runs the timer that is due first, if it is by then. */
+  runTimer(untilMs: number): boolean {
+    const { rig } = this;
+    const timer = rig.timers.next(untilMs);
+    if (timer === null) return false;
+    rig.timers.byKey.delete(timer.key);
+    this.turnClocks(timer.dueMs);
+    rig.apply(() => timer.decide(rig.now));
+    return true;
+  }
+
+  turnClocks(toMs: number): void {
+    const { rig } = this;
+    rig.wallMs += Math.max(toMs - rig.monotonicMs, 0);
+    rig.monotonicMs = Math.max(toMs, rig.monotonicMs);
+  }
+
+  /** What the subject has removed since, it was free to. @param deleted A topic whose offsets are being removed */
+  forgive(deleted: string | null = null): void {
     const { rig, model } = this;
-    const endMs = rig.monotonicMs + byMs;
-    for (;;) {
-      const timer = rig.timers.next(endMs);
-      if (timer === null) break;
-      const aheadMs = timer.dueMs - rig.monotonicMs;
-      // Before it runs: it may take groups away.
-      model.expire(rig.wallMs + aheadMs, (groupId) => rig.subject.groups.get(groupId));
-      rig.advance(aheadMs);
+    const { table } = rig.subject.offsets;
+    for (const [key, kept] of [...model.kept]) {
+      const [groupId, topic, partition] = key.split(/[ /]/) as [string, string, string];
+      if (table.get(groupId, topic, Number(partition)) !== null) continue;
+      const isOfDeleted = topic === deleted && kept.topicId !== rig.topics.named(topic)!.id;
+      expect([key, isOfDeleted || mayExpire(key, kept, rig.wallMs, rig.subject.groups)]).toEqual([
+        key,
+        true,
+      ]);
+      model.kept.delete(key);
     }
-    rig.advance(endMs - rig.monotonicMs);
+  }
+
+  /** Requests come between the slices of a sweep. */
+  passDisturbed(byMs: number): void {
+    const endMs = this.rig.monotonicMs + byMs;
+    while (this.runTimer(endMs)) {
+      this.forgive();
+      const roll = this.random.below(6);
+      if (roll === 0) this.commit();
+      else if (roll === 1) this.changeGroup();
+    }
+    this.turnClocks(endMs);
+  }
+
+  /** One whole check, in which exactly that goes which is to go. */
+  passQuietly(): void {
+    const { rig, model } = this;
+    while (this.runTimer(rig.monotonicMs)) this.forgive();
+    this.turnClocks(rig.timers.next(Number.POSITIVE_INFINITY)!.dueMs);
+    model.expire(rig.wallMs, rig.subject.groups);
+    while (this.runTimer(rig.monotonicMs));
+    for (const group of rig.subject.groups.values()) {
+      expect(group.isEmpty && !rig.subject.offsets.table.has(group.groupId)).toBe(false);
+    }
   }
 
   compare(): void {
@@ -215,6 +271,8 @@ describe("offsets", () => {
         run.step();
         run.compare();
       }
+      run.passQuietly();
+      run.compare();
       run.rig.checkReplay();
       run.rig.reload();
       run.compare();

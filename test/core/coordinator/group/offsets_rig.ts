@@ -10,7 +10,7 @@ import type {
   FetchedGroup,
   FetchGroup,
 } from "../../../../src/core/coordinator/group/group_requests.ts";
-import type { GroupShardOptions } from "../../../../src/core/coordinator/group/group_shard.ts";
+import type { GroupShardOptions } from "../../../../src/core/coordinator/group/group_shard_options.ts";
 import { Groups } from "../../../../src/core/coordinator/group/groups.ts";
 import { GroupOffsets } from "../../../../src/core/coordinator/group/offsets.ts";
 import type { PendingOffsets } from "../../../../src/core/coordinator/group/offsets_pending.ts";
@@ -123,8 +123,9 @@ export class OffsetsSubject implements RigSubject {
   readonly pending = new ToldPending();
   readonly offsets: GroupOffsets;
 
-  constructor(options: GroupShardOptions) {
+  constructor(options: GroupShardOptions, sweepStepsMax: number) {
     this.offsets = new GroupOffsets({
+      sweepStepsMax,
       options,
       groups: this.groups,
       ensureSimple: (groupId) => {
@@ -181,8 +182,9 @@ export interface CommitPartition {
 export type CommitTopics = Readonly<Record<string, readonly CommitPartition[]>>;
 
 export class OffsetsRig extends ShardRig<OffsetsSubject> {
-  constructor(options: RigOptions = {}) {
-    super((shardOptions) => new OffsetsSubject(shardOptions), options);
+  constructor(options: RigOptions & { readonly sweepStepsMax?: number } = {}) {
+    const stepsMax = options.sweepStepsMax ?? 20_000;
+    super((shardOptions) => new OffsetsSubject(shardOptions, stepsMax), options);
   }
 
   /** A group whose answers are the test's. */
