@@ -15,6 +15,15 @@ import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
 import { ListOffsets } from "../../src/protocol/messages/02_list_offsets.ts";
 import { Metadata } from "../../src/protocol/messages/03_metadata.ts";
+import { OffsetCommit } from "../../src/protocol/messages/08_offset_commit.ts";
+import { OffsetFetch } from "../../src/protocol/messages/09_offset_fetch.ts";
+import { FindCoordinator } from "../../src/protocol/messages/10_find_coordinator.ts";
+import { JoinGroup } from "../../src/protocol/messages/11_join_group.ts";
+import { Heartbeat } from "../../src/protocol/messages/12_heartbeat.ts";
+import { LeaveGroup } from "../../src/protocol/messages/13_leave_group.ts";
+import { SyncGroup } from "../../src/protocol/messages/14_sync_group.ts";
+import { DescribeGroups } from "../../src/protocol/messages/15_describe_groups.ts";
+import { ListGroups } from "../../src/protocol/messages/16_list_groups.ts";
 import { SaslHandshake } from "../../src/protocol/messages/17_sasl_handshake.ts";
 import { CreateTopics } from "../../src/protocol/messages/19_create_topics.ts";
 import { DeleteTopics } from "../../src/protocol/messages/20_delete_topics.ts";
@@ -26,9 +35,13 @@ import { AlterConfigs } from "../../src/protocol/messages/33_alter_configs.ts";
 import { DescribeLogDirs } from "../../src/protocol/messages/35_describe_log_dirs.ts";
 import { SaslAuthenticate } from "../../src/protocol/messages/36_sasl_authenticate.ts";
 import { CreatePartitions } from "../../src/protocol/messages/37_create_partitions.ts";
+import { DeleteGroups } from "../../src/protocol/messages/42_delete_groups.ts";
 import { IncrementalAlterConfigs } from "../../src/protocol/messages/44_incremental_alter_configs.ts";
+import { OffsetDelete } from "../../src/protocol/messages/47_offset_delete.ts";
 import { DescribeCluster } from "../../src/protocol/messages/60_describe_cluster.ts";
 import { DescribeProducers } from "../../src/protocol/messages/61_describe_producers.ts";
+import { ConsumerGroupHeartbeat } from "../../src/protocol/messages/68_consumer_group_heartbeat.ts";
+import { ConsumerGroupDescribe } from "../../src/protocol/messages/69_consumer_group_describe.ts";
 import { DescribeTopicPartitions } from "../../src/protocol/messages/75_describe_topic_partitions.ts";
 import type { Api } from "../../src/protocol/schema.ts";
 import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
@@ -98,7 +111,7 @@ const one = <T extends string>(
   what: "topics" | "cluster" | "groups" | "transactionalIds",
 ) => ({
   allow: [operation] as never,
-  ...(what === "cluster" ? { cluster: true } : { [what]: ["there", "new", "g", "x"] }),
+  ...(what === "cluster" ? { cluster: true } : { [what]: ["there", "new", "g", "h", "x"] }),
 });
 
 const CASES: readonly Case[] = [
@@ -354,7 +367,184 @@ const CASES: readonly Case[] = [
     rule: one("write", "transactionalIds"),
     ask: (client) => initProducerId(client, "x"),
   },
+  {
+    operation: "alter_configs of a group",
+    api: IncrementalAlterConfigs,
+    refused: GROUP,
+    rule: one("alter_configs", "groups"),
+    ask: (client) => alterConfigs(client, 32, "g"),
+  },
+  {
+    operation: "read a group: join",
+    api: JoinGroup,
+    refused: GROUP,
+    rule: one("read", "groups"),
+    ask: async (client) => {
+      const { errorCode, memberId } = await client.ask(JoinGroup, 9, {
+        groupId: "g",
+        sessionTimeoutMs: 10_000,
+        rebalanceTimeoutMs: 10_000,
+        memberId: "",
+        protocolType: "consumer",
+        protocols: [{ name: "range", metadata: new Uint8Array(0) }],
+      });
+      if (NOT_ALLOWED.includes(nameOf(errorCode))) expect(memberId).toBe("");
+      return errorCode;
+    },
+  },
+  {
+    operation: "read a group: sync",
+    api: SyncGroup,
+    refused: GROUP,
+    rule: one("read", "groups"),
+    ask: async (client) =>
+      (
+        await client.ask(SyncGroup, 5, {
+          groupId: "g",
+          generationId: 1,
+          memberId: "m",
+          protocolType: "consumer",
+          protocolName: "range",
+          assignments: [],
+        })
+      ).errorCode,
+  },
+  {
+    operation: "read a group: heartbeat",
+    api: Heartbeat,
+    refused: GROUP,
+    rule: one("read", "groups"),
+    ask: async (client) =>
+      (await client.ask(Heartbeat, 4, { groupId: "g", generationId: 1, memberId: "m" })).errorCode,
+  },
+  {
+    operation: "read a group: leave",
+    api: LeaveGroup,
+    refused: GROUP,
+    rule: one("read", "groups"),
+    ask: async (client) =>
+      (await client.ask(LeaveGroup, 5, { groupId: "g", members: [{ memberId: "m" }] })).errorCode,
+  },
+  {
+    operation: "read a group: heartbeat of the consumer protocol",
+    api: ConsumerGroupHeartbeat,
+    refused: GROUP,
+    rule: one("read", "groups"),
+    ask: (client) => consumerHeartbeat(client, "h", null),
+  },
+  {
+    operation: "read a group and a topic: commit",
+    api: OffsetCommit,
+    refused: GROUP,
+    rule: { allow: ["read"], groups: ["g"], topics: ["there"] },
+    ask: commit,
+  },
+  {
+    operation: "describe a group: offsets",
+    api: OffsetFetch,
+    refused: GROUP,
+    rule: one("describe", "groups"),
+    ask: async (client) => (await fetchOffsets(client)).errorCode,
+  },
+  {
+    operation: "describe a group: coordinator",
+    api: FindCoordinator,
+    refused: GROUP,
+    rule: one("describe", "groups"),
+    ask: (client) => findCoordinator(client, 0, "g"),
+  },
+  {
+    operation: "describe a transactional id: coordinator",
+    api: FindCoordinator,
+    refused: TRANSACTION,
+    rule: one("describe", "transactionalIds"),
+    ask: (client) => findCoordinator(client, 1, "x"),
+  },
+  {
+    operation: "describe a group",
+    api: DescribeGroups,
+    refused: GROUP,
+    rule: one("describe", "groups"),
+    ask: async (client) =>
+      (await client.ask(DescribeGroups, 6, { groups: ["g"], includeAuthorizedOperations: false }))
+        .groups[0]!.errorCode,
+  },
+  {
+    operation: "describe a group of the consumer protocol",
+    api: ConsumerGroupDescribe,
+    refused: GROUP,
+    rule: one("describe", "groups"),
+    ask: async (client) =>
+      (
+        await client.ask(ConsumerGroupDescribe, 1, {
+          groupIds: ["g"],
+          includeAuthorizedOperations: false,
+        })
+      ).groups[0]!.errorCode,
+  },
+  {
+    operation: "delete a group",
+    api: DeleteGroups,
+    refused: GROUP,
+    rule: { allow: ["delete"], groups: ["doomed"] },
+    ask: async (client) =>
+      (await client.ask(DeleteGroups, 2, { groupsNames: ["doomed"] })).results[0]!.errorCode,
+  },
+  {
+    operation: "delete a group: offsets",
+    api: OffsetDelete,
+    refused: GROUP,
+    rule: one("delete", "groups"),
+    ask: async (client) =>
+      (await client.ask(OffsetDelete, 0, { groupId: "g", topics: [] })).errorCode,
+  },
 ];
+
+async function commit(client: WireClient): Promise<number> {
+  const { topics } = await client.ask(OffsetCommit, 9, {
+    groupId: "g",
+    memberId: "",
+    topics: [
+      {
+        name: "there",
+        partitions: [{ partitionIndex: 0, committedOffset: 5, committedMetadata: "" }],
+      },
+    ],
+  });
+  return topics[0]!.partitions[0]!.errorCode;
+}
+
+async function fetchOffsets(client: WireClient) {
+  const answer = await client.ask(OffsetFetch, 9, {
+    groups: [{ groupId: "g", topics: [{ name: "there", partitionIndexes: [0] }] }],
+    requireStable: false,
+  });
+  return answer.groups[0]!;
+}
+
+async function findCoordinator(client: WireClient, keyType: number, key: string) {
+  const { coordinators } = await client.ask(FindCoordinator, 6, {
+    keyType,
+    coordinatorKeys: [key],
+  });
+  return coordinators[0]!.errorCode;
+}
+
+async function consumerHeartbeat(
+  client: WireClient,
+  groupId: string,
+  subscribedTopicNames: string[] | null,
+): Promise<number> {
+  const answer = await client.ask(ConsumerGroupHeartbeat, 1, {
+    groupId,
+    memberId: "m",
+    memberEpoch: 0,
+    rebalanceTimeoutMs: 10_000,
+    subscribedTopicNames,
+    topicPartitions: [],
+  });
+  return answer.errorCode;
+}
 
 async function describeConfigs(client: WireClient, type: number, name: string): Promise<number> {
   const resources = [{ ...config(type, name), configurationKeys: null }];
@@ -413,8 +603,74 @@ describe("refused is refused, operation by operation", () => {
   test("every API that is served is among them, or open to whoever has logged in", () => {
     const keys = new Set(CASES.map(({ api }) => api.apiKey));
     const left = servedApis().filter(({ apiKey }) => !keys.has(apiKey));
-    // SaslHandshake, ApiVersions, SaslAuthenticate, DescribeCluster.
-    expect(left.map(({ apiKey }) => apiKey)).toEqual([17, 18, 36, 60]);
+    // ListGroups (what may be seen is tested below), SaslHandshake, ApiVersions, SaslAuthenticate, DescribeCluster.
+    expect(left.map(({ apiKey }) => apiKey)).toEqual([16, 17, 18, 36, 60]);
+  });
+
+  test("a consumer needs its group and its topics, each by itself", async () => {
+    const userOf = (operation: string) =>
+      names[CASES.findIndex((each) => each.operation === operation)]!;
+    const readsTopic = await loggedIn(live, userOf("read a topic"));
+    const readsGroup = await loggedIn(live, userOf("read a group: join"));
+    const readsBoth = await loggedIn(live, userOf("read a group and a topic: commit"));
+    // To read the topics is not to be in any group.
+    expect(nameOf(await commit(readsTopic))).toBe(GROUP);
+    expect(nameOf(await consumerHeartbeat(readsTopic, "h2", ["there"]))).toBe(GROUP);
+    expect(nameOf(await commit(readsGroup))).toBe(TOPIC);
+    expect(nameOf(await consumerHeartbeat(readsGroup, "h2", ["there"]))).toBe(TOPIC);
+    expect(nameOf(await commit(readsBoth))).toBe("none");
+    const [both] = (await fetchOffsets(readsBoth)).topics;
+    expect(both!.partitions[0]).toMatchObject({ committedOffset: 5, errorCode: 0 });
+    const [one] = (await fetchOffsets(readsGroup)).topics;
+    expect([one!.partitions[0]!.committedOffset, nameOf(one!.partitions[0]!.errorCode)]).toEqual([
+      -1,
+      TOPIC,
+    ]);
+    const idsOf = async (client: WireClient) =>
+      (await client.ask(ListGroups, 5, { statesFilter: [], typesFilter: [] })).groups.map(
+        ({ groupId }) => groupId,
+      );
+    expect(await idsOf(readsGroup)).toContain("g");
+    expect([await idsOf(nobody), await idsOf(readsTopic)]).toEqual([[], []]);
+    const describesCluster = await loggedIn(live, userOf("describe the cluster"));
+    expect(await idsOf(describesCluster)).toContain("g");
+    const { groups } = await readsGroup.ask(DescribeGroups, 5, {
+      groups: ["g"],
+      includeAuthorizedOperations: true,
+    });
+    expect(groups[0]!.authorizedOperations).toBe((1 << 3) | (1 << 8));
+    for (const each of [readsTopic, readsGroup, readsBoth, describesCluster]) each.close();
+  });
+
+  test("an expression comes to topics that may be described, and to no others", async () => {
+    const admin = await loggedIn(live, "admin");
+    await admin.ask(CreateTopics, 7, { topics: [topic("they")], validateOnly: false });
+    const regexIndex = CASES.findIndex(
+      (each) => each.operation === "read a group and a topic: commit",
+    );
+    const client = await loggedIn(live, names[regexIndex]!);
+    const beat = (memberEpoch: number) =>
+      client.ask(ConsumerGroupHeartbeat, 1, {
+        groupId: "g-regex",
+        memberId: "m",
+        memberEpoch,
+        ...(memberEpoch === 0
+          ? { rebalanceTimeoutMs: 10_000, subscribedTopicRegex: "the.*", topicPartitions: [] }
+          : {}),
+      });
+    let answer = await beat(0);
+    const seen = new Set<string>();
+    for (let round = 0; round < 20 && seen.size === 0; round++) {
+      expect(nameOf(answer.errorCode)).toBe("none");
+      for (const { topicId } of answer.assignment?.topicPartitions ?? []) seen.add(topicId);
+      answer = await beat(answer.memberEpoch);
+    }
+    const listed = await admin.ask(Metadata, 12, {
+      topics: [{ topicId: ZERO_UUID, name: "there" }],
+    });
+    expect([...seen]).toEqual([listed.topics[0]!.topicId]);
+    client.close();
+    admin.close();
   });
 
   test("lists show what may be described, with the operations that are allowed", async () => {

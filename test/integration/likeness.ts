@@ -15,8 +15,16 @@ const IGNORED = new Set([
 ]);
 /** Ids: only whether there is one is compared. */
 const IDS = new Set(["topicId", "sessionId"]);
-/** Times and sizes of the machine: only their sign is compared. */
-const SIGNED = new Set(["logAppendTimeMs", "totalBytes", "usableBytes", "lastTimestamp"]);
+/** Ids of members of groups: one stands for the same other everywhere. */
+const MEMBER_IDS = new Set(["memberId", "leader"]);
+/** Times and sizes of the machine, and heartbeats that come sooner here (ADR 36): only their sign is compared. */
+const SIGNED = new Set([
+  "logAppendTimeMs",
+  "totalBytes",
+  "usableBytes",
+  "lastTimestamp",
+  "heartbeatIntervalMs",
+]);
 const OUR_SETTINGS = /^(millrace\..*|partitioner)$/;
 const ZERO_UUID = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -43,7 +51,8 @@ export function differences(
     return same ? [] : [{ path, recorded: textOf(recorded), ours: textOf(ours) }];
   }
   if (Array.isArray(recorded) && Array.isArray(ours)) {
-    const [left, right] = [ordered(among(recorded, ours, path)), ordered(kafkas(ours, path))];
+    const left = ordered(among(recorded, ours, path));
+    const right = asMembers(left, ordered(kafkas(ours, path)), substitutes);
     if (left.length !== right.length) {
       return [{ path: `${path}.length`, recorded: namesOf(left), ours: namesOf(right) }];
     }
@@ -60,6 +69,7 @@ export function differences(
       const [was, is] = [recorded[name], ours[name]];
       const at = path === "" ? name : `${path}.${name}`;
       if (IDS.has(name)) return ofIds(was, is, substitutes, at);
+      if (MEMBER_IDS.has(name)) return ofMembers(was, is, substitutes, at);
       if (SIGNED.has(name)) {
         const same = Math.sign(was as number) === Math.sign(is as number);
         return same ? [] : [{ path: at, recorded: was, ours: is }];
@@ -79,7 +89,8 @@ export function substituted(value: unknown, substitutes: Substitutes, name = "")
       Object.entries(value).map(([key, each]) => [key, substituted(each, substitutes, key)]),
     );
   }
-  return IDS.has(name) ? (substitutes.get(value as string | number) ?? value) : value;
+  const isId = IDS.has(name) || MEMBER_IDS.has(name);
+  return isId ? (substitutes.get(value as string | number) ?? value) : value;
 }
 
 function ofIds(was: unknown, is: unknown, substitutes: Substitutes, path: string): Difference[] {
@@ -91,6 +102,38 @@ function ofIds(was: unknown, is: unknown, substitutes: Substitutes, path: string
     substitutes.set(key, is as string | number);
   }
   return [];
+}
+
+function ofMembers(
+  was: unknown,
+  is: unknown,
+  substitutes: Substitutes,
+  path: string,
+): Difference[] {
+  const key = was as string;
+  if (was === "" || was === null) return was === is ? [] : [{ path, recorded: was, ours: is }];
+  const known = substitutes.get(key);
+  if (known === undefined && typeof is === "string" && is !== "") {
+    substitutes.set(key, is);
+    return [];
+  }
+  return known === is ? [] : [{ path, recorded: was, ours: is }];
+}
+
+/** Members come in any order: ours in the place of the recorded ones that they stand for. */
+function asMembers(
+  recorded: readonly unknown[],
+  ours: readonly unknown[],
+  substitutes: Substitutes,
+): readonly unknown[] {
+  const idOf = (each: unknown) => (isStruct(each) ? each["memberId"] : undefined);
+  if (recorded.length !== ours.length || !recorded.every((each) => idOf(each))) return ours;
+  const known = new Set(recorded.map((each) => substitutes.get(idOf(each) as string)));
+  const others = ours.filter((each) => !known.has(idOf(each) as string)).values();
+  return recorded.map((each) => {
+    const id = substitutes.get(idOf(each) as string);
+    return ours.find((our) => id !== undefined && idOf(our) === id) ?? others.next().value;
+  });
 }
 
 /** Of what Kafka lists in ApiVersions, only what we serve is compared. */
@@ -126,12 +169,12 @@ function ordered(list: readonly unknown[]): readonly unknown[] {
 }
 
 function nameOf(each: unknown): string | null {
-  const name = isStruct(each) ? each["name"] : null;
+  const name = isStruct(each) ? (each["name"] ?? each["groupId"]) : null;
   return typeof name === "string" && name !== "" ? name : null;
 }
 
 function namesOf(list: readonly unknown[]): string {
-  return list.map((each) => (isStruct(each) ? (each["name"] ?? "{}") : String(each))).join(" ");
+  return list.map((each) => (isStruct(each) ? (nameOf(each) ?? "{}") : String(each))).join(" ");
 }
 
 function isStruct(value: unknown): value is Record<string, unknown> {

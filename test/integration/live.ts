@@ -1,7 +1,9 @@
-// A real broker on a real socket with nothing on disk, and a client that sends prepared frames. The clock
+// A real broker on a real socket, with nothing on disk unless it is told where, and a client that sends prepared frames. The clock
 // stands where a test puts it, so that recorded timestamps mean today what they meant then.
 
+import { metadataFile } from "../../plugins/metadata-file/mod.ts";
 import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
+import { storageFs } from "../../plugins/storage-fs/mod.ts";
 import { storageMemory } from "../../plugins/storage-memory/mod.ts";
 import { type TransportKafkaOptions, transportKafka } from "../../plugins/transport-kafka/mod.ts";
 import type { AuthPlugin } from "../../src/contracts/auth.ts";
@@ -21,6 +23,8 @@ export interface LiveOptions {
   readonly auth?: readonly AuthPlugin[];
   /** Where the wall clock starts; it runs on from there. */
   readonly wallMs?: number;
+  /** A folder to keep everything in; left out, it is kept in memory. */
+  readonly folder?: string;
 }
 
 export class Live {
@@ -50,8 +54,7 @@ export class Live {
           monotonicMs: () => clock.monotonicMs(),
         },
       },
-      storage: storageMemory(),
-      metadata: metadataMemory(),
+      ...keptIn(options.folder),
       transports: [
         transportKafka({
           listeners: [{ name: "kafka", host: "127.0.0.1", port: 0 }],
@@ -84,6 +87,15 @@ export class Live {
   }
 }
 
+function keptIn(folder: string | undefined) {
+  return folder === undefined
+    ? { storage: storageMemory(), metadata: metadataMemory() }
+    : {
+        storage: storageFs({ directory: `${folder}/log` }),
+        metadata: metadataFile({ directory: `${folder}/metadata` }),
+      };
+}
+
 /** A log whose lines can be looked at once they are written. */
 function loggerTo(lines: string[]): Logger {
   const at =
@@ -107,6 +119,8 @@ export class WireClient {
   #received = new Uint8Array(0);
   #isEnded = false;
   #correlationId = 1;
+  /** What requests are sent as. */
+  clientId = "live-test";
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -146,11 +160,22 @@ export class WireClient {
     version: number,
     body: RequestInputOf<A>,
   ): Promise<ResponseOf<A>> {
-    const parts = encodeRequest(api, version, this.#correlationId++, "live-test", body);
+    return await (await this.begin(api, version, body))();
+  }
+
+  /** Sends a request now; what is given back reads its answer. Answers are read in the order of the requests. */
+  async begin<const A extends Api<Fields, Fields>>(
+    api: A,
+    version: number,
+    body: RequestInputOf<A>,
+  ): Promise<() => Promise<ResponseOf<A>>> {
+    const parts = encodeRequest(api, version, this.#correlationId++, this.clientId, body);
     await this.#connection.write(parts);
-    const frame = await this.receive();
-    if (frame === null) throw new Error(`${api.name} was answered by closing the connection`);
-    return decodeResponse(api, version, frame).body;
+    return async () => {
+      const frame = await this.receive();
+      if (frame === null) throw new Error(`${api.name} was answered by closing the connection`);
+      return decodeResponse(api, version, frame).body;
+    };
   }
 
   close(): void {

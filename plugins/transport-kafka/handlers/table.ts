@@ -5,6 +5,15 @@ import { produce } from "./00_produce.ts";
 import { fetch } from "./01_fetch.ts";
 import { listOffsets } from "./02_list_offsets.ts";
 import { metadata } from "./03_metadata.ts";
+import { offsetCommit } from "./08_offset_commit.ts";
+import { offsetFetch } from "./09_offset_fetch.ts";
+import { findCoordinator } from "./10_find_coordinator.ts";
+import { joinGroup } from "./11_join_group.ts";
+import { heartbeat } from "./12_heartbeat.ts";
+import { leaveGroup } from "./13_leave_group.ts";
+import { syncGroup } from "./14_sync_group.ts";
+import { describeGroups } from "./15_describe_groups.ts";
+import { listGroups } from "./16_list_groups.ts";
 import { saslHandshake } from "./17_sasl_handshake.ts";
 import { apiVersions } from "./18_api_versions.ts";
 import { createTopics } from "./19_create_topics.ts";
@@ -17,9 +26,13 @@ import { alterConfigs } from "./33_alter_configs.ts";
 import { describeLogDirs } from "./35_describe_log_dirs.ts";
 import { saslAuthenticate } from "./36_sasl_authenticate.ts";
 import { createPartitions } from "./37_create_partitions.ts";
+import { deleteGroups } from "./42_delete_groups.ts";
 import { incrementalAlterConfigs } from "./44_incremental_alter_configs.ts";
+import { offsetDelete } from "./47_offset_delete.ts";
 import { describeCluster } from "./60_describe_cluster.ts";
 import { describeProducers } from "./61_describe_producers.ts";
+import { consumerGroupHeartbeat } from "./68_consumer_group_heartbeat.ts";
+import { consumerGroupDescribe } from "./69_consumer_group_describe.ts";
 import { describeTopicPartitions } from "./75_describe_topic_partitions.ts";
 
 const all: readonly AnyHandler[] = [
@@ -27,6 +40,15 @@ const all: readonly AnyHandler[] = [
   fetch,
   listOffsets,
   metadata,
+  offsetCommit,
+  offsetFetch,
+  findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  describeGroups,
+  listGroups,
   saslHandshake,
   apiVersions,
   createTopics,
@@ -39,9 +61,13 @@ const all: readonly AnyHandler[] = [
   describeLogDirs,
   saslAuthenticate,
   createPartitions,
+  deleteGroups,
   incrementalAlterConfigs,
+  offsetDelete,
   describeCluster,
   describeProducers,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
   describeTopicPartitions,
 ];
 

@@ -71,6 +71,8 @@ export class SettingsError extends Error {
 /** Features as Kafka 4.3 numbers them, at the levels served so far. */
 const FEATURES: readonly Feature[] = [
   { name: "metadata.version", minVersion: 7, maxVersion: 30, finalizedVersion: 30 },
+  // The consumer protocol (KIP-848).
+  { name: "group.version", minVersion: 0, maxVersion: 1, finalizedVersion: 1 },
 ];
 
 /**

@@ -48,7 +48,7 @@ describe("trap 1: ApiVersions", () => {
       // Correlation id, then at once the error code: a tag section would put a zero byte between.
       expect(hexOf(frame.subarray(0, 4))).toBe(id.toString(16).padStart(8, "0"));
       const rows = version >= 3 ? frame[6]! - 1 : (frame[8]! << 8) | frame[9]!;
-      expect([frame[4], frame[5], rows]).toEqual([0, 0, 20]);
+      expect([frame[4], frame[5], rows]).toEqual([0, 0, 33]);
     }
   });
 
@@ -115,6 +115,15 @@ describe("trap 3: low versions", () => {
       1: 4,
       2: 1,
       3: 0,
+      8: 2,
+      9: 1,
+      10: 0,
+      11: 0,
+      12: 0,
+      13: 0,
+      14: 0,
+      15: 0,
+      16: 0,
       17: 0,
       18: 0,
       19: 2,
@@ -127,9 +136,13 @@ describe("trap 3: low versions", () => {
       35: 1,
       36: 0,
       37: 0,
+      42: 0,
       44: 0,
+      47: 0,
       60: 0,
       61: 0,
+      68: 0,
+      69: 0,
       75: 0,
     });
   });
@@ -145,6 +158,15 @@ describe("trap 4: Produce is listed from 0", () => {
       1: 18,
       2: 11,
       3: 13,
+      8: 10,
+      9: 10,
+      10: 6,
+      11: 9,
+      12: 4,
+      13: 5,
+      14: 5,
+      15: 6,
+      16: 5,
       17: 1,
       18: 4,
       19: 7,
@@ -157,9 +179,13 @@ describe("trap 4: Produce is listed from 0", () => {
       35: 5,
       36: 2,
       37: 3,
+      42: 2,
       44: 1,
+      47: 0,
       60: 2,
       61: 0,
+      68: 1,
+      69: 1,
       75: 0,
     });
   });

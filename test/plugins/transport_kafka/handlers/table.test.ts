@@ -11,6 +11,15 @@ import { Harness, ok, refused } from "../scripted.ts";
 
 const METHODS: Record<number, string> = {
   3: "metadata",
+  8: "offsetCommit",
+  9: "offsetFetch",
+  10: "findCoordinator",
+  11: "joinGroup",
+  12: "heartbeat",
+  13: "leaveGroup",
+  14: "syncGroup",
+  15: "describeGroups",
+  16: "listGroups",
   19: "createTopics",
   20: "deleteTopics",
   21: "deleteRecords",
@@ -19,12 +28,18 @@ const METHODS: Record<number, string> = {
   33: "alterConfigs",
   35: "describeLogDirs",
   37: "createPartitions",
+  42: "deleteGroups",
   44: "incrementalAlterConfigs",
+  47: "offsetDelete",
   60: "describeCluster",
   61: "describeProducers",
+  68: "consumerGroupHeartbeat",
+  69: "consumerGroupDescribe",
   75: "describeTopicPartitions",
 };
 const EXCLUSIVE = [19, 20, 21, 33, 37, 44];
+/** Those that may wait for others: later requests of the connection wait with them. */
+const SERIAL = [11, 14];
 
 describe("pass-through handlers", () => {
   for (const [key, method] of Object.entries(METHODS)) {
@@ -32,6 +47,7 @@ describe("pass-through handlers", () => {
     test(`${handler.api.name}: every version reaches ${method}() and is answered`, async () => {
       const { api } = handler;
       expect(handler.overlap === "exclusive").toBe(EXCLUSIVE.includes(api.apiKey));
+      if (SERIAL.includes(api.apiKey)) expect(handler.overlap).toBe("serial");
       for (let version = api.lowest; version <= api.highestStable; version++) {
         const harness = await Harness.start();
         const answer = decodeMessage(
