@@ -23,6 +23,7 @@ const { values } = parseArgs({
     stride: { type: "string", default: "1" },
     workers: { type: "string", default: "1" },
     mutation: { type: "string" },
+    groups: { type: "boolean", default: false },
     "keep-going": { type: "boolean", default: false },
     hashes: { type: "boolean", default: false },
     quiet: { type: "boolean", default: false },
@@ -37,14 +38,20 @@ if (mutation !== null && !MUTATIONS.includes(mutation)) {
 }
 if (values.help || (values.seed === undefined && !values.seeds && !values.minutes)) {
   console.log("--seed N | --seeds N | --minutes M  [--from N] [--workers N] [--mutation NAME]");
-  console.log("[--keep-going] [--hashes] [--quiet]    see docs/SIMULATION.md");
+  console.log("[--groups] [--keep-going] [--hashes] [--quiet]    see docs/SIMULATION.md");
   process.exit(values.help ? 0 : 2);
 }
 
 if (values.seed !== undefined) {
   const seed = numberOf("seed", values.seed);
   const onLine = values.quiet ? undefined : (line: string) => console.log(line);
-  const result = await runSeed({ seed, mutation, isVerbose: true, ...(onLine && { onLine }) });
+  const result = await runSeed({
+    seed,
+    mutation,
+    withGroups: values.groups,
+    isVerbose: true,
+    ...(onLine && { onLine }),
+  });
   console.log(summary(result));
   process.exitCode = result.failure === null ? 0 : 1;
 } else {
@@ -70,7 +77,7 @@ async function runMany(from: number): Promise<number> {
     const nowMs = Date.now();
     if (nowMs - startedMs > minutes * 60_000) break;
     const seed = from + i * stride;
-    const result = await runSeed({ seed, mutation });
+    const result = await runSeed({ seed, mutation, withGroups: values.groups });
     eventCount += result.eventCount;
     if (values.hashes) console.log(`hash ${seed} ${result.hash}`);
     if (result.failure === null) passed++;
@@ -107,6 +114,7 @@ async function runWorkers(count: number, from: number): Promise<number> {
       ...(seeds === null ? [] : [`--seeds=${seeds}`]),
       ...(values.minutes === undefined ? [] : [`--minutes=${values.minutes}`]),
       ...(mutation === null ? [] : [`--mutation=${mutation}`]),
+      ...(values.groups ? ["--groups"] : []),
       ...(values["keep-going"] ? ["--keep-going"] : []),
       ...(values.hashes ? ["--hashes"] : []),
       ...(values.quiet ? ["--quiet"] : []),
@@ -143,10 +151,10 @@ async function runWorkers(count: number, from: number): Promise<number> {
 async function tell(result: SimulationResult): Promise<void> {
   const { seed, failure } = result;
   console.log(`not ok seed ${seed}: ${failure!.checker}: ${failure!.message}`);
-  const flags = mutation === null ? "" : ` --mutation ${mutation}`;
+  const flags = `${mutation === null ? "" : ` --mutation ${mutation}`}${values.groups ? " --groups" : ""}`;
   console.log(`replay: bun scripts/simulate.ts --seed ${seed}${flags}   # at ${commit()}`);
   if (values.quiet || values["keep-going"]) return;
-  const again = await runSeed({ seed, mutation, isVerbose: true });
+  const again = await runSeed({ seed, mutation, withGroups: values.groups, isVerbose: true });
   for (const line of again.lines.slice(-TAIL_LINES)) console.log(`  ${line}`);
   if (again.hash !== result.hash)
     console.log("not ok the second run of this seed went another way");

@@ -334,7 +334,8 @@ export interface AdminApi {
 
 /**
  * Consumer groups and their offsets, of both protocols. Every method is answered by the shard that owns the group, once what it
- * says is committed; `version` is the API version in use. Bytes in a request pass to the broker, which keeps them.
+ * says is committed; `version` is the API version in use. Bytes in a request pass to the broker, which keeps them. Who waits
+ * when the caller's `signal` fires is told "not_coordinator", upon which members look for it anew.
  */
 export interface GroupApi {
   offsetCommit(

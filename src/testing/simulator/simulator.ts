@@ -9,7 +9,8 @@ import { auditAll } from "./audit.ts";
 import { BrokerHost } from "./broker_host.ts";
 import { allCheckers } from "./checkers/all_checkers.ts";
 import { type FaultOptions, heal, planFaults } from "./faults.ts";
-import { History, type PartitionHistory, type TopicHistory } from "./history.ts";
+import { GroupHistory, type GroupPlan } from "./group_history.ts";
+import { History, type PartitionHistory, TopicHistory } from "./history.ts";
 import { lyingSyncPercent, type Mutation, mutatedTransport } from "./mutations.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 import { BROKER_PORT, ConnectionGone, SimClient } from "./sim_client.ts";
@@ -20,6 +21,7 @@ import { setTraps } from "./traps.ts";
 import { catchUnhandled } from "./unhandled.ts";
 import { createTopic, SimAdmin } from "./workload_admin.ts";
 import { SimConsumer } from "./workload_consumer.ts";
+import { auditGroup, drawGroupSettings, drawGroups, GroupWorkload } from "./workload_group.ts";
 import { SimProducer } from "./workload_producer.ts";
 import { describeError, type SimFailure, SimProcess, World } from "./world.ts";
 
@@ -47,6 +49,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Makes the broker or the disk wrong on purpose. */
   readonly mutation?: Mutation | null;
+  /** Groups are there too: members of both protocols, with commits. Default false. */
+  readonly withGroups?: boolean;
   /** Keeps lines for people; the trace hash is the same without. */
   readonly isVerbose?: boolean;
   readonly onLine?: (line: string) => void;
@@ -102,19 +106,25 @@ class Run {
   readonly #host: BrokerHost;
   readonly #clients: SimProcess;
   readonly #faults: FaultOptions;
+  readonly #groupPlans: readonly GroupPlan[];
+  readonly #groups: GroupWorkload[] = [];
   readonly #actors: { readonly name: string; readonly isDone: () => boolean }[] = [];
   #mustStop = false;
   #areTopicsMade = false;
   #producersMade = 0;
 
-  constructor({ seed, mutation = null, isVerbose = false, onLine }: SimulationOptions) {
+  constructor(options: SimulationOptions) {
+    const { seed, mutation = null, withGroups = false, isVerbose = false, onLine } = options;
     const random = SeededRandom.of(seed);
     this.#random = random;
     this.#mutation = mutation;
     this.world = new World(random, new Trace(isVerbose, onLine));
     const { world } = this;
-    const scenario = drawScenario(random);
+    const scenario = withGroups
+      ? withGroupSettings(drawScenario(random), random)
+      : drawScenario(random);
     this.#scenario = scenario;
+    this.#groupPlans = withGroups ? drawGroups(random.fork("groups")) : [];
     this.#history = new History(world, allCheckers());
     this.#network = new SimNetwork(world, random.fork("network"), scenario.network);
     this.#conditions = {
@@ -198,6 +208,7 @@ class Run {
       await createTopic(setup, topic, plan.configs);
       topics.push(topic);
     }
+    for (const plan of this.#groupPlans) await this.#startGroup(setup, plan);
     setup.close();
     this.#areTopicsMade = true;
     for (let i = 0; i < scenario.producers.length; i++) {
@@ -251,6 +262,28 @@ class Run {
     this.#actors.push({ name, isDone: () => producer.isDone });
     this.#clients.spawn(name, () => producer.run());
     return producer;
+  }
+
+  async #startGroup(setup: SimClient, plan: GroupPlan): Promise<void> {
+    const { topic: name, partitionCount } = plan;
+    const group = new GroupHistory(plan, this.world, this.#history);
+    const topic = new TopicHistory(name, 0, {
+      partitionCount,
+      expires: false,
+      isLossy: false,
+      isStamped: false,
+    });
+    await createTopic(setup, topic, {});
+    group.topicId = topic.id;
+    const workload = new GroupWorkload({
+      group,
+      random: this.#random.fork(plan.groupId),
+      clientOf: (client) => this.#client(client, 0),
+      spawn: (label, task) => this.#clients.spawn(label, task),
+      mustStop: () => this.#mustStop,
+    });
+    this.#groups.push(workload);
+    this.#actors.push({ name: plan.groupId, isDone: () => workload.isDone() });
   }
 
   /** A few batches for a scratch topic, by a producer of its own. */
@@ -344,6 +377,7 @@ class Run {
     this.#clients.spawn("audit", async () => {
       try {
         await auditAll(client, this.#history, partitions, this.#random.fork("audit"));
+        for (const { group } of this.#groups) await auditGroup(client, group);
       } catch (error) {
         if (!(error instanceof ConnectionGone)) throw error;
         world.fail("audit_answers", `the audit lost its connection: ${error.message}`);
@@ -354,6 +388,11 @@ class Run {
     const isLive = await world.run(world.nowUs + SETTLE_US, () => isDone);
     if (!isLive) world.fail("liveness", "the audit did not end");
   }
+}
+
+function withGroupSettings(scenario: Scenario, random: SeededRandom): Scenario {
+  const settings = drawGroupSettings(random.fork("group settings"));
+  return { ...scenario, settings: { ...scenario.settings, ...settings } };
 }
 
 function partitionsOf(topic: TopicHistory): PartitionHistory[] {

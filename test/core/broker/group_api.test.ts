@@ -148,7 +148,7 @@ describe("a classic group", () => {
     const other = await live.calls.join({}, 9, leaving);
     const waits = live.calls.join({ memberId: other.memberId }, 9, leaving);
     gone.abort();
-    expect((await waits).errorCode).toBe(code("request_timed_out"));
+    expect((await waits).errorCode).toBe(code("not_coordinator"));
     const late = await live.calls.join({});
     const stopped = live.calls.join({ memberId: late.memberId });
     await live.stop();

@@ -279,12 +279,12 @@ describe("deciding and answering", () => {
     const stays = rig.waitFor("a");
     expect(rig.host.pendingCount).toBe(2);
     gone.abort();
-    expect(await waits.done).toBe("request_timed_out");
+    expect(await waits.done).toBe("not_coordinator");
     expect(rig.host.pendingCount).toBe(1);
     expect(rig.shard.waiting.get("a")!.map((reply) => reply.isDone)).toEqual([true, false]);
     expect(await rig.put("a", "1").done).toBe("put");
     expect(stays.seen).toBe("1");
-    expect(await rig.waitFor("b", gone.signal).done).toBe("request_timed_out");
+    expect(await rig.waitFor("b", gone.signal).done).toBe("not_coordinator");
     expect(rig.shard.waiting.has("b")).toBe(false);
   });
 

@@ -47,7 +47,7 @@ export class PendingReply implements Reply<unknown> {
   /** It may wait for long: it ends with its caller. */
   endWith(signal: AbortSignal): void {
     if (this.isOver) return;
-    const onAbort = () => this.refuse("request_timed_out");
+    const onAbort = () => this.refuse("not_coordinator");
     this.#signal = signal;
     this.#onAbort = onAbort;
     signal.addEventListener("abort", onAbort, { once: true });

@@ -76,7 +76,8 @@ export class ShardHost<S extends Shard<R>, R> {
   /**
    * Runs a request. The decision falls before this returns when the shard is loaded, so that requests keep their order.
    *
-   * @param signal The caller's: it ends the waiting with "request_timed_out".
+   * @param signal The caller's: it ends the waiting with "not_coordinator". When it is the broker that goes, clients are
+   *   told this way to look for their coordinator; what says that time is up is fatal to members.
    * @returns The answer; a refusal when the shard is not there to decide (still loading, or lost since)
    */
   run<Response>(decide: Decide<S, R, Response>, signal: AbortSignal): Promise<Outcome<Response>> {
@@ -84,7 +85,7 @@ export class ShardHost<S extends Shard<R>, R> {
     if (this.#state === "failed") this.#loadAgain();
     const refusal = this.#refusal();
     if (refusal !== null) return Promise.resolve(refuse(refusal));
-    if (signal.aborted) return Promise.resolve(refuse("request_timed_out"));
+    if (signal.aborted) return Promise.resolve(refuse("not_coordinator"));
     return this.#replies.open((reply) => {
       if (this.#state === "active") this.#decideFor(decide, reply, signal);
       else this.#enqueue(() => this.#decideFor(decide, reply, signal));
@@ -202,7 +203,7 @@ export class ShardHost<S extends Shard<R>, R> {
   ): void {
     if (reply.isOver) return;
     if (signal.aborted) {
-      reply.refuse("request_timed_out");
+      reply.refuse("not_coordinator");
       return;
     }
     this.#decide((now) => decide(this.#shard, now, reply as never), reply);
