@@ -223,14 +223,28 @@ describe("answers", () => {
     const rig = rigWithTopic();
     const first = new TestMember(rig, { memberId: "m1" });
     expect(first.heartbeat().heartbeatIntervalMs).toBe(500);
-    expect(first.heartbeat().heartbeatIntervalMs).toBe(1_000);
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(500);
     rig.advance(30_000);
-    expect(first.heartbeat().heartbeatIntervalMs).toBe(1_000);
+    expect(first.heartbeat().heartbeatIntervalMs).toBe(500);
     rig.advance(30_000);
     expect(first.heartbeat().heartbeatIntervalMs).toBe(5_000);
     const second = new TestMember(rig, { memberId: "m2" });
     expect(second.heartbeat().heartbeatIntervalMs).toBe(500);
     expect(first.heartbeat().heartbeatIntervalMs).toBe(500);
+  });
+
+  test("a large group comes less often: a hundred times a second at most when it settles", () => {
+    const rig = new ConsumerRig({ checksDecisions: false });
+    rig.topics.create("t", 200);
+    const members = Array.from(
+      { length: 200 },
+      (_, index) => new TestMember(rig, { memberId: `m${index}` }),
+    );
+    for (const member of members.slice(0, 199)) member.heartbeat();
+    expect(members[199]!.heartbeat().heartbeatIntervalMs).toBe(5 * 199);
+    for (let round = 0; round < 4; round++) for (const member of members) member.heartbeat();
+    expect(rig.group().state).toBe("Stable");
+    expect(members[0]!.heartbeat().heartbeatIntervalMs).toBe(10 * 200);
   });
 
   test("the configured interval is never exceeded", () => {
