@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import process from "node:process";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
+import { StorageError } from "../../../src/contracts/errors.ts";
 import { CODECS } from "../../../src/record/compression.ts";
 import { batchesIn } from "../../../src/record/record_batch.ts";
 import {
@@ -422,6 +423,64 @@ describe("Cleaner", () => {
     }
   });
 
+  test("a disk that fails once costs nothing but time, whatever the call", async () => {
+    const failed = new Set<string>();
+    for (let call = 0; ; call++) {
+      const holder = { rig: null as LogRig | null, count: 0, failedIn: "" };
+      const plugin = hookedStorage(storageMemory(), (what, name) => {
+        // A journal that fails takes the folder offline: that is shown elsewhere.
+        if (holder.rig === null || !name.startsWith("segments/") || holder.failedIn !== "") return;
+        if (holder.count++ < call) return;
+        holder.failedIn = what;
+        return Promise.reject(new StorageError("io", `${what} fails`));
+      });
+      const rig = await LogRig.open(plugin, compacted({ "internal.segment.bytes": "1500" }));
+      const model = new CompactedModel();
+      await overwrite(rig, model, 10, 8);
+      holder.rig = rig;
+      await rig.logs.clean();
+      holder.rig = null;
+      if (holder.failedIn === "") {
+        await rig.close();
+        break;
+      }
+      failed.add(holder.failedIn);
+      const after = async () => [call, holder.failedIn, model.wrongIn(await readRows(rig))];
+      expect(await after()).toEqual([call, holder.failedIn, null]);
+      await rig.logs.clean();
+      expect(await after()).toEqual([call, holder.failedIn, null]);
+      expect([call, doublesIn(await readRows(rig), logOf(rig).cleanedEnd)]).toEqual([call, []]);
+      expect(logOf(rig).cleanedEnd).toBeGreaterThan(60);
+      expect(rig.logs.isOnline).toBe(true);
+      expect(rig.logs.pool.lentBytes).toBe(0);
+      await rig.close();
+    }
+    expect([...failed].sort()).toEqual(["append", "close", "open", "read", "remove", "sync"]);
+  }, 60_000);
+
+  test("keeps to log.cleaner.io.max.bytes.per.second", async () => {
+    const cleaner = { bytesPerSecond: 10_000 };
+    const rig = await LogRig.open(storageMemory(), { ...compacted(), cleaner });
+    const model = new CompactedModel();
+    await overwrite(rig, model, 10, 100);
+    const startedMs = rig.test.monotonicMs;
+    let isDone = false;
+    const cleaning = rig.logs.clean().then(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      await rig.test.advance(250);
+      await settle();
+    }
+    await cleaning;
+    // Some 90 KB, gone through twice.
+    const tookMs = rig.test.monotonicMs - startedMs;
+    expect(tookMs).toBeGreaterThan(12_000);
+    expect(tookMs).toBeLessThan(25_000);
+    expect(model.wrongIn(await readRows(rig))).toBe(null);
+    await rig.close();
+  });
+
   test("reports a damaged batch of a cleaned segment, wherever the damage is, and never serves it", async () => {
     const { filesOf, flipped, replaced, storeWith } = await import("../../support/log_files.ts");
     const memory = storageMemory();
@@ -507,7 +566,7 @@ async function walk(seed: number, steps: number): Promise<Record<string, number>
   const random = SeededRandom.of(`cleaning ${seed}`);
   const memory = storageMemory();
   const configs = {
-    "delete.retention.ms": "30000",
+    "delete.retention.ms": "10000",
     "segment.ms": "600000",
     ...(seed % 3 === 0 ? { "cleanup.policy": "compact,delete", "retention.ms": "-1" } : {}),
     "internal.segment.bytes": `${2000 + random.below(6000)}`,
@@ -643,7 +702,8 @@ describe("random cleaning", () => {
         throw new Error(`seed ${seed}: ${error instanceof Error ? error.stack : error}`);
       }
     }
-    for (const what of ["cleaned", "restarts", "tombstones"])
-      expect(total[what]).toBeGreaterThan(3);
+    for (const what of ["cleaned", "restarts", "tombstones", "deleted"]) {
+      expect([what, total[what]]).not.toEqual([what, 0]);
+    }
   }, 3_600_000);
 });
