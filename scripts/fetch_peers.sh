@@ -2,7 +2,7 @@
 # Fetches and builds what the client checks, the kill rounds and the benchmarks need, into $MILLRACE_CACHE
 # (default ~/.cache/millrace). Doing it again does nothing.      fetch_peers.sh [kcat java librdkafka … bench]
 . "$(dirname "${BASH_SOURCE[0]}")/../test/compat/lib.sh"
-[ $# = 0 ] && set -- kcat java librdkafka franz_go kafka_go workerd bench
+[ $# = 0 ] && set -- kcat java librdkafka aiokafka franz_go kafka_go workerd bench
 for peer in "$@"; do
   case $peer in
     kcat | kafkajs | platformatic) need_kcat ;; # kafkajs and platformatic come by npm; kcat reads for them
@@ -10,6 +10,8 @@ for peer in "$@"; do
     kafka | millrace) need_kafka_jars ;; # our own command line beside Java's console
     librdkafka) need_librdkafka ;;
     franz_go | kafka_go) need_go "$compat/$peer" ;;
+    aiokafka) need_aiokafka ;;
+    groups) need_kcat; need_java; need_librdkafka; need_aiokafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     matrix | sasl) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     workerd) need_workerd ;;
     bench) need_kafka_jars; need_go "$repo/bench/kbench" ;;
