@@ -57,7 +57,7 @@ interface TopicState {
   readonly queues: PartitionQueue[];
   readonly line: ProducerLine;
   isReady: boolean;
-  isLoading: boolean;
+  loading: Promise<void> | null;
   partitionCount: number;
   partitioner: Partitioner | null;
   /** Why records without a partition cannot be placed. */
@@ -121,6 +121,15 @@ export class Producer {
       versionMin: this.#options.compression === "zstd" ? 7 : 3,
       isCrowded: () =>
         this.#waitingBytes > 0 && this.#bufferedBytes >= this.#options.bufferBytesMax,
+      batchBytesMaxOf: async (name) => {
+        const topic = this.#topics.get(name);
+        if (topic !== undefined) await this.#load(topic);
+        return topic?.batchBytesMax ?? this.#options.batchBytesMax;
+      },
+      onSplit: (batch, parts) => {
+        this.#batches.delete(batch);
+        for (const part of parts) this.#batches.add(part);
+      },
       onSettled: (queue, batch, error) => this.#settled(queue, batch, error),
     });
   }
@@ -330,7 +339,7 @@ export class Producer {
       const text = `More than ${bufferBytesMax} bytes wait for room: await the records sent before`;
       return Promise.reject(new ClientError("buffer_full", text));
     }
-    if (!topic.isReady && !topic.isLoading) void this.#load(topic);
+    if (!topic.isReady && topic.loading === null) void this.#load(topic);
     const nowMs = this.#context.runtime.clock.monotonicMs();
     const admitted = topic.line.join(record, sizeBytes, waiter, nowMs + bufferWaitMsMax);
     if (topic.isReady) this.#sender.hurry();
@@ -475,7 +484,7 @@ export class Producer {
         this.#waitingBytes += deltaBytes;
       }),
       isReady: false,
-      isLoading: false,
+      loading: null,
       partitionCount: 0,
       partitioner: null,
       partitionerError: null,
@@ -484,9 +493,13 @@ export class Producer {
   }
 
   /** Learns how many partitions the topic has, and what it asks of its producers. */
-  async #load(topic: TopicState): Promise<void> {
+  #load(topic: TopicState): Promise<void> {
     topic.isReady = false;
-    topic.isLoading = true;
+    topic.loading ??= this.#loadNow(topic);
+    return topic.loading;
+  }
+
+  async #loadNow(topic: TopicState): Promise<void> {
     try {
       const info = await this.#context.metadata.topic(topic.name, {
         mayCreate: this.#options.mayCreateTopics,
@@ -501,7 +514,7 @@ export class Producer {
       if (topic.queues.length === 0) this.#topics.delete(topic.name);
       return;
     } finally {
-      topic.isLoading = false;
+      topic.loading = null;
     }
     this.#admit(topic);
   }
