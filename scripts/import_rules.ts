@@ -114,6 +114,12 @@ export const rooms: readonly RoomRule[] = [
     may: { ...below },
   },
   {
+    // What metadata stores with one opener share: commits in groups, sessions, the bounds (ADR 32).
+    room: "metadata",
+    paths: ["src/metadata/"],
+    may: { base: "all", contracts: "all" },
+  },
+  {
     // A broker put together for a host that has no config file and no modules to choose from (ADR 1).
     room: "edge",
     paths: ["src/edge/"],
@@ -173,7 +179,11 @@ export const rooms: readonly RoomRule[] = [
 ];
 
 /** Every plugin: the rooms below, its own folder, and what `pluginOutside` names. Never another plugin. */
-export const pluginMay: Readonly<Record<string, Grant>> = { ...below, gateway: "all" };
+export const pluginMay: Readonly<Record<string, Grant>> = {
+  ...below,
+  gateway: "all",
+  metadata: "all",
+};
 
 /** Test code may import any room; of packages only these. Nothing shipped may import test code. */
 export const testOutside = [

@@ -7,8 +7,9 @@ import { RevisionTable } from "../../src/base/revision_table.ts";
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../src/contracts/metadata_store.ts";
 import type { PluginContext } from "../../src/contracts/plugin.ts";
+import { CommittedMetadata } from "../../src/metadata/committed_metadata.ts";
 import { codeOf, type FileLayer } from "./file_layer.ts";
-import { FileMetadata } from "./file_metadata.ts";
+import { FileCommits } from "./file_metadata.ts";
 import { lockFolder } from "./folder_lock.ts";
 import { MetadataLog } from "./metadata_log.ts";
 import { nodeFiles } from "./node_files.ts";
@@ -68,10 +69,8 @@ async function openFolder(
       if (log.tornBytes > 0) {
         context.runtime.log.warn("metadata_tail_cut", { folder, sizeBytes: log.tornBytes });
       }
-      await dropDeadSessions(log, table);
-      const { random } = context.runtime;
-      const prefix = `${table.revision}-${random.uint32().toString(36)}`;
-      return new FileMetadata(table, log, prefix, unlock);
+      const commits = new FileCommits(table, log, unlock);
+      return await CommittedMetadata.open(table, commits, context.runtime.random);
     } catch (error) {
       await unlock();
       throw error;
@@ -83,16 +82,6 @@ async function openFolder(
       cause: error,
     });
   }
-}
-
-/** Whoever wrote them is gone: this process holds the lock and has opened no session yet. */
-async function dropDeadSessions(log: MetadataLog, table: RevisionTable): Promise<void> {
-  const keys = table.keysOwned();
-  if (keys.length === 0) return;
-  const revision = table.revision + 1;
-  const writes = keys.map((key) => ({ key, value: null, owner: null }));
-  await log.append([{ revision, writes }]);
-  table.apply(revision, writes);
 }
 
 /**
