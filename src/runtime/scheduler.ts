@@ -17,7 +17,8 @@ export class HostScheduler implements Scheduler {
   constructor(
     clock: Clock,
     onFailure: (label: string, error: unknown) => void,
-    later: (task: () => void) => void = setImmediate,
+    // Called as a method of nothing: workerd's own refuses any other `this`.
+    later: (task: () => void) => void = (task) => void setImmediate(task),
   ) {
     this.#clock = clock;
     this.#onFailure = onFailure;
