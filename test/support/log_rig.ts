@@ -31,6 +31,7 @@ export interface RigOptions {
   readonly test?: TestRuntime;
   /** Free space of the volume; unknown when left out. */
   readonly usableBytes?: () => Promise<number>;
+  readonly onKept?: () => void;
   /** Codecs of the broker; the host's when left out. */
   readonly compression?: Compression;
   /** Default true. */
@@ -111,6 +112,7 @@ export class LogRig {
         journalFileBytes: options.journalFileBytes ?? 1024 * 1024,
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
+        ...(options.onKept === undefined ? {} : { onKept: options.onKept }),
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
         onOffline: (reason) => {

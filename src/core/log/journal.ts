@@ -35,6 +35,8 @@ export interface JournalOptions {
   readonly usableBytes?: () => Promise<number>;
   /** Called once, when a write or sync failed. */
   readonly onFailure: (error: unknown) => void;
+  /** Called once, when the first sync has made a file and its name durable. */
+  readonly onSynced?: () => void;
 }
 
 /**
@@ -126,6 +128,7 @@ export class Journal {
   #voucherTimer: { cancel(): void } | null = null;
   #failure: unknown = null;
   #isClosing = false;
+  #hasSynced = false;
   /** Syncs of few bytes to files that grew. */
   #smallSyncs = 0;
   /** Once a spare is ready, the next append begins a file in it. */
@@ -266,6 +269,7 @@ export class Journal {
     if (!file.isSealed || file.liveBytes > 0 || file.liveStates > 0 || file.readers > 0)
       return false;
     if (file.isGone) return true;
+    if (!this.#isFollowed(file)) return false;
     if (file.hasBarrier) {
       for (const other of this.files.keys()) if (other < file.number) return false;
     }
@@ -274,6 +278,14 @@ export class Journal {
     await file.file?.close();
     await this.spare.removeOrKeep(journalFileName(file.number), file.endPosition);
     return true;
+  }
+
+  /** Whether a later file is durable: a crash must never find the folder without any, as if it were another. */
+  #isFollowed({ number }: JournalFile): boolean {
+    for (const other of this.files.values()) {
+      if (other.number > number && other.file !== null && other.syncedBytes > 0) return true;
+    }
+    return false;
   }
 
   /** Commits what is pending and closes every file. What is appended from now on fails. */
@@ -468,7 +480,7 @@ export class Journal {
       // A sync that succeeds beside one that failed says nothing: the system may have dropped the pages.
       if (this.#failure !== null) throw this.#failure;
       const isSmall = endPosition - file.syncedBytes < SMALL_GROUPS_BYTES;
-      file.syncedBytes = Math.max(file.syncedBytes, endPosition);
+      this.#synced(file, endPosition);
       for (const group of groups) group.settle("committed");
       this.#vouchLater();
       if (isSmall) this.#smallSync();
@@ -481,6 +493,13 @@ export class Journal {
     else this.#failPending();
     this.#openGate();
     this.#tellIdle();
+  }
+
+  #synced(file: JournalFile, endPosition: number): void {
+    file.syncedBytes = Math.max(file.syncedBytes, endPosition);
+    if (this.#hasSynced || this.#failure !== null) return;
+    this.#hasSynced = true;
+    this.#options.onSynced?.();
   }
 
   /** Once there are many, the journal goes on in a file made ready beside it. */
@@ -545,7 +564,7 @@ export class Journal {
     if (endPosition <= file.syncedBytes) return;
     try {
       await file.file.sync();
-      file.syncedBytes = Math.max(file.syncedBytes, endPosition);
+      this.#synced(file, endPosition);
     } catch (error) {
       this.#fail(error);
       this.#failPending();
