@@ -5,8 +5,9 @@
 
 import type { RevisionTable } from "../../src/base/revision_table.ts";
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
+import { codeOf } from "../../src/files/file_layer.ts";
 import type { Step } from "../../src/metadata/committed_metadata.ts";
-import { codeOf, type FileLayer } from "./file_layer.ts";
+import type { FileLayer } from "./file_layer.ts";
 import {
   encodeGroup,
   encodeSnapshot,
