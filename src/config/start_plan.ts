@@ -159,6 +159,7 @@ export function planStart(
   provenance.set("auth", config.auth === undefined ? BUILT_IN : fromFile);
   const storage = slot("storage", config.storage, "fs");
   const metadata = slot("metadata", config.metadata, "file");
+  refuseOneFile(storage, metadata);
 
   const warnings = [...(environment.warnings ?? [])];
   if (logDirs !== undefined && data !== logDirs) {
@@ -300,6 +301,18 @@ function withPaths(slot: PlannedSlot, folder: string, currentFolder: string): Pl
     .filter(([key, value]) => PATH_OPTIONS.includes(key) && typeof value === "string")
     .map(([key, value]) => [key, inFolder(folder, value as string, currentFolder)]);
   return { use, options: { ...options, ...Object.fromEntries(paths) } };
+}
+
+/** SQLite's lock keeps the second opener out, also where that is the same broker. */
+function refuseOneFile(storage: PlannedSlot, metadata: PlannedSlot): void {
+  const [one, other] = [storage, metadata].map((slot) => {
+    const { use, options } = slot as Partial<PluginUse>;
+    return use === "kv" ? options?.["path"] : undefined;
+  });
+  if (typeof one !== "string" || one !== other) return;
+  throw new ConfigError(
+    `storage and metadata name one SQLite file, which holds one of them: "${one}": give each a path of its own, or leave path out of both`,
+  );
 }
 
 /** A path of the config file, as seen from the current folder. */
