@@ -200,6 +200,10 @@ export class PartitionQueue {
   readonly pending: ProducerBatch[] = [];
   readonly inFlight: ProducerBatch[] = [];
   nextOrder = 0;
+  /** The last in order that was acknowledged: what stands before it and is not there has been overtaken. */
+  ackedOrder = -1;
+  /** The topic that the sequences belong to; null while unknown. */
+  topicId: string | null = null;
   /** Attempts in a row that failed, and when the next may be made. */
   failures = 0;
   retryAtMs = 0;
@@ -274,6 +278,7 @@ export class PartitionQueue {
     this.pending.splice(this.pending.indexOf(batch), 1, ...parts);
     const more = parts.length - 1;
     this.nextOrder += more;
+    if (this.ackedOrder > batch.order) this.ackedOrder += more;
     const rest = [...this.inFlight, ...this.pending, ...(this.open === null ? [] : [this.open])];
     for (const each of rest) {
       if (each.order > batch.order && !parts.includes(each)) each.order += more;
@@ -284,6 +289,21 @@ export class PartitionQueue {
   isOldest(batch: ProducerBatch): boolean {
     const isOlder = (other: ProducerBatch) => other.order < batch.order;
     return !this.inFlight.some(isOlder) && !this.pending.some(isOlder);
+  }
+
+  /** A topic of the same name that was made again knows none of our sequences. */
+  belongsTo(topicId: string): void {
+    if (this.topicId !== null && this.topicId !== topicId && this.identity !== null) {
+      this.needsIdentity = true;
+    }
+    this.topicId = topicId;
+  }
+
+  /** Takes out those that wait and that a later one has overtaken: under new sequences they would lie behind it. */
+  takeOvertaken(): readonly ProducerBatch[] {
+    let count = 0;
+    while (count < this.pending.length && this.pending[count]!.order < this.ackedOrder) count++;
+    return this.pending.splice(0, count);
   }
 
   /** Begins the sequences anew: what waits and was sealed before gets its place in the new ones. */

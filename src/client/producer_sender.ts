@@ -205,6 +205,7 @@ export class ProducerSender {
     if (!isIdempotent || !queue.needsIdentity) return true;
     if (queue.inFlight.length > 0) return false;
     // Where the fate of a batch is open, its old sequence is what finds it out.
+    // Also where the topic was made again: a request for the old one that broke off may have reached the new one.
     const unsure = queue.pending.findIndex((batch) => batch.mayBeAppended);
     if (unsure >= 0) {
       const [batch] = queue.pending.splice(unsure, 1);
@@ -221,6 +222,7 @@ export class ProducerSender {
       void this.#refresh(queue.topic);
       return null;
     }
+    if (info.topicId !== null) queue.belongsTo(info.topicId);
     const partition = info.partitions[queue.partition];
     if (partition !== undefined && partition.leader >= 0) return partition;
     this.#context.metadata.invalidate(queue.topic);
@@ -330,6 +332,7 @@ export class ProducerSender {
   ): void {
     queue.failures = 0;
     queue.isIdentityKnown = true;
+    queue.ackedOrder = Math.max(queue.ackedOrder, batch.order);
     if (batch.isGivenUp) return;
     batch.succeed(queue.topic, queue.partition, baseOffset, logAppendTimeMs);
     this.#options.onSettled(queue, batch, null);
@@ -459,11 +462,15 @@ export class ProducerSender {
     if (queue.isGettingIdentity) return;
     queue.isGettingIdentity = true;
     try {
-      if (queue.identity !== null) queue.renew(await this.#newIdentity());
+      let identity: ProducerIdentity;
+      if (queue.identity !== null) identity = await this.#newIdentity();
       else {
         this.#identity ??= this.#newIdentity();
-        queue.renew(await this.#identity);
+        identity = await this.#identity;
       }
+      for (const batch of queue.takeOvertaken())
+        this.#settle(queue, batch, overtaken(queue, batch));
+      queue.renew(identity);
     } catch (error) {
       this.#identity = null;
       if (this.#closing.signal.aborted) return;
@@ -485,4 +492,10 @@ export class ProducerSender {
       return { producerId: response.producerId, producerEpoch: response.producerEpoch };
     });
   }
+}
+
+/** A broker takes the first sequence it sees in a new log: a batch refused just before is late then. */
+function overtaken({ topic, partition }: PartitionQueue, { lastError: cause }: ProducerBatch) {
+  const text = `Cannot produce to ${topic}-${partition}: the log was made anew, and took later records before these`;
+  return new ClientError("out_of_order_sequence_number", text, { cause, retriable: false });
 }

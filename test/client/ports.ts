@@ -38,6 +38,8 @@ export type Fault =
   /** Done, but the answer never comes. */
   | "no_answer"
   | "slow"
+  /** Taken up late, when the topic that was named may be another one. */
+  | "late"
   | "not_leader"
   /** Refused, since the broker says it knows nothing of the producer. */
   | "forgotten"
@@ -95,6 +97,9 @@ function faulty(broker: Broker, faults: Faults): Broker {
         await later(SLOW_MS);
         return answer;
       }
+      case "late":
+        await later(SLOW_MS / 3);
+        return log.append(caller, request);
       case "not_leader":
         return request.partitions.map(() => refuse("not_leader_or_follower"));
       case "forgotten":
