@@ -76,7 +76,9 @@ export class Producer {
   #bufferedBytes = 0;
   #waitingBytes = 0;
   #lineTimer: Timer | null = null;
+  /** The first failure of a record that nobody waits for, and how many there were, since the last flush. */
   #failure: ClientError | null = null;
+  #untold = 0;
   #closing: Promise<void> | null = null;
   #isClosed = false;
   #records = 0;
@@ -226,7 +228,8 @@ export class Producer {
   /**
    * Sends what was taken so far, and waits until each record is delivered or lost.
    *
-   * @throws {ClientError} the first failure of a record that was only enqueued, once
+   * @throws {ClientError} the first failure of a record that was only enqueued, and how many there were since the
+   *   last flush, once. What has a promise of its own is told by that alone.
    */
   async flush(): Promise<void> {
     await Promise.all([...this.#topics.values()].map(({ line }) => line.whenThrough()));
@@ -239,12 +242,18 @@ export class Producer {
     }
     await Promise.all([...this.#batches].map((batch) => batch.whenSettled()));
     const failure = this.#failure;
+    const count = this.#untold;
     this.#failure = null;
-    if (failure !== null) throw failure;
+    this.#untold = 0;
+    if (failure === null) return;
+    if (count === 1) throw failure;
+    const { code, retriable } = failure;
+    const text = `${count} enqueued records were not delivered, the first since: ${failure.message}`;
+    throw new ClientError(code, text, { cause: failure, retriable });
   }
 
   /**
-   * Flushes, then takes no more. Idempotent.
+   * Flushes, then takes no more. Idempotent. It has ended when the promise is settled, whether it resolves or not.
    *
    * @param graceMs what is not delivered by then is lost, in ms; the delivery timeout alone bounds it when left out
    * @throws what `flush` throws; {ClientError} "request_timed_out" after `graceMs`
@@ -262,7 +271,8 @@ export class Producer {
     if (graceMs !== undefined) {
       const late = new Promise<never>((_, reject) => {
         timer = scheduler.after(graceMs, "producer_close", () => {
-          const text = `Not everything was delivered within ${graceMs} ms of closing`;
+          const left = this.#records - this.#delivered - this.#failed;
+          const text = `Not everything was delivered within ${graceMs} ms of closing: ${left} records are given up`;
           reject(new ClientError("request_timed_out", text));
         });
       });
@@ -432,7 +442,8 @@ export class Producer {
     if (error === null) this.#delivered += batch.count;
     else {
       this.#failed += batch.count;
-      if (batch.hasUnwaited) this.#failure ??= error;
+      if (batch.unwaited > 0) this.#failure ??= error;
+      this.#untold += batch.unwaited;
     }
     for (const topic of this.#topics.values()) {
       if (!topic.line.isEmpty) this.#admit(topic);

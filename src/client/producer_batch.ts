@@ -61,8 +61,6 @@ export class ProducerBatch {
   readonly #options: Sequenced;
   readonly #waiters: PlacedWaiter[] = [];
   readonly #settled: (() => void)[] = [];
-  /** Some records have nobody who waits: their failure is told at the next flush. */
-  hasUnwaited = false;
 
   constructor(order: number, createdMs: number, options: BatchOptions) {
     this.order = order;
@@ -75,6 +73,11 @@ export class ProducerBatch {
     return this.builder.count;
   }
 
+  /** Records that have nobody who waits: their failure is told at the next flush. */
+  get unwaited(): number {
+    return this.count - this.#waiters.length;
+  }
+
   append(
     timestampMs: number,
     key: Uint8Array | null,
@@ -83,8 +86,7 @@ export class ProducerBatch {
     waiter: DeliveryWaiter | null,
   ): void {
     const delta = this.builder.append(timestampMs, key, value, headers);
-    if (waiter === null) this.hasUnwaited = true;
-    else this.#waiters.push({ waiter, delta, timestampMs });
+    if (waiter !== null) this.#waiters.push({ waiter, delta, timestampMs });
   }
 
   /** The bytes for the wire, under the identity and sequence given; null for a producer without one. */

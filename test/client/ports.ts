@@ -239,7 +239,7 @@ export class Rig {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client.close(100)));
+    await Promise.allSettled(this.#clients.map((client) => client.close(100)));
     await this.broker.stop(100);
     await this.#host.stop(100);
   }
