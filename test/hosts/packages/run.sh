@@ -92,10 +92,7 @@ fi
 wrangler=4.86.0
 mkdir -p "$work/wrangler"
 cp -R "$repo"/examples/worker/. "$repo/examples/quickstart.ts" "$here"/{wrangler,workerd}.js "$work/wrangler"
-wrangler_install() {
-  in_project wrangler npm install --no-audit --no-fund --prefer-offline --save-exact "$tarball" &&
-    in_project wrangler npm install --no-audit --no-fund --prefer-offline --save-exact --save-dev "wrangler@$wrangler"
-}
+wrangler_install() { in_project wrangler npm install --no-audit --no-fund --prefer-offline --save-exact "$tarball" "wrangler@$wrangler"; }
 check wrangler_installs wrangler_install
 each in_project wrangler node wrangler.js "$repo"
 
