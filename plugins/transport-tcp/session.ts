@@ -9,6 +9,7 @@ import type { Broker, Caller } from "../../src/contracts/broker.ts";
 import type { Runtime } from "../../src/contracts/runtime.ts";
 import { authenticateBearer } from "../../src/gateway/bearer.ts";
 import { resolveOffsets } from "../../src/gateway/offsets.ts";
+import { readRefusal } from "../../src/gateway/read_right.ts";
 import { RecordTail } from "../../src/gateway/tail.ts";
 import { partitionCountOf } from "../../src/gateway/topics.ts";
 import { type KafkaErrorName, kafkaError, refuse } from "../../src/protocol/errors.ts";
@@ -61,6 +62,18 @@ export interface SessionOptions {
 }
 
 export class Session {
+  /** The ops of its own, beside hello and auth, which it serves before anybody is known. */
+  static readonly operations: ReadonlyMap<
+    string,
+    (session: Session, id: number, fields: Fields) => Answer | Promise<Answer>
+  > = new Map([
+    ["subscribe", (session: Session, id: number, fields: Fields) => session.#subscribe(id, fields)],
+    ["credit", async (session: Session, _id: number, fields: Fields) => session.#credit(fields)],
+    [
+      "unsubscribe",
+      (session: Session, _id: number, fields: Fields) => session.#unsubscribe(fields),
+    ],
+  ]);
   readonly #options: SessionOptions;
   readonly #wire: Wire;
   readonly #subscriptions = new Map<number, Subscription>();
@@ -152,10 +165,9 @@ export class Session {
       });
     }
     const run = async (): Promise<Answer> => {
-      if (op === "subscribe") return await this.#subscribe(id, fields);
-      if (op === "credit") return this.#credit(fields);
-      if (op === "unsubscribe") return await this.#unsubscribe(fields);
-      throw new BadRequest("There is no such op");
+      const own = typeof op === "string" ? Session.operations.get(op) : undefined;
+      if (own === undefined) throw new BadRequest("There is no such op");
+      return await own(this, id, fields);
     };
     return this.#answering(id, release, false, run);
   }
@@ -270,6 +282,8 @@ export class Session {
         if (!start.ok) return start;
         partitions.push(start.value);
       }
+      const refused = await readRefusal(broker, caller, topic);
+      if (refused !== null) return { ok: false, error: refused };
       if (subscription.signal.aborted) return refuse("request_timed_out", "It was ended before");
       tail = new RecordTail(broker, runtime, caller, { topic, partitions, isolation });
       this.#wire.send({

@@ -4,6 +4,7 @@
 import { type Context, Hono } from "hono";
 import type { PartitionPosition } from "../../../src/gateway/fetch_records.ts";
 import { type PartitionStart, resolveOffsets } from "../../../src/gateway/offsets.ts";
+import { readRefusal } from "../../../src/gateway/read_right.ts";
 import { describeTopic } from "../../../src/gateway/topics.ts";
 import type { Env } from "../exchange.ts";
 import { badRequest, Refusal, refusalOf } from "../problem.ts";
@@ -27,6 +28,8 @@ export function eventRoutes(): Hono<Env> {
     }
     const topic = c.req.param("topic");
     const positions = await beginnings(c, topic, query);
+    const refused = await readRefusal(c.env.context.broker, c.env.caller, topic);
+    if (refused !== null) throw refusalOf(refused);
     const headers = { "content-type": EVENTS_TYPE, "x-accel-buffering": "no" };
     if (c.req.raw.method === "HEAD") return new Response(null, { headers });
     return new Response(eventStream(c.env, topic, positions), { headers });

@@ -69,6 +69,11 @@ export class FakeLog {
         }));
       },
       fetch: async (caller: { signal: AbortSignal }, request: FetchRequest) => {
+        // Behind every end: it is only asked whether the topic may be read.
+        if (request.partitions[0]!.fetchOffset === Number.MAX_SAFE_INTEGER) {
+          const outside = { ok: false, error: { code: "offset_out_of_range" } };
+          return { partitions: [outside], release: () => {} };
+        }
         this.fetches.push(request);
         const hasNone = request.partitions.every(
           ({ fetchOffset }) => fetchOffset >= this.endOffset,

@@ -396,6 +396,8 @@ describe("tokens", () => {
     const denied = "topic_authorization_failed";
     for (const [op, fields] of [
       ["produce", { topic: "secret", records: [[null, null]] }],
+      ["produce", { topic: "secret", records: [[null, null, null, null, 0]] }],
+      ["produce", { topic: "bob-1", records: [[null, null, null, null, 0]] }],
       ["produce", { topic: "made-up", records: [[null, null]] }],
       ["subscribe", { topic: "secret" }],
       ["create_topic", { topic: "secret2" }],
@@ -414,16 +416,12 @@ describe("tokens", () => {
       const asked = op === "fetch" ? place : { topic: "secret", partitions: [[0, "latest"]] };
       expect((await bob.ask(op, asked)).partitions).toMatchObject([{ error: { code: denied } }]);
     }
-    const placed = { topic: "secret", records: [[null, null, null, null, 0]] };
-    expect((await bob.ask("produce", placed)).results).toMatchObject([{ code: denied }]);
     expect(
       (await bob.ask("list_topics")).topics.map(({ topic }: { topic: string }) => topic),
     ).toEqual(["bob-1"]);
     expect((await bob.ask("fetch", { ...place, topic: "bob-1" })).partitions[0].records).toEqual(
       [],
     );
-    const written = { topic: "bob-1", records: [[null, null, null, null, 0]] };
-    expect((await bob.ask("produce", written)).results).toMatchObject([{ code: denied }]);
   });
 
   test("are renewed by the same principal alone", async () => {
