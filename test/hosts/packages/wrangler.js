@@ -73,7 +73,8 @@ async function kill() {
   }
   await closed;
 }
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => kill().then(process.exit));
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.once(signal, () => kill().then(() => process.exit(130)));
 
 async function ask(url, { method = "GET", body, token } = {}) {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
