@@ -7,7 +7,7 @@ import { ok } from "../../src/base/outcome.ts";
 import type { Authenticator } from "../../src/contracts/auth.ts";
 import type { Broker, Caller } from "../../src/contracts/broker.ts";
 import type { Runtime } from "../../src/contracts/runtime.ts";
-import { authenticateBearer } from "../../src/gateway/bearer.ts";
+import { authenticateBearer, pauseAfterFailedLogin } from "../../src/gateway/bearer.ts";
 import { resolveOffsets } from "../../src/gateway/offsets.ts";
 import { readRefusal } from "../../src/gateway/read_right.ts";
 import { RecordTail } from "../../src/gateway/tail.ts";
@@ -17,9 +17,9 @@ import { int } from "./cbor.ts";
 import {
   type Answer,
   type Call,
-  type Grant,
   isolationOf,
   operations,
+  type Room,
   refusal,
 } from "./operations.ts";
 import type { TcpBounds } from "./options.ts";
@@ -152,16 +152,16 @@ export class Session {
     const operation = typeof op === "string" ? operations.get(op) : undefined;
     if (operation !== undefined) {
       const { holdsFrame } = operation;
-      const grants: Grant[] = [];
-      const grant = (wantedBytes: number): Grant => {
-        const one = this.#wire.grant(wantedBytes);
-        grants.push(one);
+      const rooms: Room[] = [];
+      const room = async (sizeBytes: number): Promise<Room | null> => {
+        const one = await this.#wire.room(sizeBytes);
+        if (one !== null) rooms.push(one);
         return one;
       };
-      const run = () => operation.run({ ...this.#call, grant }, fields);
+      const run = () => operation.run({ ...this.#call, room }, fields);
       // What was admitted counts until it is among what waits to be sent.
       return this.#answering(id, release, holdsFrame, run).finally(() => {
-        for (const one of grants) one.release();
+        for (const one of rooms) one.release();
       });
     }
     const run = async (): Promise<Answer> => {
@@ -236,9 +236,11 @@ export class Session {
   }
 
   async #authenticate(id: number, fields: Fields) {
-    const { authenticator, caller } = this.#options;
+    const { authenticator, broker, caller, runtime } = this.#options;
     const found = await authenticateBearer(authenticator, tokenOf(fields), caller.peer);
     if (found.ok) return found;
+    // One at a time for each connection, so that the bound on connections bounds what waits.
+    await pauseAfterFailedLogin(broker, runtime, caller.signal);
     this.#fatal(id, "sasl_authentication_failed", "The token is not taken", found.reason);
     return null;
   }
@@ -269,6 +271,8 @@ export class Session {
     };
     let tail: RecordTail | null = null;
     try {
+      // Before its offsets: a topic that is made anew meanwhile must not be followed from those.
+      const topicId = broker.log.topicIdOf(topic);
       const caller = { ...this.#call.caller, signal: subscription.signal };
       let starts = given;
       if (starts === null) {
@@ -285,7 +289,7 @@ export class Session {
       const refused = await readRefusal(broker, caller, topic);
       if (refused !== null) return { ok: false, error: refused };
       if (subscription.signal.aborted) return refuse("request_timed_out", "It was ended before");
-      tail = new RecordTail(broker, runtime, caller, { topic, partitions, isolation });
+      tail = new RecordTail(broker, runtime, caller, { topic, topicId, partitions, isolation });
       this.#wire.send({
         id,
         positions: partitions.map(({ partition, offset }) => [partition, int(offset)]),
@@ -326,9 +330,8 @@ export class Session {
   #callOf(caller: Caller): Call {
     const { broker, runtime, bounds } = this.#options;
     const { fetchBytesMax } = bounds;
-    const grant = (wantedBytes: number) => this.#wire.grant(wantedBytes);
     const room = (sizeBytes: number) => this.#wire.room(sizeBytes);
-    return { broker, runtime, caller, fetchBytesMax, grant, room };
+    return { broker, runtime, caller, fetchBytesMax, room };
   }
 
   /** Answers, and ends the connection behind the answer. */

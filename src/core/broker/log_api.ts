@@ -280,6 +280,8 @@ class ParkedFetch implements LogWaiter {
   readonly #buffers: Uint8Array<ArrayBuffer>[] = [];
   #wake: (() => void) | null = null;
   #hasNews = false;
+  /** Of a fetch that only waits: it need not any more. */
+  #hasSomething = false;
   #bytesMax = 0;
 
   constructor(logs: LogManager, runtime: Runtime, caller: Caller, request: FetchRequest) {
@@ -290,7 +292,7 @@ class ParkedFetch implements LogWaiter {
   }
 
   async run(): Promise<FetchResponse> {
-    const { waitMsMax, bytesMin } = this.#request;
+    const { waitMsMax, bytesMin, waitsOnly = false } = this.#request;
     const deadlineMs = this.#runtime.clock.monotonicMs() + waitMsMax;
     for (;;) {
       this.#hasNews = false;
@@ -301,7 +303,9 @@ class ParkedFetch implements LogWaiter {
       const outcome = read instanceof Promise ? await this.#listening(read) : read;
       const leftMs = deadlineMs - this.#runtime.clock.monotonicMs();
       const isEnough =
-        outcome.sizeBytes >= Math.min(bytesMin, this.#bytesMax) ||
+        (waitsOnly
+          ? this.#hasSomething
+          : outcome.sizeBytes >= Math.min(bytesMin, this.#bytesMax)) ||
         outcome.hasError ||
         leftMs <= 0 ||
         this.#caller.signal.aborted;
@@ -407,6 +411,9 @@ class ParkedFetch implements LogWaiter {
     const topic: TopicLogs | undefined = this.#logs.topicNamed(request.topic);
     const log = topic === undefined ? null : this.#logs.logIn(topic, request.partition);
     if (log === null) return refuse("unknown_topic_or_partition");
+    if (request.topicId !== undefined && topic?.id !== request.topicId) {
+      return refuse("unknown_topic_id", `Topic "${request.topic}" was deleted and made anew`);
+    }
     if (!this.#logs.isOnline) return refuse("kafka_storage_error");
     const epochRefusal = checkEpoch(log, request.leaderEpoch);
     if (epochRefusal !== null) return refuse(epochRefusal);
@@ -416,6 +423,10 @@ class ParkedFetch implements LogWaiter {
         "offset_out_of_range",
         `Offset ${fetchOffset} is outside ${log.logStartOffset} to ${log.logEndOffset}`,
       );
+    }
+    if (this.#request.waitsOnly === true) {
+      if (fetchOffset < log.highWatermark) this.#hasSomething = true;
+      return fetchResult(log, null);
     }
     const leftBytes = this.#bytesMax - state.sizeBytes;
     const isFirst = state.sizeBytes === 0;

@@ -345,6 +345,20 @@ describe("subscriptions", () => {
     );
   });
 
+  test("end when their topic was made anew, although there is something at their offset", async () => {
+    await put(0, "a");
+    // Without credit it looks at nothing until there is another topic.
+    const { id } = await client.ask("subscribe", { topic: "t", partitions: [[0, 0]] });
+    await client.ask("delete_topic", { topic: "t" });
+    await client.ask("create_topic", { topic: "t", partitions: 2 });
+    await put(0, "b");
+    client.tell({ id: 900, op: "credit", subscription: id, bytes: 1000 });
+    expect(await client.event(id)).toMatchObject({
+      event: "end",
+      error: { code: "unknown_topic_id" },
+    });
+  });
+
   test("go on beside each other, and beside requests", async () => {
     const ids = [];
     for (let i = 0; i < 5; i++) {
