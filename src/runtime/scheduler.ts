@@ -17,8 +17,7 @@ export class HostScheduler implements Scheduler {
   constructor(
     clock: Clock,
     onFailure: (label: string, error: unknown) => void,
-    // Called as a method of nothing: workerd's own refuses any other `this`.
-    later: (task: () => void) => void = (task) => void setImmediate(task),
+    later: (task: () => void) => void = setImmediate,
   ) {
     this.#clock = clock;
     this.#onFailure = onFailure;
@@ -65,7 +64,9 @@ export class HostScheduler implements Scheduler {
   }
 
   yieldNow(): Promise<void> {
-    return new Promise((resolve) => this.#later(resolve));
+    // Called as nobody's method: workerd's own refuses any other `this`.
+    const later = this.#later;
+    return new Promise((resolve) => later(resolve));
   }
 
   /** Waits for the tasks that still run, at most `graceMs`. Returns the labels of those left over. */
