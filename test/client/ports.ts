@@ -51,6 +51,8 @@ export type Fault =
 export class Faults {
   append: () => Fault | null = () => null;
   fetch: () => Fault | null = () => null;
+  /** Methods of the broker's topics, admin and log, by name: these never answer. */
+  isDeafTo: (method: string) => boolean = () => false;
   appends = 0;
   /** Appends begun and not yet answered, at most. */
   appendsAtOnceMax = 0;
@@ -144,20 +146,30 @@ function faulty(broker: Broker, faults: Faults): Broker {
     brokerId: broker.brokerId,
     clusterId: broker.clusterId,
     features: broker.features,
-    topics: broker.topics,
-    admin: broker.admin,
+    topics: deafened(broker.topics, faults),
+    admin: deafened(broker.admin, faults),
     setting: (name) => broker.setting(name),
     isOnline: () => broker.isOnline(),
     log: {
       append,
       fetch,
       partitionFor: (caller, topic, key) => log.partitionFor(caller, topic, key),
-      offsetFor: (caller, queries) => log.offsetFor(caller, queries),
+      offsetFor: (caller, queries) => deafened(log, faults).offsetFor(caller, queries),
       endOffsetForEpoch: (caller, queries) => log.endOffsetForEpoch(caller, queries),
       topicNameOf: (topicId) => log.topicNameOf(topicId),
       topicIdOf: (name) => log.topicIdOf(name),
     },
   };
+}
+
+function deafened<T extends object>(own: T, faults: Faults): T {
+  return new Proxy(own, {
+    get(from, name) {
+      if (faults.isDeafTo(String(name))) return () => new Promise<never>(() => {});
+      const held: unknown = Reflect.get(from, name);
+      return typeof held === "function" ? held.bind(from) : held;
+    },
+  });
 }
 
 /** A broker whose wire is a network in this process. */
