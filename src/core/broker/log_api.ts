@@ -31,7 +31,7 @@ import {
   type Outcome,
   refuse,
 } from "../../protocol/errors.ts";
-import type { CommitGroup } from "../log/journal.ts";
+import type { CommitGroup } from "../log/commit_group.ts";
 import type { LogRead } from "../log/log_reader.ts";
 import { findOffset } from "../log/offset_lookup.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";

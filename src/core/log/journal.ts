@@ -7,6 +7,7 @@
 import { assert } from "../../base/assert.ts";
 import type { Clock, Logger, Random, Scheduler } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
+import { CommitGroup } from "./commit_group.ts";
 import { type JournalClient, JournalFile } from "./journal_file.ts";
 import {
   ENTRY_HEADER_BYTES,
@@ -61,49 +62,6 @@ const SMALL_SYNCS = 512;
 const SMALL_SYNC_BYTES = 2048;
 const SMALL_GROUPS_BYTES = 64 * 1024;
 
-/** Appends that become durable together. */
-export class CommitGroup {
-  readonly file: JournalFile;
-  readonly chunks: Uint8Array[] = [];
-  sizeBytes = 0;
-  endPosition = 0;
-  needsSync = false;
-  /** Where nothing in it needs a sync to be acknowledged. */
-  syncWithinMs = Number.POSITIVE_INFINITY;
-  state: "open" | "written" | "committed" | "failed" = "open";
-  readonly clients: JournalClient[] = [];
-  readonly endOffsets: number[] = [];
-  #waiters: (() => void)[] = [];
-
-  constructor(file: JournalFile) {
-    this.file = file;
-  }
-
-  get isSettled(): boolean {
-    return this.state === "committed" || this.state === "failed";
-  }
-
-  /** Resolves when the group is committed (true) or has failed (false). */
-  async settled(): Promise<boolean> {
-    if (!this.isSettled) await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    return this.state === "committed";
-  }
-
-  settle(state: "committed" | "failed"): void {
-    if (this.isSettled) return;
-    this.state = state;
-    if (state === "committed") {
-      for (let i = 0; i < this.clients.length; i++) {
-        this.clients[i]!.onCommitted(this.endOffsets[i]!);
-      }
-    }
-    this.chunks.length = 0;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const wake of waiters) wake();
-  }
-}
-
 export class Journal {
   readonly files = new Map<number, JournalFile>();
   readonly #options: JournalOptions;
@@ -117,6 +75,8 @@ export class Journal {
   #pendingBytes = 0;
   #isWriting = false;
   #isSyncing = false;
+  /** Syncs of the active file that run beside those of groups: of durability interval, and of flush(). */
+  #looseSyncs = 0;
   #writerGate: (() => void) | null = null;
   #idleWaiters: (() => void)[] = [];
   #headers = new Uint8Array(0);
@@ -298,7 +258,7 @@ export class Journal {
       await this.flush();
     }
     this.#voucherTimer?.cancel();
-    while (this.#isWriting || this.#isSyncing) {
+    while (this.#isBusy) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
     this.#intervalTimer?.cancel();
@@ -437,15 +397,16 @@ export class Journal {
 
   /** A file's entries are all synced before the next file has any: a later file vouches for the earlier. */
   async #createFile(next: JournalFile): Promise<void> {
-    while (this.#isSyncing) {
+    while (this.#isSyncing || this.#looseSyncs > 0) {
       await new Promise<void>((resolve) => {
         this.#writerGate = resolve;
       });
     }
-    if (this.#failure !== null) throw this.#failure;
+    this.#mustBeWhole();
     const previous = this.files.get(next.number - 1);
     if (previous?.file && previous.syncedBytes < previous.endPosition) {
       await previous.file.sync();
+      this.#mustBeWhole();
       previous.syncedBytes = previous.endPosition;
     }
     if (previous?.file && previous.isRecycled) {
@@ -460,6 +421,11 @@ export class Journal {
     next.readyBytes = spare?.sizeBytes ?? 0;
     await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
     next.file = file;
+  }
+
+  /** A sync that succeeds beside one that failed says nothing: the system may have dropped the pages. */
+  #mustBeWhole(): void {
+    if (this.#failure !== null) throw this.#failure;
   }
 
   #startSync(): void {
@@ -477,8 +443,7 @@ export class Journal {
     assert(groups.at(-1)!.file === file, "one sync covers groups of one journal file");
     try {
       await file.file!.sync();
-      // A sync that succeeds beside one that failed says nothing: the system may have dropped the pages.
-      if (this.#failure !== null) throw this.#failure;
+      this.#mustBeWhole();
       const isSmall = endPosition - file.syncedBytes < SMALL_GROUPS_BYTES;
       this.#synced(file, endPosition);
       for (const group of groups) group.settle("committed");
@@ -562,13 +527,18 @@ export class Journal {
     if (file.file === null || this.#failure !== null) return;
     const endPosition = file.endPosition - this.#pendingBytes;
     if (endPosition <= file.syncedBytes) return;
+    this.#looseSyncs++;
     try {
       await file.file.sync();
+      this.#mustBeWhole();
       this.#synced(file, endPosition);
     } catch (error) {
       this.#fail(error);
       this.#failPending();
     }
+    this.#looseSyncs--;
+    this.#openGate();
+    this.#tellIdle();
   }
 
   #fail(error: unknown): void {
@@ -587,8 +557,12 @@ export class Journal {
     this.#openGate();
   }
 
+  get #isBusy(): boolean {
+    return this.#isWriting || this.#isSyncing || this.#looseSyncs > 0;
+  }
+
   #tellIdle(): void {
-    if (this.#isWriting || this.#isSyncing) return;
+    if (this.#isBusy) return;
     const waiters = this.#idleWaiters;
     this.#idleWaiters = [];
     for (const wake of waiters) wake();
