@@ -130,11 +130,15 @@ export class Millrace {
   /**
    * Closes clients, which send what they hold, lets calls in flight end within `graceMs`, and closes every
    * plugin. Idempotent.
+   *
+   * @throws {ClientError} once all has stopped: records that were enqueued and not delivered, as `Client.close`
    */
   async stop(graceMs = GRACE_MS): Promise<void> {
-    await Promise.all([...this.#clients].map((client) => client.close(graceMs)));
+    const closing = [...this.#clients].map((client) => client.close(graceMs));
+    const closed = await Promise.allSettled(closing);
     await this.#embedded.broker.stop(graceMs);
     await this.#embedded.host.stop(graceMs);
+    for (const each of closed) if (each.status === "rejected") throw each.reason;
   }
 
   /** `await using millrace = await Millrace.start()`. */

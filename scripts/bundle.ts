@@ -15,8 +15,10 @@ const dist = join(root, "dist");
 const common = ["--target=bun", "--minify", "--bytecode", "--external=@node-rs/crc32"];
 
 build(["--outdir=dist", "--entry-naming=millrace.[ext]"], "dist/millrace.js");
+// In parts, inside the one executable: what a start does not need stays on the disk with its bytecode. Bun has
+// bytecode of ES modules, and so parts of them, in executables alone.
 if (process.argv.includes("--compile"))
-  build(["--compile", "--outfile=dist/millrace"], "dist/millrace");
+  build(["--compile", "--format=esm", "--splitting", "--outfile=dist/millrace"], "dist/millrace");
 const at = process.argv.indexOf("--measure");
 if (at !== -1) await measure(Number(process.argv[at + 1] ?? 11));
 

@@ -7,7 +7,7 @@ for peer in "$@"; do
   case $peer in
     kcat | kafkajs | platformatic) need_kcat ;; # kafkajs and platformatic come by npm; kcat reads for them
     java) need_java ;;
-    kafka | millrace) need_kafka_jars ;; # our own command line beside Java's console
+    kafka | millrace | client) need_kafka_jars ;; # our own command line beside Java's console
     librdkafka) need_librdkafka ;;
     franz_go | kafka_go) need_go "$compat/$peer" ;;
     aiokafka) need_aiokafka ;;

@@ -58,8 +58,6 @@ function coreRooms(): RoomRule[] {
 
 /** What each plugin may take from outside; its README says the same. A plugin absent here takes nothing. */
 export const pluginOutside: Readonly<Record<string, readonly string[]>> = {
-  "metadata-file": ["node:*"],
-  "storage-fs": ["node:*"],
   "storage-kv": ["node:*"],
   "transport-http": ["hono"],
   "transport-tcp": ["cbor-x"],
@@ -112,6 +110,19 @@ export const rooms: readonly RoomRule[] = [
     room: "gateway",
     paths: ["src/gateway/"],
     may: { ...below },
+  },
+  {
+    // What metadata stores with one opener share: commits in groups, sessions, the bounds (ADR 32).
+    room: "metadata",
+    paths: ["src/metadata/"],
+    may: { base: "all", contracts: "all" },
+  },
+  {
+    // What plugins that lie in folders share: file calls, the lock of a folder (ADR 34).
+    room: "files",
+    paths: ["src/files/"],
+    may: { contracts: "types" },
+    outside: { "node:*": ["src/files/node_files.ts"] },
   },
   {
     // A broker put together for a host that has no config file and no modules to choose from (ADR 1).
@@ -173,7 +184,12 @@ export const rooms: readonly RoomRule[] = [
 ];
 
 /** Every plugin: the rooms below, its own folder, and what `pluginOutside` names. Never another plugin. */
-export const pluginMay: Readonly<Record<string, Grant>> = { ...below, gateway: "all" };
+export const pluginMay: Readonly<Record<string, Grant>> = {
+  ...below,
+  gateway: "all",
+  metadata: "all",
+  files: "all",
+};
 
 /** Test code may import any room; of packages only these. Nothing shipped may import test code. */
 export const testOutside = [

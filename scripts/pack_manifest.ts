@@ -27,6 +27,7 @@ export interface PublishedManifest {
   readonly engines: Table;
   readonly dependencies: Table;
   readonly optionalDependencies: Table;
+  readonly browser: Readonly<Record<string, false>>;
   readonly files: readonly string[];
 }
 
@@ -57,6 +58,7 @@ export function publishedManifest(
   const used = new Set([...imported].map(packageOf));
   const kept = (table: Table): Table =>
     Object.fromEntries(Object.entries(table).filter(([name]) => used.has(name)));
+  const optional = kept(source.optionalDependencies ?? {});
   return {
     name: source.name ?? "millrace",
     version: source.version,
@@ -76,7 +78,9 @@ export function publishedManifest(
     // 20.16 brought process.getBuiltinModule.
     engines: { node: ">=20.16", bun: ">=1.4", deno: ">=2.9" },
     dependencies: kept(source.dependencies),
-    optionalDependencies: kept(source.optionalDependencies ?? {}),
+    optionalDependencies: optional,
+    // Native code, which its importers do without: wrangler, which bundles as for a browser, would find none of it.
+    browser: Object.fromEntries(Object.keys(optional).map((name) => [name, false as const])),
     files: ["bin", "src", "plugins", "mod.js", "mod.d.ts", ...PUBLISHED_TEXTS],
   };
 }

@@ -3,7 +3,7 @@
 // standard error; exit codes: 0 stopped as asked, 1 cannot start or broke, 2 told wrongly.
 // Invariant: what a start does not need is not loaded: first acknowledged record within 45 ms.
 
-import { addressText, isLoopback } from "./config/addresses.ts";
+import { addressText, endpointWords, isLoopback } from "./config/addresses.ts";
 import { ConfigError } from "./config/config_error.ts";
 import type { MillraceConfig } from "./config/define_config.ts";
 import { type Layer, readEnvironment, readFlags } from "./config/layers.ts";
@@ -264,17 +264,7 @@ function networkOf(plan: StartPlan, { network, log }: Runtime, isOpen: boolean):
 
 /** The one line on standard output. */
 function announce(plan: StartPlan, broker: RunningBroker, host: HostRuntime): void {
-  const named = new Set<string>();
-  // Kafka's address stands first: scripts look for it there.
-  const rank = ({ protocol }: { protocol: string }) => (protocol === "kafka" ? 0 : 1);
-  const endpoints = broker.endpoints.toSorted((a, b) => rank(a) - rank(b));
-  const words = endpoints.map((endpoint) => {
-    const key = named.has(endpoint.protocol)
-      ? `${endpoint.protocol}.${endpoint.listener}`
-      : endpoint.protocol;
-    named.add(endpoint.protocol);
-    return `${key}=${addressText(endpoint)}`;
-  });
+  const words = endpointWords(broker.endpoints);
   const data = /\s/.test(plan.data) ? JSON.stringify(plan.data) : plan.data;
   const startMs = Math.round(sinceProcessStartMs());
   // Not process.stdout, which costs 8 ms to load on Bun.

@@ -1,43 +1,6 @@
-// The few file calls metadata-file makes, as an interface: node:fs beneath it in a broker, and in tests a
-// layer that records every call and rebuilds what a power loss may leave (millrace/testing).
-// Errors are those of node:fs: thrown, with a `code` such as "ENOENT" or "ENOSPC".
+// The file calls that metadata-file makes: fewer than there are, so that a layer for tests has less to fake.
 
-/** File calls. Those that return a promise may wait for the disk; the others take microseconds. */
-export interface FileLayer {
-  /** Opens a file: an existing one to read, or to read and write ("update"), or a new one ("create"). */
-  open(path: string, mode: "read" | "update" | "create"): number;
-  close(fd: number): void;
-  /** Size of the file at `path`; null when there is none. */
-  sizeOf(path: string): number | null;
-  /** Reads at `position`; the count of bytes, 0 at the end. */
-  read(fd: number, target: Uint8Array, position: number): number;
-  /** Writes `parts` back to back at `position`; the count of bytes taken, which may be short. */
-  write(fd: number, parts: readonly Uint8Array[], position: number): number;
-  truncate(fd: number, sizeBytes: number): void;
-  /** "data": fdatasync, which also brings a size that has grown. "all": fsync. */
-  sync(fd: number, what: "data" | "all"): Promise<void>;
-  /** Makes what was created, renamed and removed in this folder durable. */
-  syncDirectory(path: string): Promise<void>;
-  rename(from: string, to: string): void;
-  unlink(path: string): Promise<void>;
-  /** Makes one folder; false when it is there already. */
-  makeDirectory(path: string): boolean;
-  /** What a folder holds, in any order; null when there is none. */
-  list(path: string): readonly FolderEntry[] | null;
-  /** Names this process among all that ever ran here, with its id first: "PID-START-BOOT". */
-  ownProcess(): string;
-  /** Whether the process of that name still runs. True when the host will not say. */
-  isRunning(process: string): boolean;
-}
+import type { FileLayer as AllCalls } from "../../src/files/file_layer.ts";
 
-/** A file or folder in a folder. */
-export interface FolderEntry {
-  readonly name: string;
-  readonly isDirectory: boolean;
-}
-
-/** The `code` of an error of node:fs, or "" for any other. */
-export function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : "";
-}
+/** File calls. Errors are those of node:fs: thrown, with a `code` such as "ENOENT" or "ENOSPC". */
+export type FileLayer = Omit<AllCalls, "readLater" | "writeLater" | "removeDirectory" | "volume">;

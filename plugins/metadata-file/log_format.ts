@@ -8,6 +8,7 @@ import { ByteReader } from "../../src/base/byte_reader.ts";
 import { ByteWriter } from "../../src/base/byte_writer.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
 import type { RevisionEntry, RevisionWrite } from "../../src/base/revision_table.ts";
+import type { Step } from "../../src/metadata/committed_metadata.ts";
 
 /** The newest format this code reads and writes. */
 export const FORMAT_VERSION = 1;
@@ -29,12 +30,6 @@ const HAS_OWNER = 2;
 
 const utf8 = new TextEncoder();
 
-/** One revision's writes. */
-export interface LoggedStep {
-  readonly revision: number;
-  readonly writes: readonly RevisionWrite[];
-}
-
 /** A row of a snapshot. */
 export type LoggedRow = RevisionEntry & { readonly owner: string | null };
 
@@ -42,7 +37,7 @@ export type LoggedRow = RevisionEntry & { readonly owner: string | null };
 export type Frame =
   | { readonly kind: "rows"; readonly rows: readonly LoggedRow[] }
   | { readonly kind: "snapshot_end"; readonly revision: number }
-  | { readonly kind: "group"; readonly steps: readonly LoggedStep[] };
+  | { readonly kind: "group"; readonly steps: readonly Step[] };
 
 export function encodeHeader(): Uint8Array {
   return Uint8Array.of(...FILE_MAGIC, FORMAT_VERSION >> 8, FORMAT_VERSION & 0xff);
@@ -90,7 +85,7 @@ export function encodeSnapshot(
 
 /** The frame of one group of commits, to be written at `position`. */
 export function encodeGroup(
-  steps: readonly LoggedStep[],
+  steps: readonly Step[],
   generation: number,
   position: number,
 ): Uint8Array {
@@ -167,7 +162,7 @@ function decodePayload(reader: ByteReader): Frame {
     return { kind: "rows", rows };
   }
   assert(kind === GROUP, "a frame of an unknown kind in a known format");
-  const steps: LoggedStep[] = [];
+  const steps: Step[] = [];
   while (reader.remaining > 0) {
     const revision = reader.int64();
     const writes: RevisionWrite[] = [];

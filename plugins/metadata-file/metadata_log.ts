@@ -5,14 +5,15 @@
 
 import type { RevisionTable } from "../../src/base/revision_table.ts";
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
-import { codeOf, type FileLayer } from "./file_layer.ts";
+import { codeOf } from "../../src/files/file_layer.ts";
+import type { Step } from "../../src/metadata/committed_metadata.ts";
+import type { FileLayer } from "./file_layer.ts";
 import {
   encodeGroup,
   encodeSnapshot,
   FORMAT_VERSION,
   frameAt,
   HEADER_BYTES,
-  type LoggedStep,
   nextFrameAfter,
   versionOf,
 } from "./log_format.ts";
@@ -80,7 +81,7 @@ export class MetadataLog {
   }
 
   /** Writes the group and syncs: it survives a power loss once this has resolved. */
-  async append(steps: readonly LoggedStep[]): Promise<void> {
+  async append(steps: readonly Step[]): Promise<void> {
     const frame = encodeGroup(steps, this.#generation, this.#sizeBytes);
     writeAll(this.#files, this.#fd, [frame], this.#sizeBytes);
     await this.#files.sync(this.#fd, "data");

@@ -7,13 +7,16 @@ import { RevisionTable } from "../../src/base/revision_table.ts";
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../src/contracts/metadata_store.ts";
 import type { PluginContext } from "../../src/contracts/plugin.ts";
-import { codeOf, type FileLayer } from "./file_layer.ts";
-import { FileMetadata } from "./file_metadata.ts";
-import { lockFolder } from "./folder_lock.ts";
+import { codeOf, parentOf } from "../../src/files/file_layer.ts";
+import { lockFolder } from "../../src/files/folder_lock.ts";
+import { nodeFiles } from "../../src/files/node_files.ts";
+import { CommittedMetadata } from "../../src/metadata/committed_metadata.ts";
+import type { FileLayer } from "./file_layer.ts";
+import { FileCommits } from "./file_metadata.ts";
 import { MetadataLog } from "./metadata_log.ts";
-import { nodeFiles } from "./node_files.ts";
 
-export type { FileLayer, FolderEntry } from "./file_layer.ts";
+export type { FolderEntry } from "../../src/files/file_layer.ts";
+export type { FileLayer } from "./file_layer.ts";
 
 /** What metadataFile takes. */
 export interface FileMetadataOptions {
@@ -55,7 +58,7 @@ async function openFolder(
   const folder = `${options.directory.replace(/(?<=[^/])\/+$/, "")}/${FOLDER}`;
   try {
     const above = makeFolders(files, folder);
-    const unlock = await lockFolder(files, folder, context.runtime.scheduler);
+    const unlock = await lockFolder(files, folder, context.runtime.scheduler, locked);
     try {
       const table = new RevisionTable({
         revisionsMax: options.historyRevisionsMax ?? 10_000,
@@ -68,10 +71,8 @@ async function openFolder(
       if (log.tornBytes > 0) {
         context.runtime.log.warn("metadata_tail_cut", { folder, sizeBytes: log.tornBytes });
       }
-      await dropDeadSessions(log, table);
-      const { random } = context.runtime;
-      const prefix = `${table.revision}-${random.uint32().toString(36)}`;
-      return new FileMetadata(table, log, prefix, unlock);
+      const commits = new FileCommits(table, log, unlock);
+      return await CommittedMetadata.open(table, commits, context.runtime.random);
     } catch (error) {
       await unlock();
       throw error;
@@ -83,16 +84,6 @@ async function openFolder(
       cause: error,
     });
   }
-}
-
-/** Whoever wrote them is gone: this process holds the lock and has opened no session yet. */
-async function dropDeadSessions(log: MetadataLog, table: RevisionTable): Promise<void> {
-  const keys = table.keysOwned();
-  if (keys.length === 0) return;
-  const revision = table.revision + 1;
-  const writes = keys.map((key) => ({ key, value: null, owner: null }));
-  await log.append([{ revision, writes }]);
-  table.apply(revision, writes);
 }
 
 /**
@@ -120,13 +111,6 @@ function makeMissing(files: FileLayer, path: string): string[] {
   }
 }
 
-/** The path above, "." for a bare name, null for the top. */
-function parentOf(path: string): string | null {
-  if (path === "/" || path === "." || path === "") return null;
-  const slash = path.lastIndexOf("/");
-  return slash === -1 ? "." : slash === 0 ? "/" : path.slice(0, slash);
-}
-
 async function syncAll(files: FileLayer, [data, ...above]: readonly string[]): Promise<void> {
   const syncs = above.map(async (folder) => {
     try {
@@ -138,4 +122,11 @@ async function syncAll(files: FileLayer, [data, ...above]: readonly string[]): P
   });
   if (data !== undefined) syncs.push(files.syncDirectory(data));
   await Promise.all(syncs);
+}
+
+function locked(message: string): MetadataStoreError {
+  return new MetadataStoreError(
+    "locked",
+    `${message}, or give this broker another folder for its metadata`,
+  );
 }

@@ -3,20 +3,19 @@
 // Invariant: a commit applies in one synchronous step, so it is linearizable by construction. Content
 // lives as long as the plugin object, so that closing and opening again is a restart.
 
-import { assert } from "../../src/base/assert.ts";
 import { RevisionTable } from "../../src/base/revision_table.ts";
 import { MetadataStoreError } from "../../src/contracts/errors.ts";
-import {
-  COMMIT_BYTES_MAX,
-  COMMIT_WRITES_MAX,
-  type CommitResult,
-  type Entry,
-  type MetadataStore,
-  type MetadataStorePlugin,
-  type RevisionChanges,
-  type Session,
-  type Transaction,
+import type {
+  CommitResult,
+  Entry,
+  MetadataStore,
+  MetadataStorePlugin,
+  RevisionChanges,
+  Session,
+  Transaction,
 } from "../../src/contracts/metadata_store.ts";
+import { Sessions } from "../../src/metadata/sessions.ts";
+import { checkedBytes, conflictsOf, deletion, ownWrites } from "../../src/metadata/transactions.ts";
 
 /** What metadataMemory takes. */
 export interface MemoryMetadataOptions {
@@ -25,7 +24,6 @@ export interface MemoryMetadataOptions {
 }
 
 const HISTORY_BYTES_MAX = 16 * 1024 * 1024;
-const utf8 = new TextEncoder();
 
 /** A metadata store in memory. Each call makes an independent one; opening it twice at once is "locked". */
 export function metadataMemory(options: MemoryMetadataOptions = {}): MetadataStorePlugin {
@@ -61,8 +59,7 @@ export function metadataMemory(options: MemoryMetadataOptions = {}): MetadataSto
 class MemoryMetadata implements MetadataStore {
   readonly #table: RevisionTable;
   readonly #onClose: () => void;
-  readonly #sessions = new Set<MemorySession>();
-  #sessionsMade = 0;
+  readonly #sessions = new Sessions("memory", async (id) => this.#drop(id));
   #isClosed = false;
 
   constructor(table: RevisionTable, onClose: () => void) {
@@ -77,23 +74,12 @@ class MemoryMetadata implements MetadataStore {
 
   async commit(transaction: Transaction): Promise<CommitResult> {
     this.#mustBeOpen();
-    this.#check(transaction);
-    const conflicts: { key: string; revision: number }[] = [];
-    for (const { key, revision } of transaction.conditions) {
-      const found = this.#table.revisionOf(key);
-      if (found !== revision) conflicts.push({ key, revision: found });
-    }
+    checkedBytes(transaction, this.#sessions);
+    const conflicts = conflictsOf(transaction.conditions, (key) => this.#table.revisionOf(key));
     if (conflicts.length > 0) return { ok: false, conflicts };
     if (transaction.writes.length === 0) return { ok: true, revision: this.#table.revision };
     const revision = this.#table.revision + 1;
-    this.#table.apply(
-      revision,
-      transaction.writes.map(({ key, value, session }) => ({
-        key,
-        value: value === null ? null : value.slice(),
-        owner: session?.id ?? null,
-      })),
-    );
+    this.#table.apply(revision, ownWrites(transaction));
     return { ok: true, revision };
   }
 
@@ -108,77 +94,26 @@ class MemoryMetadata implements MetadataStore {
 
   async session(_ttlMs: number): Promise<Session> {
     this.#mustBeOpen();
-    const session = new MemorySession(`memory-${++this.#sessionsMade}`, () => this.#drop(session));
-    this.#sessions.add(session);
-    return session;
+    return this.#sessions.begin();
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    for (const session of [...this.#sessions]) await session.end();
+    const failure = await this.#sessions.endAll();
+    if (failure !== null) throw failure;
     this.#isClosed = true;
     this.#table.close(closedError());
     this.#onClose();
   }
 
-  /** Takes away what was written with the session, as one revision. */
-  #drop(session: MemorySession): void {
-    if (!this.#sessions.delete(session)) return;
-    const keys = this.#table.keysOwned(session.id);
-    if (keys.length === 0) return;
-    this.#table.apply(
-      this.#table.revision + 1,
-      keys.map((key) => ({ key, value: null, owner: null })),
-    );
-  }
-
-  #check(transaction: Transaction): void {
-    const { writes } = transaction;
-    let sizeBytes = 0;
-    const keys = new Set<string>();
-    for (const { key, value, session } of writes) {
-      assert(!keys.has(key), "a commit writes a key at most once");
-      keys.add(key);
-      sizeBytes += utf8.encode(key).byteLength + (value?.byteLength ?? 0);
-      if (session !== undefined && !this.#sessions.has(session as MemorySession)) {
-        throw new MetadataStoreError(
-          "closed",
-          `Cannot write "${key}" with a session that has ended`,
-        );
-      }
-    }
-    if (writes.length > COMMIT_WRITES_MAX || sizeBytes > COMMIT_BYTES_MAX) {
-      throw new MetadataStoreError(
-        "too_large",
-        `Cannot commit ${writes.length} writes of ${sizeBytes} bytes: at most ${COMMIT_WRITES_MAX} writes and ${COMMIT_BYTES_MAX} bytes`,
-      );
-    }
+  /** Takes away what was written with a session, as one revision. */
+  #drop(id: string): void {
+    const keys = this.#table.keysOwned(id);
+    if (keys.length > 0) this.#table.apply(this.#table.revision + 1, keys.map(deletion));
   }
 
   #mustBeOpen(): void {
     if (this.#isClosed) throw closedError();
-  }
-}
-
-/** In one process a session is lost only by its end or the store's close. */
-class MemorySession implements Session {
-  readonly id: string;
-  readonly #lost = new AbortController();
-  readonly #onEnd: () => void;
-
-  constructor(id: string, onEnd: () => void) {
-    this.id = id;
-    this.#onEnd = onEnd;
-  }
-
-  get lost(): AbortSignal {
-    return this.#lost.signal;
-  }
-
-  async end(): Promise<void> {
-    if (this.#lost.signal.aborted) return;
-    this.#lost.abort();
-    this.#onEnd();
   }
 }
 

@@ -3,7 +3,7 @@
 // what it holds: `syncUp` goes from a folder to the parent of the data directory. What an earlier
 // process left is synced once more, since that process may have died before its sync.
 
-import { codeOf, type FileLayer } from "./file_layer.ts";
+import { codeOf, type FileLayer, parentOf } from "../../src/files/file_layer.ts";
 import { storageErrorOf } from "./fs_errors.ts";
 import { SyncGate } from "./sync_gate.ts";
 
@@ -123,12 +123,4 @@ export class Directories {
       throw storageErrorOf(error, `make folder "${path}"`);
     }
   }
-}
-
-/** The path above, "." for a bare name, null for the top. */
-function parentOf(path: string): string | null {
-  if (path === "/" || path === "." || path === "") return null;
-  const slash = path.lastIndexOf("/");
-  if (slash === -1) return ".";
-  return slash === 0 ? "/" : path.slice(0, slash);
 }

@@ -3,7 +3,7 @@
 // before anything else is made there: a folder with segments always has it.
 
 import { StorageError } from "../../src/contracts/errors.ts";
-import { codeOf, type FileLayer } from "./file_layer.ts";
+import { codeOf, type FileLayer } from "../../src/files/file_layer.ts";
 
 /** The newest format this code reads and writes. */
 export const FORMAT_VERSION = 1;

@@ -2,7 +2,7 @@
 
 import { InvariantError } from "../../src/base/assert.ts";
 import { StorageError, type StorageErrorCode } from "../../src/contracts/errors.ts";
-import { codeOf } from "./file_layer.ts";
+import { codeOf } from "../../src/files/file_layer.ts";
 
 /** Out of space, over quota, over the largest file: the caller can tell its own callers. */
 const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);

@@ -11,8 +11,8 @@ import type {
   SegmentStore,
   StoredFile,
 } from "../../src/contracts/storage.ts";
+import { codeOf, type FileLayer } from "../../src/files/file_layer.ts";
 import type { Directories, Folder } from "./directories.ts";
-import { codeOf, type FileLayer } from "./file_layer.ts";
 import { FORMAT_FILE } from "./folder_format.ts";
 import { storageErrorOf } from "./fs_errors.ts";
 import { type FileSurroundings, type FoundFile, FsFile, WRITE_NOW_BYTES_MAX } from "./fs_file.ts";

@@ -2,7 +2,7 @@
 // Invariant: at most `handlesMax` handles are open; one that is pinned (a call runs on it) or dirty (its
 // file has unsynced bytes, whose write errors only this handle would report) is never closed here.
 
-import { codeOf, type FileLayer } from "./file_layer.ts";
+import { codeOf, type FileLayer } from "../../src/files/file_layer.ts";
 
 /** A file that borrows a handle. */
 export interface HandleOwner {

@@ -5,15 +5,15 @@
 import { StorageError } from "../../src/contracts/errors.ts";
 import type { PluginContext } from "../../src/contracts/plugin.ts";
 import type { Storage, StoragePlugin } from "../../src/contracts/storage.ts";
+import type { FileLayer } from "../../src/files/file_layer.ts";
+import { lockFolder } from "../../src/files/folder_lock.ts";
+import { nodeFiles } from "../../src/files/node_files.ts";
 import { Directories } from "./directories.ts";
-import type { FileLayer } from "./file_layer.ts";
 import { checkFormat } from "./folder_format.ts";
-import { lockFolder } from "./folder_lock.ts";
 import { storageErrorOf } from "./fs_errors.ts";
 import { FsSegments } from "./fs_segments.ts";
-import { nodeFiles } from "./node_files.ts";
 
-export type { FileLayer, FolderEntry } from "./file_layer.ts";
+export type { FileLayer, FolderEntry } from "../../src/files/file_layer.ts";
 
 const UNKNOWN_VOLUME = { totalBytes: -1, usableBytes: -1 };
 
@@ -57,7 +57,7 @@ async function openFolder(
   try {
     const directories = new Directories(files);
     const root = directories.make(directories.makeRoot(directory), `broker-${context.brokerId}`);
-    const unlock = await lockFolder(files, path, context.runtime.scheduler);
+    const unlock = await lockFolder(files, path, context.runtime.scheduler, locked);
     try {
       await checkFormat(files, path);
       await directories.syncUp(root);
@@ -94,4 +94,8 @@ async function closeFolder(segments: FsSegments, unlock: () => Promise<void>): P
   } finally {
     await unlock();
   }
+}
+
+function locked(message: string): StorageError {
+  return new StorageError("locked", `${message}, or give this broker another data folder`);
 }

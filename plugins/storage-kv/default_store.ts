@@ -12,12 +12,17 @@ export interface KeyValuePlace {
   readonly path?: string;
   /** Any other key-value store. */
   readonly open?: OpenKeyValue;
-  /** Most bytes of the SQLite file, beyond which writes fail with "full". Default: what the disk has. */
+  /** Most bytes of the SQLite file, from 4 MiB on, beyond which writes fail with "full". Default: what the disk has. */
   readonly sizeBytesMax?: number;
 }
 
+/** The config's schema has it, too. A record of 1 MB lies in the journal and in its segment: with 2 MiB the third failed. */
+const SIZE_BYTES_MIN = 4 * 1024 * 1024;
+
 /** Where in the data folder a store lies. */
 export interface KeyValueFile {
+  /** What it holds, for messages. */
+  readonly what: string;
   /** Its path below the data folder. */
   pathOf(brokerId: number): string;
   /** Found below the data folder, it says that another plugin keeps there what would be kept here. */
@@ -33,6 +38,14 @@ export function openerOf(place: KeyValuePlace, file: KeyValueFile): OpenKeyValue
       `Cannot place a key-value store: give exactly one of directory, path and open, found ${given.length}`,
     );
   }
+  if (sizeBytesMax !== undefined) {
+    if (!Number.isSafeInteger(sizeBytesMax) || sizeBytesMax < SIZE_BYTES_MIN) {
+      throw new StorageError(
+        "io",
+        `Cannot keep ${file.what} in so small a file: sizeBytesMax must be a whole number of at least ${SIZE_BYTES_MIN} (4 MiB), found ${sizeBytesMax}`,
+      );
+    }
+  }
   if (open !== undefined) return open;
   return async ({ brokerId }) => {
     const { sqliteKeyValue } = await import("./sqlite_key_value.ts");
@@ -42,6 +55,7 @@ export function openerOf(place: KeyValuePlace, file: KeyValueFile): OpenKeyValue
     }
     return await sqliteKeyValue({
       path: folder === undefined ? path! : `${folder}/${file.pathOf(brokerId)}`,
+      what: file.what,
       ...(sizeBytesMax === undefined ? {} : { sizeBytesMax }),
     });
   };

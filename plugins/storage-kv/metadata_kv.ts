@@ -5,8 +5,9 @@ import { RevisionTable } from "../../src/base/revision_table.ts";
 import type { KeyValueStore } from "../../src/contracts/key_value.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../src/contracts/metadata_store.ts";
 import type { PluginContext } from "../../src/contracts/plugin.ts";
+import { CommittedMetadata } from "../../src/metadata/committed_metadata.ts";
 import { FencedStore, LAST } from "./fenced_store.ts";
-import { KvMetadata } from "./kv_metadata.ts";
+import { KvCommits } from "./kv_metadata.ts";
 import { metadataErrorOf } from "./metadata_errors.ts";
 import { decodeRevision, decodeRow, ENTRIES, PREFIX, REVISION_KEY } from "./metadata_rows.ts";
 import { type OpenKeyValue, orClose } from "./open_key_value.ts";
@@ -64,8 +65,5 @@ async function openMetadata(
     if (page.length < PAGE_ENTRIES) break;
   }
   table.restoredAt(decodeRevision(await kv.get(REVISION_KEY)));
-  const prefix = `${table.revision}-${context.runtime.random.uint32().toString(36)}`;
-  const metadata = new KvMetadata(table, store, prefix);
-  await metadata.dropDeadSessions();
-  return metadata;
+  return await CommittedMetadata.open(table, new KvCommits(store), context.runtime.random);
 }

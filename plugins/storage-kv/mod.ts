@@ -19,11 +19,15 @@ export type { OpenKeyValue } from "./open_key_value.ts";
 export type { SqliteKeyValueOptions } from "./sqlite_key_value.ts";
 
 const LOG: KeyValueFile = {
+  what: "the log",
   pathOf: (brokerId) => `broker-${brokerId}/log.sqlite`,
   takenBy: (brokerId) => `broker-${brokerId}/format.json`,
 };
 /** Not in the folder of the broker's log, which may be one of files: all that lies there is a segment to storage-fs. */
-const METADATA: KeyValueFile = { pathOf: (brokerId) => `metadata/broker-${brokerId}.sqlite` };
+const METADATA: KeyValueFile = {
+  what: "the metadata",
+  pathOf: (brokerId) => `metadata/broker-${brokerId}.sqlite`,
+};
 
 /** What storageKv takes: exactly one of `directory`, `path` and `open`. */
 export interface StorageKvOptions extends KeyValuePlace {}
@@ -37,7 +41,7 @@ export interface MetadataKvOptions extends KeyValuePlace {
 /**
  * Segment files in DIRECTORY/broker-N/log.sqlite, in the SQLite file at `path`, or in what `open` gives.
  *
- * @throws {StorageError} at once when not exactly one place is given
+ * @throws {StorageError} at once when not exactly one place is given, or `sizeBytesMax` is below 4 MiB
  * @errors locked (another process or opener), version (a newer format), exists (storage-fs has a log there),
  *   corrupt, full, io
  */
@@ -49,7 +53,7 @@ export function storageKv(options: StorageKvOptions): StoragePlugin {
  * A metadata store in DIRECTORY/metadata/broker-N.sqlite, in the SQLite file at `path`, or in what `open`
  * gives; for clusters of one broker.
  *
- * @throws {StorageError} at once when not exactly one place is given
+ * @throws {StorageError} at once when not exactly one place is given, or `sizeBytesMax` is below 4 MiB
  * @errors locked (another process or opener), version (a newer format), corrupt, unavailable
  */
 export function metadataKv(options: MetadataKvOptions): MetadataStorePlugin {

@@ -22,6 +22,8 @@ export interface SqliteKeyValueOptions {
   readonly path: string;
   /** Most bytes of the file, beyond which commits fail with "full". Default: what the disk has. */
   readonly sizeBytesMax?: number;
+  /** What is kept in it, for messages: "the log". */
+  readonly what?: string;
   /** Replaces `import("node:sqlite")`, for tests. */
   readonly load?: () => Promise<SqliteModule>;
 }
@@ -80,7 +82,9 @@ export async function sqliteKeyValue(options: SqliteKeyValueOptions): Promise<Ke
     const folders = makeFolder(path.dirname(path.resolve(file)));
     database = new DatabaseSync(file, { timeout: 0 });
     prepareFile(database, file, options.sizeBytesMax);
-    const host = new SqliteHost(database, file);
+    const place = fs.realpathSync(file);
+    const host = new SqliteHost(database, file, () => openHere.delete(place));
+    openHere.set(place, options.what ?? A_STORE);
     // Also those that were there: the process that made them may have died before its sync.
     for (const folder of folders) syncFolder(folder);
     return new SqlKeyValue(host, {
@@ -90,8 +94,26 @@ export async function sqliteKeyValue(options: SqliteKeyValueOptions): Promise<Ke
     });
   } catch (error) {
     database?.close();
-    throw error instanceof StorageError ? error : errorOf(error, "open", file);
+    const told = error instanceof StorageError ? error : errorOf(error, "open", file);
+    throw told.code === "locked" ? ourOwnLock(told, file, options.what) : told;
   }
+}
+
+const A_STORE = "a store";
+
+/** What this process has open, by the real path: SQLite's lock does not say who holds it. */
+const openHere = new Map<string, string>();
+
+/** The same error, but where it is ourselves who hold the lock: then nobody finds another process to stop. */
+function ourOwnLock(error: StorageError, file: string, what = A_STORE): StorageError {
+  const holder = openHere.get(fs.realpathSync(file));
+  if (holder === undefined) return error;
+  const fix =
+    holder === what
+      ? "close that one first, or choose another path"
+      : `one file holds one of them: give ${what} a path of its own, or give both a directory in place of path`;
+  const text = `Cannot open "${file}" as this process has it open already, for ${holder}: ${fix}`;
+  return new StorageError("locked", text, { cause: error.cause });
 }
 
 async function load(options: SqliteKeyValueOptions): Promise<SqliteModule> {
@@ -153,6 +175,7 @@ const SYNC_SQL = "UPDATE millrace_sync SET count = count + 1 WHERE id = 1";
 class SqliteHost implements SqlHost {
   readonly #database: Database;
   readonly #file: string;
+  readonly #onClosed: () => void;
   readonly #statements = {} as Record<StatementName, Statement>;
   readonly #begin: Statement;
   readonly #commit: Statement;
@@ -161,8 +184,9 @@ class SqliteHost implements SqlHost {
   readonly #toFile: Statement;
   #logPages = 0;
 
-  constructor(database: Database, file: string) {
+  constructor(database: Database, file: string, onClosed: () => void) {
     this.#database = database;
+    this.#onClosed = onClosed;
     this.#file = file;
     for (const name of Object.keys(STATEMENTS) as StatementName[]) {
       this.#statements[name] = database.prepare(STATEMENTS[name]);
@@ -236,6 +260,7 @@ class SqliteHost implements SqlHost {
 
   close(): void {
     this.#database.close();
+    this.#onClosed();
   }
 
   errorOf(error: unknown, action: string): StorageError {

@@ -57,6 +57,7 @@ export function storageMemory(): MemoryStoragePlugin {
       opened = segments;
       return {
         segments,
+        isVolatile: true,
         close: async () => {
           segments.shut();
           if (opened === segments) opened = null;

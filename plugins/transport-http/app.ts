@@ -83,7 +83,8 @@ export function createApp(
   };
 }
 
-function routesOf(): Hono<Env> {
+/** Every route there is, each behind `createApp`'s door alone; other methods of their paths are answered 405. */
+export function routesOf(): Hono<Env> {
   const app = new Hono<Env>();
   const parts = [clusterRoutes(), topicRoutes(), appendRoutes(), fetchRoutes(), eventRoutes()];
   for (const part of parts) app.route("/", part);

@@ -36,7 +36,7 @@ export interface TransportHttpOptions {
   readonly streamsMax?: number;
   /** Most bytes of records in one answer; 8 MiB, and always one record. */
   readonly fetchBytesMax?: number;
-  /** Bytes of answers waiting for their readers beyond which fetches are answered in small pieces; 64 MiB. */
+  /** Bytes of answers waiting for their readers beyond which fetches are answered in small pieces; 32 MiB. */
   readonly replyBytesMax?: number;
   /** Most records in one request or answer; 10,000. */
   readonly recordsMax?: number;
@@ -54,7 +54,7 @@ const NUMBERS = {
   requestsMax: [1, 1_000_000, 1024],
   streamsMax: [0, 1_000_000, 1024],
   fetchBytesMax: [1024, 128 * MIB, 8 * MIB],
-  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 64 * MIB],
+  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 32 * MIB],
   recordsMax: [1, 1_000_000, 10_000],
   waitMsMax: [0, 100_000, 60_000],
   heartbeatMs: [10, 60_000, 15_000],

@@ -20,17 +20,24 @@ const NONE = new Uint8Array(0);
 const RETRY_MS = 1000;
 const encoder = new TextEncoder();
 
-/** Positions as the id of an event: "0:17,3:5". */
-export function idOf(positions: Iterable<PartitionPosition>): string {
+/** Positions in a topic as the id of an event: "0:17,3:5@ID". */
+export function idOf(positions: Iterable<PartitionPosition>, topicId: string | null): string {
   const parts: string[] = [];
   for (const { partition, offset } of positions) parts.push(`${partition}:${offset}`);
-  return parts.join(",");
+  return topicId === null ? parts.join(",") : `${parts.join(",")}@${topicId}`;
+}
+
+/** What an id says; the topic's own is null where a client made it up without. */
+export interface SeenPositions {
+  readonly positions: ReadonlyMap<number, number>;
+  readonly topicId: string | null;
 }
 
 /** @throws {Refusal} 400 when it is no id of ours */
-export function positionsOf(id: string): Map<number, number> {
+export function positionsOf(id: string): SeenPositions {
   const positions = new Map<number, number>();
-  for (const part of id.split(",")) {
+  const topicId = /@([\w-]{22})$/.exec(id)?.[1] ?? null;
+  for (const part of (topicId === null ? id : id.slice(0, -1 - topicId.length)).split(",")) {
     const match = /^(\d{1,10}):(\d{1,16})$/.exec(part);
     const [partition, offset] = [Number(match?.[1]), Number(match?.[2])];
     if (match === null || !Number.isSafeInteger(offset) || positions.has(partition)) {
@@ -38,13 +45,14 @@ export function positionsOf(id: string): Map<number, number> {
     }
     positions.set(partition, offset);
   }
-  return positions;
+  return { positions, topicId };
 }
 
 /** The stream of a topic's records from `positions` on. Ends at the transport's stop, and when the token expires. */
 export function eventStream(
   exchange: Exchange,
   topic: string,
+  topicId: string | null,
   positions: readonly PartitionPosition[],
 ): ReadableStream<Uint8Array> {
   const { traffic, context, options, expiresAtMs } = exchange;
@@ -56,6 +64,7 @@ export function eventStream(
   const parking = parkedCaller(exchange, null);
   const tail = new RecordTail(context.broker, context.runtime, parking.caller, {
     topic,
+    topicId,
     partitions: positions,
     recordsMax: STEP_RECORDS,
     quietMsMax: options.heartbeatMs,
@@ -116,7 +125,9 @@ export function eventStream(
         if (!isBegun) {
           isBegun = true;
           // An id without data is no event, but where a client goes on that comes back before the first.
-          controller.enqueue(encoder.encode(`retry: ${RETRY_MS}\nid: ${idOf(positions)}\n\n`));
+          controller.enqueue(
+            encoder.encode(`retry: ${RETRY_MS}\nid: ${idOf(positions, topicId)}\n\n`),
+          );
           return;
         }
         try {
@@ -126,7 +137,7 @@ export function eventStream(
           hold(0);
           bytes = NONE;
           isPulling = true;
-          const step = isLast ? null : await nextStep(tail, traffic);
+          const step = isLast ? null : await nextStep(tail, topicId, traffic);
           isPulling = false;
           if (!isOpen) return;
           if (step !== null) {
@@ -153,11 +164,27 @@ export function eventStream(
 /** What to send next; null at the end. */
 async function nextStep(
   tail: RecordTail,
+  topicId: string | null,
+  traffic: Traffic,
+): Promise<{ readonly text: string; readonly isLast: boolean } | null> {
+  // However many wait for the same record, they read it one after the other.
+  await tail.ready();
+  const free = await traffic.reading();
+  try {
+    return await readStep(tail, topicId, traffic);
+  } finally {
+    free();
+  }
+}
+
+async function readStep(
+  tail: RecordTail,
+  topicId: string | null,
   traffic: Traffic,
 ): Promise<{ readonly text: string; readonly isLast: boolean } | null> {
   const at = new Map(tail.positions.map((each) => [each.partition, each]));
   const bytesMax = traffic.fetchBytesMax(STEP_BYTES);
-  const batch = await tail.next({ bytesMax });
+  const batch = await tail.next({ bytesMax, isNow: true });
   if (batch === null) return null;
   if (!batch.ok) {
     const problem = JSON.stringify(refusalOf(batch.error).problem);
@@ -165,7 +192,8 @@ async function nextStep(
   }
   const { records, positions } = batch.value;
   // Positions may have moved although there was nothing to show.
-  if (records.length === 0) return { text: `: \nid: ${idOf(positions)}\n\n`, isLast: false };
+  if (records.length === 0)
+    return { text: `: \nid: ${idOf(positions, topicId)}\n\n`, isLast: false };
   if (traffic.isReplyFull) {
     // Who comes back with the last id misses nothing.
     const problem = JSON.stringify(replyFull().problem);
@@ -176,7 +204,7 @@ async function nextStep(
   for (const [i, json] of texts.entries()) {
     const { partition, offset } = records[i]!;
     at.set(partition, { partition, offset: offset + 1 });
-    text += `id: ${idOf(at.values())}\ndata: ${json}\n\n`;
+    text += `id: ${idOf(at.values(), topicId)}\ndata: ${json}\n\n`;
   }
   if (texts.length < records.length) tail.rewind([...at.values()]);
   return { text, isLast: false };

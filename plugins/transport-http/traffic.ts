@@ -7,6 +7,8 @@ import type { Limits } from "./options.ts";
 const SCARCE_BYTES = 64 * 1024;
 /** A piece may be one large record, so small pieces alone bound nothing: beyond the double and this, none are made. */
 const EXCESS_BYTES = 16 * 1024 * 1024;
+/** Answers that are read and made at one time. */
+const READINGS_MAX = 4;
 
 export class Traffic {
   /** Fires when the transport stops: whatever is parked ends. */
@@ -20,6 +22,8 @@ export class Traffic {
   #arrivingBytes = 0;
   #replyBytes = 0;
   #onQuiet: (() => void) | null = null;
+  #readingCount = 0;
+  readonly #readers: (() => void)[] = [];
   #unsaidCount = 0;
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
@@ -104,6 +108,20 @@ export class Traffic {
   /** True when so many bytes wait for their readers that nobody is given more. */
   get isReplyFull(): boolean {
     return this.#replyBytes >= 2 * this.#limits.replyBytesMax + EXCESS_BYTES;
+  }
+
+  /**
+   * Resolves when records may be read: a few at a time, first come first served, since what they are made of weighs
+   * several times as much as the answer. @returns ends that; call it once
+   */
+  async reading(): Promise<() => void> {
+    if (this.#readingCount < READINGS_MAX) this.#readingCount++;
+    else await new Promise<void>((begin) => this.#readers.push(begin));
+    return () => {
+      const next = this.#readers.shift();
+      if (next === undefined) this.#readingCount--;
+      else next();
+    };
   }
 
   /** Most bytes of records for one more fetch, of the `bytesMax` it asks for. */

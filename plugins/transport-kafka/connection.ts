@@ -60,6 +60,7 @@ export class KafkaConnection {
   #dataBytesRunning = 0;
   /** Bytes of replies made and not yet taken by the host. */
   #unsentBytes = 0;
+  readonly #rouseLater = (): void => this.#rouse();
   #isWriting = false;
   #isFlushDue = false;
   #isClosed = false;
@@ -134,6 +135,7 @@ export class KafkaConnection {
     this.#reader.close();
     for (const slot of this.#slots) slot.reply?.release?.();
     this.#slots.length = 0;
+    this.#replies.forget(this.#rouseLater);
     this.#replies.give(this.#unsentBytes);
     this.#unsentBytes = 0;
     this.#rouse();
@@ -164,7 +166,9 @@ export class KafkaConnection {
         return;
       }
     } else this.#pace = null;
-    if (quietMs > idleMsMax) {
+    if (this.#isWriting && quietMs > stallMsMax && this.#replies.isWaitedFor) {
+      this.close("peer_not_reading", `${this.#unsentBytes} bytes wait, and others for them`);
+    } else if (quietMs > idleMsMax) {
       if (!this.isBusy) this.close("connection_idle", "");
       else if (this.#isWriting) this.close("peer_not_reading", `${this.#unsentBytes} bytes wait`);
     }
@@ -248,7 +252,11 @@ export class KafkaConnection {
 
   #hasRoomForData(sizeBytes: number): boolean {
     const held = this.#unsentBytes + this.#dataBytesRunning;
-    if (held === 0) return true;
+    if (held === 0) {
+      if (!this.#replies.isExhausted) return true;
+      this.#replies.whenFreed(this.#rouseLater);
+      return false;
+    }
     return !this.#replies.isScarce && held + sizeBytes <= this.#limits.responseBytesMax;
   }
 

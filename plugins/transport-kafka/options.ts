@@ -31,7 +31,7 @@ export interface TransportKafkaOptions {
   readonly requestBytesMax?: number;
   /** Response bytes that may wait for one peer to read; 16 MiB, and always one response. */
   readonly responseBytesMax?: number;
-  /** Response bytes waiting over all connections beyond which fetches are answered in small pieces; 256 MiB. */
+  /** Response bytes waiting over all connections beyond which fetches are answered in small pieces, and beyond the double wait; 128 MiB. */
   readonly replyBytesMax?: number;
   /** Most bytes of batches in one fetch response (`fetch.max.bytes`); 8 MiB, and always one batch. */
   readonly fetchBytesMax?: number;
@@ -55,7 +55,7 @@ const NUMBERS = {
   inFlightMax: [1, 100_000, 128],
   requestBytesMax: [1, Number.MAX_SAFE_INTEGER, 64 * MIB],
   responseBytesMax: [1, Number.MAX_SAFE_INTEGER, 16 * MIB],
-  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 256 * MIB],
+  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 128 * MIB],
   fetchBytesMax: [1024, 0x7fffffff, 8 * MIB],
   sessionCacheSlots: [0, 1_000_000, 1000],
   sessionPartitionsMax: [0, 100_000_000, 200_000],

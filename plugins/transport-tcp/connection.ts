@@ -12,7 +12,7 @@ import { kafkaError } from "../../src/protocol/errors.ts";
 import { decodeFrame, encodeFrame, scanFrame } from "./cbor.ts";
 import { FrameReader, FrameTooLarge } from "./framing.ts";
 import type { ArrivalMemory, ReplyMemory } from "./memory.ts";
-import { type Grant, type Room, refusal } from "./operations.ts";
+import { type Room, refusal } from "./operations.ts";
 import type { TcpBounds } from "./options.ts";
 import { Session, type Wire } from "./session.ts";
 
@@ -56,13 +56,10 @@ export class TcpConnection implements Wire {
   readonly #queue: Outgoing[] = [];
   /** Bytes of answers made and not yet taken by the host. */
   #unsentBytes = 0;
-  /** Bytes that answers in the making may become. */
-  #grantedBytes = 0;
   /** Bytes of answers that were admitted and are not among the unsent yet. */
   #admittedBytes = 0;
   /** Answers that were read from the log and thrown away again. */
   #waitingForRoom = 0;
-  readonly #rouse = (): void => this.rouse();
   #isWriting = false;
   #isFlushDue = false;
   #isClosed = false;
@@ -139,7 +136,6 @@ export class TcpConnection implements Wire {
     this.#queue.length = 0;
     const { replies } = this.#options;
     const leftBytes = this.#unsentBytes;
-    replies.heldBytes -= leftBytes;
     this.#unsentBytes = 0;
     replies.sent(leftBytes);
     this.rouse();
@@ -177,7 +173,6 @@ export class TcpConnection implements Wire {
     for (const chunk of chunks) sizeBytes += chunk.length;
     this.#queue.push({ chunks, sizeBytes });
     this.#unsentBytes += sizeBytes;
-    this.#options.replies.heldBytes += sizeBytes;
     this.#options.replies.made(sizeBytes);
     this.#flushSoon();
     return sizeBytes;
@@ -191,65 +186,77 @@ export class TcpConnection implements Wire {
     this.rouse();
   }
 
-  grant(wantedBytes: number): Grant {
-    const { replies, bounds } = this.#options;
-    const heldBytes = this.#unsentBytes + this.#grantedBytes;
-    const bytes = replies.grant(wantedBytes, heldBytes, bounds.responseBytesMax);
-    this.#grantedBytes += bytes;
-    replies.heldBytes += bytes;
-    let isHeld = true;
-    let forget = () => {};
-    return {
-      bytes,
-      admit: (sizeBytes) => {
-        if (!this.#hasRoom(sizeBytes)) return false;
-        forget = this.#madeRoom(sizeBytes);
-        return true;
-      },
-      release: () => {
-        if (!isHeld) return;
-        isHeld = false;
-        this.#grantedBytes -= bytes;
-        replies.heldBytes -= bytes;
-        forget();
-      },
-    };
-  }
-
   async room(sizeBytes: number): Promise<Room | null> {
     const { replies } = this.#options;
     this.#waitingForRoom++;
     while (!this.#isClosed && !this.#isEnding && !this.#hasRoom(sizeBytes)) {
-      replies.whenSent(this.#rouse);
-      await this.#sleep();
+      if (this.#hasRoomOfItsOwn(sizeBytes)) await this.#sleepInLine();
+      else {
+        replies.wakeNext();
+        await this.#sleep();
+      }
     }
     this.#waitingForRoom--;
-    if (this.#isClosed || this.#isEnding) return null;
-    return { release: this.#madeRoom(sizeBytes) };
+    const room = this.#isClosed || this.#isEnding ? null : this.#madeRoom(sizeBytes);
+    replies.wakeNext();
+    return room;
   }
 
-  /** Counts an answer before it is among what waits to be sent. @returns ends that, once */
-  #madeRoom(sizeBytes: number): () => void {
+  /** Resolves at the next change, or when it is our turn among all connections. */
+  #sleepInLine(): Promise<void> {
     const { replies } = this.#options;
-    this.#admittedBytes += sizeBytes;
-    replies.made(sizeBytes);
-    let leftBytes = sizeBytes;
-    return () => {
-      this.#admittedBytes -= leftBytes;
-      const sentBytes = leftBytes;
-      leftBytes = 0;
-      replies.sent(sentBytes);
-      if (sentBytes > 0) this.rouse();
+    return new Promise((resolve) => {
+      const wake = () => {
+        replies.leave(wake);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      replies.enter(wake);
+    });
+  }
+
+  /** Counts an answer before it is among what waits to be sent. */
+  #madeRoom(sizeBytes: number): Room {
+    const { replies } = this.#options;
+    let heldBytes = 0;
+    const hold = (wantedBytes: number): void => {
+      const moreBytes = wantedBytes - heldBytes;
+      heldBytes = wantedBytes;
+      this.#admittedBytes += moreBytes;
+      if (moreBytes > 0) replies.made(moreBytes);
+      else replies.sent(-moreBytes);
+      if (moreBytes < 0) this.rouse();
+    };
+    hold(sizeBytes);
+    return {
+      resize: (wantedBytes) => {
+        if (wantedBytes > heldBytes) {
+          const before = heldBytes;
+          hold(0);
+          if (!this.#hasRoom(wantedBytes)) {
+            hold(before);
+            return false;
+          }
+        }
+        hold(wantedBytes);
+        return true;
+      },
+      release: () => {
+        if (heldBytes > 0) hold(0);
+      },
     };
   }
 
   /** Whether one more answer may be made: the first one always, unless others hold everything. */
   #hasRoom(sizeBytes: number): boolean {
-    const { replies, bounds } = this.#options;
+    const isOnly = this.#unsentBytes + this.#admittedBytes === 0;
+    return this.#hasRoomOfItsOwn(sizeBytes) && this.#options.replies.hasRoom(sizeBytes, isOnly);
+  }
+
+  #hasRoomOfItsOwn(sizeBytes: number): boolean {
     const madeBytes = this.#unsentBytes + this.#admittedBytes;
-    const isOnly = madeBytes === 0;
-    if (!isOnly && madeBytes + sizeBytes > bounds.responseBytesMax) return false;
-    return replies.hasRoom(sizeBytes, isOnly);
+    return madeBytes === 0 || madeBytes + sizeBytes <= this.#options.bounds.responseBytesMax;
   }
 
   async until(holds: () => boolean): Promise<void> {
@@ -389,7 +396,6 @@ export class TcpConnection implements Wire {
     } finally {
       if (!this.#isClosed) {
         this.#unsentBytes -= sizeBytes;
-        this.#options.replies.heldBytes -= sizeBytes;
         this.#options.replies.sent(sizeBytes);
       }
     }

@@ -55,34 +55,24 @@ export class ArrivalMemory {
   }
 }
 
-/** What a fetch gets where answers hold all there is: a small batch. */
-const SCARCE_BYTES = 64 * 1024;
-
 /**
- * For answers that were made, or are about to be, and were not yet taken by the host. Grants only shrink: a parked
- * fetch must not hold up others. What was read is admitted, or thrown away again until others have read theirs.
+ * For answers that are about to be made, or were and were not yet taken by the host. Nothing is read without room for
+ * what it may become: it is the bound on all connections together.
  */
 export class ReplyMemory {
   readonly #limitBytes: number;
-  readonly #waiting = new Set<() => void>();
-  /** Made and granted. */
-  heldBytes = 0;
-  /** Made alone. */
+  /** Who waits for room, first come first served: waking all for each answer would cost more than the answers. */
+  readonly #line = new Set<() => void>();
+  /** Made, and about to be. */
   #madeBytes = 0;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
   }
 
-  /** How much of `wantedBytes` the next answer may have, where `heldBytes` are held of `limitBytes` of its own. */
-  grant(wantedBytes: number, heldBytes: number, limitBytes: number): number {
-    const roomBytes = Math.min(limitBytes - heldBytes, this.#limitBytes - this.heldBytes);
-    return Math.min(wantedBytes, Math.max(SCARCE_BYTES, roomBytes));
-  }
-
   /** Whether answers are used up, so that whoever does not read them has to go. */
   get isScarce(): boolean {
-    return this.#madeBytes >= this.#limitBytes;
+    return this.#madeBytes >= this.#limitBytes || this.#line.size > 0;
   }
 
   /** Whether an answer may be made; the only one of a connection may go beyond the limit, up to its double. */
@@ -97,14 +87,35 @@ export class ReplyMemory {
 
   sent(sizeBytes: number): void {
     this.#madeBytes -= sizeBytes;
-    if (sizeBytes === 0 || this.#waiting.size === 0) return;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const wake of waiting) wake();
+    if (sizeBytes > 0) this.wakeNext();
   }
 
-  /** Calls `wake` once, after the next answer was sent, whoever's. */
-  whenSent(wake: () => void): void {
-    this.#waiting.add(wake);
+  /** Has `wake` called once, when it is its turn to look for room. */
+  enter(wake: () => void): void {
+    this.#line.add(wake);
   }
+
+  leave(wake: () => void): void {
+    this.#line.delete(wake);
+  }
+
+  /** For whoever was woken and took room, or needs none any more: there may be some for the next one. */
+  wakeNext(): void {
+    for (const wake of this.#line) {
+      this.#line.delete(wake);
+      wake();
+      return;
+    }
+  }
+}
+
+/** From this size on, memory is freed by hand: the collector does not know how much hangs on a small object. */
+const FREED_BYTES_MIN = 16 * 1024;
+
+/** Frees the memory under bytes that nobody looks at any more. They must be all that is in it. */
+export function freeBytes(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (buffer.byteLength < FREED_BYTES_MIN) return;
+  // Node 20 has to wait for the collector.
+  (buffer as ArrayBuffer).transfer?.(0);
 }

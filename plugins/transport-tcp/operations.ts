@@ -7,7 +7,7 @@ import type { Broker, Caller } from "../../src/contracts/broker.ts";
 import type { Runtime } from "../../src/contracts/runtime.ts";
 import {
   type FetchedRecords,
-  fetchRecords,
+  fetchWithRoom,
   type PartitionPosition,
   weightBytesOf,
 } from "../../src/gateway/fetch_records.ts";
@@ -39,23 +39,18 @@ import {
 } from "./shapes.ts";
 
 const MIB = 1024 * 1024;
+/** Room for one read: the log gives whole batches, of which records are cut. */
+export const READ_BYTES_MIN = MIB;
 const WAIT_MS_MAX = 300_000;
 const TIMEOUT_MS_MAX = 300_000;
 const RECORDS_MAX = 100_000;
 const RECORDS_DEFAULT = 10_000;
 const PARTITIONS_HIGHEST = 0x7fffffff;
 
-/** Room for records in answers, taken before they are read. */
-export interface Grant {
-  readonly bytes: number;
-  /** Whether an answer of this size may be made now; true counts it until `release`. */
-  admit(sizeBytes: number): boolean;
-  /** Idempotent. */
-  release(): void;
-}
-
-/** Room for an answer that is read again. */
+/** Room for an answer, taken before what goes into it is read. */
 export interface Room {
+  /** Makes it so large instead. @returns false, and leaves it as it is, where there is not so much */
+  resize(sizeBytes: number): boolean;
   /** Idempotent. */
   release(): void;
 }
@@ -66,9 +61,10 @@ export interface Call {
   readonly runtime: Runtime;
   readonly caller: Caller;
   readonly fetchBytesMax: number;
-  /** Held until the answer was sent, unless it is released before. */
-  grant(wantedBytes: number): Grant;
-  /** Resolves when there is room for an answer of this size, which is kept until it is released; null at the end. */
+  /**
+   * Resolves when there is room for an answer of this size, which is kept until it is released, or the request was
+   * answered; null at the end.
+   */
   room(sizeBytes: number): Promise<Room | null>;
 }
 
@@ -135,26 +131,27 @@ async function fetch(call: Call, fields: Fields): Promise<Answer> {
     isolation: isolationOf(fields),
   };
   const aimBytes = Math.min(wantedBytes, fetchBytesMax);
-  // What is read at once has its room before; a parked one must not hold any. One record may be as large as this.
-  let room = request.waitMsMax === 0 ? await call.room(Math.max(aimBytes, MIB)) : null;
-  if (room === null && request.waitMsMax === 0) return null;
-  try {
-    for (let { waitMsMax } = request; ; waitMsMax = 0) {
-      const grant = call.grant(aimBytes);
-      const { bytes: bytesMax } = grant;
-      const asked = { ...request, waitMsMax, bytesMax };
-      const outcomes = await fetchRecords(broker, runtime, caller, asked);
-      let sizeBytes = 0;
-      for (const each of outcomes) if (each.ok) sizeBytes += weightBytesOf(each.value.records);
-      room?.release();
-      if (sizeBytes === 0 || grant.admit(sizeBytes)) return ok(fetchShape(partitions, outcomes));
-      // Many small grants are one record each, however large: what was read goes, until the peer has read.
-      grant.release();
-      room = await call.room(sizeBytes);
-      if (room === null) return null;
-    }
-  } finally {
-    room?.release();
+  let refusedBytes = 0;
+  for (;;) {
+    // Room before reading, and none while it waits. One record may be as large as the least.
+    const roomBytes = Math.max(aimBytes, READ_BYTES_MIN, refusedBytes);
+    const bounded = { ...request, bytesMax: aimBytes };
+    const fetched = await fetchWithRoom(broker, runtime, caller, bounded, {
+      take: async () => {
+        const room = await call.room(roomBytes);
+        return room === null ? null : { bytesMax: aimBytes, kept: room };
+      },
+      give: (room) => room.release(),
+    });
+    if (fetched === null) return null;
+    const { outcomes, kept: room } = fetched;
+    if (room === null) return ok(fetchShape(partitions, outcomes));
+    let sizeBytes = 0;
+    for (const each of outcomes) if (each.ok) sizeBytes += weightBytesOf(each.value.records);
+    if (room.resize(sizeBytes)) return ok(fetchShape(partitions, outcomes));
+    // Larger than what there was room for: what was read goes, until the peer has read.
+    room.release();
+    refusedBytes = sizeBytes;
   }
 }
 

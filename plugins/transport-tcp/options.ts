@@ -45,7 +45,7 @@ export interface TransportTcpOptions {
   readonly subscriptionsMax?: number;
   /** Answers that may wait for one peer to read, in bytes; 16 MiB, and always one. */
   readonly responseBytesMax?: number;
-  /** Answers waiting over all connections, in bytes, beyond which records are given in small pieces; 128 MiB. */
+  /** Answers waiting over all connections, in bytes, and one answer of each connection up to its double; 24 MiB. */
   readonly replyBytesMax?: number;
   /** Most bytes of records in one answer or batch of a subscription (`fetch.max.bytes`); 8 MiB, and always one record. */
   readonly fetchBytesMax?: number;
@@ -64,7 +64,7 @@ const NUMBERS = {
   inFlightMax: [1, 100_000, 128],
   subscriptionsMax: [0, 100_000, 64],
   responseBytesMax: [1, Number.MAX_SAFE_INTEGER, 16 * MIB],
-  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 128 * MIB],
+  replyBytesMax: [0, Number.MAX_SAFE_INTEGER, 24 * MIB],
   fetchBytesMax: [1024, 0x7fffffff, 8 * MIB],
   arrivalBytesMax: [0, Number.MAX_SAFE_INTEGER, 16 * MIB],
 } as const;

@@ -7,8 +7,9 @@ import { ok } from "../../src/base/outcome.ts";
 import type { Authenticator } from "../../src/contracts/auth.ts";
 import type { Broker, Caller } from "../../src/contracts/broker.ts";
 import type { Runtime } from "../../src/contracts/runtime.ts";
-import { authenticateBearer } from "../../src/gateway/bearer.ts";
+import { authenticateBearer, pauseAfterFailedLogin } from "../../src/gateway/bearer.ts";
 import { resolveOffsets } from "../../src/gateway/offsets.ts";
+import { readRefusal } from "../../src/gateway/read_right.ts";
 import { RecordTail } from "../../src/gateway/tail.ts";
 import { partitionCountOf } from "../../src/gateway/topics.ts";
 import { type KafkaErrorName, kafkaError, refuse } from "../../src/protocol/errors.ts";
@@ -16,9 +17,9 @@ import { int } from "./cbor.ts";
 import {
   type Answer,
   type Call,
-  type Grant,
   isolationOf,
   operations,
+  type Room,
   refusal,
 } from "./operations.ts";
 import type { TcpBounds } from "./options.ts";
@@ -61,6 +62,18 @@ export interface SessionOptions {
 }
 
 export class Session {
+  /** The ops of its own, beside hello and auth, which it serves before anybody is known. */
+  static readonly operations: ReadonlyMap<
+    string,
+    (session: Session, id: number, fields: Fields) => Answer | Promise<Answer>
+  > = new Map([
+    ["subscribe", (session: Session, id: number, fields: Fields) => session.#subscribe(id, fields)],
+    ["credit", async (session: Session, _id: number, fields: Fields) => session.#credit(fields)],
+    [
+      "unsubscribe",
+      (session: Session, _id: number, fields: Fields) => session.#unsubscribe(fields),
+    ],
+  ]);
   readonly #options: SessionOptions;
   readonly #wire: Wire;
   readonly #subscriptions = new Map<number, Subscription>();
@@ -139,23 +152,22 @@ export class Session {
     const operation = typeof op === "string" ? operations.get(op) : undefined;
     if (operation !== undefined) {
       const { holdsFrame } = operation;
-      const grants: Grant[] = [];
-      const grant = (wantedBytes: number): Grant => {
-        const one = this.#wire.grant(wantedBytes);
-        grants.push(one);
+      const rooms: Room[] = [];
+      const room = async (sizeBytes: number): Promise<Room | null> => {
+        const one = await this.#wire.room(sizeBytes);
+        if (one !== null) rooms.push(one);
         return one;
       };
-      const run = () => operation.run({ ...this.#call, grant }, fields);
+      const run = () => operation.run({ ...this.#call, room }, fields);
       // What was admitted counts until it is among what waits to be sent.
       return this.#answering(id, release, holdsFrame, run).finally(() => {
-        for (const one of grants) one.release();
+        for (const one of rooms) one.release();
       });
     }
     const run = async (): Promise<Answer> => {
-      if (op === "subscribe") return await this.#subscribe(id, fields);
-      if (op === "credit") return this.#credit(fields);
-      if (op === "unsubscribe") return await this.#unsubscribe(fields);
-      throw new BadRequest("There is no such op");
+      const own = typeof op === "string" ? Session.operations.get(op) : undefined;
+      if (own === undefined) throw new BadRequest("There is no such op");
+      return await own(this, id, fields);
     };
     return this.#answering(id, release, false, run);
   }
@@ -224,9 +236,11 @@ export class Session {
   }
 
   async #authenticate(id: number, fields: Fields) {
-    const { authenticator, caller } = this.#options;
+    const { authenticator, broker, caller, runtime } = this.#options;
     const found = await authenticateBearer(authenticator, tokenOf(fields), caller.peer);
     if (found.ok) return found;
+    // One at a time for each connection, so that the bound on connections bounds what waits.
+    await pauseAfterFailedLogin(broker, runtime, caller.signal);
     this.#fatal(id, "sasl_authentication_failed", "The token is not taken", found.reason);
     return null;
   }
@@ -257,6 +271,8 @@ export class Session {
     };
     let tail: RecordTail | null = null;
     try {
+      // Before its offsets: a topic that is made anew meanwhile must not be followed from those.
+      const topicId = broker.log.topicIdOf(topic);
       const caller = { ...this.#call.caller, signal: subscription.signal };
       let starts = given;
       if (starts === null) {
@@ -270,8 +286,10 @@ export class Session {
         if (!start.ok) return start;
         partitions.push(start.value);
       }
+      const refused = await readRefusal(broker, caller, topic);
+      if (refused !== null) return { ok: false, error: refused };
       if (subscription.signal.aborted) return refuse("request_timed_out", "It was ended before");
-      tail = new RecordTail(broker, runtime, caller, { topic, partitions, isolation });
+      tail = new RecordTail(broker, runtime, caller, { topic, topicId, partitions, isolation });
       this.#wire.send({
         id,
         positions: partitions.map(({ partition, offset }) => [partition, int(offset)]),
@@ -312,9 +330,8 @@ export class Session {
   #callOf(caller: Caller): Call {
     const { broker, runtime, bounds } = this.#options;
     const { fetchBytesMax } = bounds;
-    const grant = (wantedBytes: number) => this.#wire.grant(wantedBytes);
     const room = (sizeBytes: number) => this.#wire.room(sizeBytes);
-    return { broker, runtime, caller, fetchBytesMax, grant, room };
+    return { broker, runtime, caller, fetchBytesMax, room };
   }
 
   /** Answers, and ends the connection behind the answer. */

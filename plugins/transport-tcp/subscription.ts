@@ -5,14 +5,12 @@
 import { weightBytesOf } from "../../src/gateway/fetch_records.ts";
 import type { RecordTail } from "../../src/gateway/tail.ts";
 import { int } from "./cbor.ts";
-import { type Grant, type Room, refusal } from "./operations.ts";
+import { freeBytes } from "./memory.ts";
+import { READ_BYTES_MIN, type Room, refusal } from "./operations.ts";
 import { recordShape } from "./shapes.ts";
 
 /** Credit that a client can have at once. */
 export const CREDIT_BYTES_MAX = 0x7fffffff;
-
-/** What is set aside for a batch that may be long in coming. */
-const WAITING_BYTES = 64 * 1024;
 
 /** What a subscription uses of its connection. */
 export interface PushWire {
@@ -21,7 +19,6 @@ export interface PushWire {
   readonly isClosed: boolean;
   /** Resolves when `holds`, or the connection has closed. */
   until(holds: () => boolean): Promise<void>;
-  grant(wantedBytes: number): Grant;
   /** Resolves when there is room for an answer of this size, which is kept until it is released; null at the end. */
   room(sizeBytes: number): Promise<Room | null>;
   /** @returns bytes of the frame */
@@ -78,30 +75,29 @@ export class Subscription {
   async #run(tail: RecordTail, bounds: BatchBounds): Promise<void> {
     const wire = this.#wire;
     const { id } = this;
-    const waitingBytes = Math.min(WAITING_BYTES, bounds.bytesMax);
-    let aimBytes = waitingBytes;
-    let room: Room | null = null;
+    let refusedBytes = 0;
     const mayGoOn = () => this.signal.aborted || (this.#creditBytes > 0 && wire.mayPush);
     for (;;) {
       await wire.until(mayGoOn);
-      if (this.signal.aborted || wire.isClosed) {
-        room?.release();
-        break;
-      }
-      const grant = wire.grant(Math.min(this.#creditBytes, aimBytes));
-      let refusedBytes = 0;
+      if (this.signal.aborted || wire.isClosed) break;
+      // However many wait for the same record, none of them holds memory meanwhile, or reads it without.
+      if (!(await tail.ready())) break;
+      const aimBytes = Math.min(this.#creditBytes, bounds.bytesMax);
+      const room = await wire.room(Math.max(aimBytes, READ_BYTES_MIN, refusedBytes));
+      if (room === null) break;
+      refusedBytes = 0;
       try {
         const before = tail.positions;
-        const batch = await tail.next({ ...bounds, bytesMax: grant.bytes });
+        const batch = await tail.next({ ...bounds, bytesMax: aimBytes, isNow: true });
         if (batch === null) break;
         if (!batch.ok) {
           wire.send({ id, event: "end", ...refusal(batch.error) });
           return;
         }
-        const { records, positions, isBehind } = batch.value;
+        const { records, positions } = batch.value;
+        if (records.length === 0) continue;
         const sizeBytes = weightBytesOf(records);
-        room?.release();
-        if (sizeBytes > 0 && !grant.admit(sizeBytes)) {
+        if (!room.resize(sizeBytes)) {
           refusedBytes = sizeBytes;
           tail.rewind(before);
           continue;
@@ -112,12 +108,13 @@ export class Subscription {
           records: records.map(recordShape),
           positions: positions.map(({ partition, offset }) => [partition, int(offset)]),
         });
-        // Who is behind gets whole batches at once; who has caught up must not hold room while nothing comes.
-        aimBytes = isBehind ? bounds.bytesMax : waitingBytes;
+        // What was read is in the frame now, and ours alone.
+        for (const { key, value } of records) {
+          if (key !== null) freeBytes(key);
+          if (value !== null) freeBytes(value);
+        }
       } finally {
-        grant.release();
-        room?.release();
-        room = refusedBytes > 0 ? await wire.room(refusedBytes) : null;
+        room.release();
       }
     }
     if (!this.#isSilent && !wire.isClosed) wire.send({ id, event: "end" });

@@ -34,7 +34,8 @@ export const CONNECTION_FLAGS: readonly Flag[] = [
     name: "bootstrap",
     short: "b",
     value: "HOST:PORT",
-    summary: "a broker of the cluster, several with commas (127.0.0.1:9092, or MILLRACE_BOOTSTRAP)",
+    summary:
+      "a broker of the cluster, several with commas, or kafka://… (127.0.0.1:9092, or MILLRACE_BOOTSTRAP)",
   },
   { name: "timeout", value: "SECONDS", summary: "give up after so long (30)" },
   { name: "user", value: "NAME", summary: "who to log in as (MILLRACE_USER)" },

@@ -1,7 +1,13 @@
 // A client for the length of one command, and errors as people need them: what failed, and what to do.
 // Invariant: the first contact is tried once, so that a wrong address shows at once instead of after retries.
 
-import { type Client, ClientError, type ClientOptions, createClient } from "../client/mod.ts";
+import {
+  type Client,
+  ClientError,
+  type ClientOptions,
+  clientOptionsOf,
+  createClient,
+} from "../client/mod.ts";
 import { nearestKey } from "../config/nearest_key.ts";
 import type { Arguments } from "./arguments.ts";
 import { CommandError, UsageError } from "./cli_error.ts";
@@ -23,17 +29,20 @@ export async function withClient<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   const bootstrap = bootstrapOf(args, host);
-  const timeoutMs = 1000 * (args.whole("timeout", 1, 86_400) ?? TIMEOUT_S);
+  const timeoutS = args.whole("timeout", 1, 86_400);
   const sasl = await loginOf(args, host);
   const { hostRuntime } = await import("../runtime/host_runtime.ts");
   const runtime = hostRuntime({ log: { level: "error" } });
   let client: Client;
   try {
+    const said = addressOptions(bootstrap, args);
+    const timeoutMs =
+      timeoutS === undefined ? (said.timeoutMs ?? 1000 * TIMEOUT_S) : 1000 * timeoutS;
     const options: ClientOptions = {
-      bootstrap,
       clientId: "millrace-cli",
-      timeoutMs,
       connectTimeoutMs: Math.min(timeoutMs, 10_000),
+      ...said,
+      timeoutMs,
       ...(sasl === undefined ? {} : { sasl }),
     };
     client = createClient(runtime.runtime, options);
@@ -43,13 +52,29 @@ export async function withClient<T>(
   }
   try {
     await client.connect();
-    return await work(client);
+    const result = await work(client);
+    await client.close();
+    return result;
   } catch (error) {
     throw await explained(error, bootstrap, client, args.text("topic"), sasl !== undefined);
   } finally {
-    await client.close();
+    // What it says of records has been thrown above, or is less than what was.
+    await client.close().catch(() => {});
     await runtime.stop(1_000);
   }
+}
+
+/** HOST:PORT,… or an address as connect() takes it, but for a login. @throws {TypeError} {UsageError} */
+function addressOptions(bootstrap: string, args: Arguments): ClientOptions {
+  if (!bootstrap.includes("://")) return { bootstrap };
+  const options = clientOptionsOf(bootstrap);
+  if (options.sasl !== undefined) {
+    // It is not repeated: it holds a token.
+    throw args.wrong(
+      "An address holds no login here: give --user NAME --token-file PATH, or set MILLRACE_USER and MILLRACE_TOKEN",
+    );
+  }
+  return options;
 }
 
 /** The same failure with the way out of it. */

@@ -17,8 +17,15 @@ import type { Api } from "../protocol/schema.ts";
 import { ClientError, kafkaErrorOf, requireNone, unwrap } from "./client_error.ts";
 import type { ClusterMetadata, TopicInfo, TopicLookup } from "./metadata.ts";
 import { deleteRecords, type OffsetFound, type OffsetSpec, offsetsAt } from "./offsets.ts";
+import { checkOptions } from "./option_checks.ts";
 import type { BrokerAddress, ClientPort, RequestSource } from "./port.ts";
-import { type BackoffOptions, type ClientRuntime, retrying } from "./waiting.ts";
+import {
+  type BackoffOptions,
+  type CallBounds,
+  type ClientRuntime,
+  retrying,
+  within,
+} from "./waiting.ts";
 
 /** A topic to be made. */
 export interface NewTopic {
@@ -108,6 +115,24 @@ export interface AdminOptions extends BackoffOptions {
   readonly timeoutMs: number;
 }
 
+/** What every call takes. */
+export interface AdminCallOptions {
+  /** Ends the call with "aborted", wherever it stands; what was asked for may be done all the same. */
+  readonly signal?: AbortSignal | undefined;
+  /** Until it ends with "request_timed_out", retries included, in ms. The client's `timeoutMs` when left out. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What calls take that may only be tried out. */
+export interface AdminChangeOptions extends AdminCallOptions {
+  /** The broker says what would come of it, and changes nothing. */
+  readonly validateOnly?: boolean;
+}
+
+const LOWEST = { timeoutMs: 1 };
+/** The protocol's bound on what a broker is told to take. */
+const BROKER_TIMEOUT_MS_MAX = 0x7fffffff;
+
 /** Operators' calls over one client. */
 export class Admin {
   readonly #runtime: ClientRuntime;
@@ -130,11 +155,12 @@ export class Admin {
   /** Makes topics. */
   async createTopics(
     topics: readonly NewTopic[],
-    options: { readonly validateOnly?: boolean } = {},
+    options: AdminChangeOptions = {},
   ): Promise<readonly Outcome<CreatedTopic>[]> {
     const response = await this.#viaController(
+      options,
       CreateTopics,
-      {
+      (timeoutMs) => ({
         topics: topics.map((topic) => ({
           name: topic.name,
           numPartitions: topic.partitions ?? -1,
@@ -142,9 +168,9 @@ export class Admin {
           assignments: [],
           configs: Object.entries(topic.configs ?? {}).map(([name, value]) => ({ name, value })),
         })),
-        timeoutMs: this.#options.timeoutMs,
+        timeoutMs,
         validateOnly: options.validateOnly ?? false,
-      },
+      }),
       (body) => body.topics[0]?.errorCode,
     );
     return topics.map(({ name }) => {
@@ -160,25 +186,23 @@ export class Admin {
   }
 
   /** Makes one topic. @throws {ClientError} "topic_already_exists", "invalid_topic_exception", "invalid_config", … */
-  async createTopic(
-    topic: NewTopic,
-    options: { readonly validateOnly?: boolean } = {},
-  ): Promise<CreatedTopic> {
+  async createTopic(topic: NewTopic, options: AdminChangeOptions = {}): Promise<CreatedTopic> {
     const [outcome] = await this.createTopics([topic], options);
     return unwrap(outcome!, `Cannot create topic "${topic.name}"`);
   }
 
   /** Removes topics with all their records. */
-  async deleteTopics(names: readonly string[]): Promise<readonly Outcome<null>[]> {
+  async deleteTopics(
+    names: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
     const response = await this.#viaController(
+      options,
       DeleteTopics,
-      (version) =>
+      (timeoutMs) => (version: number) =>
         version >= 6
-          ? {
-              topics: names.map((name) => ({ name, topicId: ZERO_UUID })),
-              timeoutMs: this.#options.timeoutMs,
-            }
-          : { topicNames: names, timeoutMs: this.#options.timeoutMs },
+          ? { topics: names.map((name) => ({ name, topicId: ZERO_UUID })), timeoutMs }
+          : { topicNames: names, timeoutMs },
       (body) => body.responses[0]?.errorCode,
     );
     return names.map((name) => {
@@ -191,39 +215,50 @@ export class Admin {
   }
 
   /** Removes one topic with all its records. @throws {ClientError} "unknown_topic_or_partition", … */
-  async deleteTopic(name: string): Promise<void> {
-    const [outcome] = await this.deleteTopics([name]);
+  async deleteTopic(name: string, options: AdminCallOptions = {}): Promise<void> {
+    const [outcome] = await this.deleteTopics([name], options);
     unwrap(outcome!, `Cannot delete topic "${name}"`);
   }
 
   /** Every topic of the cluster, by name. */
-  async listTopics(): Promise<readonly TopicInfo[]> {
-    const topics = await this.#metadata.allTopics();
+  async listTopics(options: AdminCallOptions = {}): Promise<readonly TopicInfo[]> {
+    const topics = await this.#within(options, ({ signal, timeoutMs }) =>
+      this.#metadata.allTopics(signal, timeoutMs),
+    );
     return [...topics].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** One topic without its settings, asked for now. */
   topic(name: string, lookup: TopicLookup = {}): Promise<TopicInfo> {
-    this.#metadata.invalidate(name);
-    return this.#metadata.topic(name, lookup);
+    return this.#within(lookup, (bounds) => {
+      this.#metadata.invalidate(name);
+      return this.#metadata.topic(name, { ...lookup, ...bounds });
+    });
   }
 
   /** One topic with its settings. @throws {ClientError} "unknown_topic_or_partition", … */
-  async describeTopic(name: string): Promise<TopicDescription> {
-    const info = await this.topic(name);
-    const configs = await this.describeConfigs({ type: "topic", name });
-    return { ...info, configs };
+  describeTopic(name: string, options: AdminCallOptions = {}): Promise<TopicDescription> {
+    return this.#within(options, async (bounds) => {
+      const info = await this.topic(name, bounds);
+      const configs = await this.describeConfigs({ type: "topic", name }, null, bounds);
+      return { ...info, configs };
+    });
   }
 
   /** Raises the number of partitions to `count`. @throws {ClientError} "invalid_partitions", … */
-  async createPartitions(topic: string, count: number): Promise<void> {
+  async createPartitions(
+    topic: string,
+    count: number,
+    options: AdminChangeOptions = {},
+  ): Promise<void> {
     const response = await this.#viaController(
+      options,
       CreatePartitions,
-      {
+      (timeoutMs) => ({
         topics: [{ name: topic, count, assignments: null }],
-        timeoutMs: this.#options.timeoutMs,
-        validateOnly: false,
-      },
+        timeoutMs,
+        validateOnly: options.validateOnly ?? false,
+      }),
       (body) => body.results[0]?.errorCode,
     );
     this.#metadata.invalidate(topic);
@@ -235,6 +270,7 @@ export class Admin {
   async describeConfigs(
     resource: ConfigResource,
     names: readonly string[] | null = null,
+    options: AdminCallOptions = {},
   ): Promise<readonly ConfigEntry[]> {
     const request = {
       resources: [
@@ -246,8 +282,8 @@ export class Admin {
       ],
       includeSynonyms: false,
     };
-    const response = await this.#retrying(() =>
-      this.#port.send(DescribeConfigs, request, toResource(resource)),
+    const response = await this.#retrying(options, ({ signal }) =>
+      this.#port.send(DescribeConfigs, request, { ...toResource(resource), signal }),
     );
     const outcome = outcomeOf(response.results[0], (result) =>
       result.configs.map((each) => ({
@@ -266,7 +302,7 @@ export class Admin {
   async alterConfigs(
     resource: ConfigResource,
     changes: readonly ConfigChange[],
-    options: { readonly validateOnly?: boolean } = {},
+    options: AdminChangeOptions = {},
   ): Promise<void> {
     const request = {
       resources: [
@@ -282,20 +318,19 @@ export class Admin {
       ],
       validateOnly: options.validateOnly ?? false,
     };
-    const response = await this.#retrying(() =>
-      this.#port.send(IncrementalAlterConfigs, request, toResource(resource)),
+    const response = await this.#retrying(options, ({ signal }) =>
+      this.#port.send(IncrementalAlterConfigs, request, { ...toResource(resource), signal }),
     );
     const outcome = outcomeOf(response.responses[0], () => null);
     unwrap(outcome, `Cannot change the settings of ${resource.type} "${resource.name}"`);
   }
 
   /** The cluster and its brokers. */
-  async describeCluster(): Promise<ClusterDescription> {
-    const response = await this.#retrying(async () => {
+  async describeCluster(options: AdminCallOptions = {}): Promise<ClusterDescription> {
+    const response = await this.#retrying(options, async ({ signal }) => {
       try {
-        return await this.#port.send(DescribeCluster, {
-          includeClusterAuthorizedOperations: false,
-        });
+        const request = { includeClusterAuthorizedOperations: false };
+        return await this.#port.send(DescribeCluster, request, { signal });
       } catch (error) {
         // Brokers before 2.8 tell the same in their metadata.
         if (error instanceof ClientError && error.code === "unsupported_version") return null;
@@ -303,7 +338,7 @@ export class Admin {
       }
     });
     if (response === null) {
-      const cluster = await this.#metadata.connect();
+      const cluster = await this.#within(options, ({ signal }) => this.#metadata.connect(signal));
       return { ...cluster, brokers: cluster.brokers.map((each) => ({ ...each, isFenced: false })) };
     }
     requireNone(response.errorCode, "Cannot describe the cluster", response.errorMessage);
@@ -319,10 +354,15 @@ export class Admin {
   /** Offsets by place or time, one outcome a query. */
   offsets(
     queries: readonly { topic: string; partition: number; at: OffsetSpec }[],
-    options: { readonly isolation?: "read_uncommitted" | "read_committed" } = {},
+    options: AdminCallOptions & {
+      readonly isolation?: "read_uncommitted" | "read_committed";
+    } = {},
   ): Promise<readonly Outcome<OffsetFound>[]> {
     const isolation = options.isolation ?? "read_uncommitted";
-    return offsetsAt(this.#runtime, this.#port, this.#metadata, this.#options, queries, isolation);
+    return this.#within(options, (bounds) => {
+      const own = { ...this.#options, ...bounds };
+      return offsetsAt(this.#runtime, this.#port, this.#metadata, own, queries, isolation);
+    });
   }
 
   /**
@@ -331,21 +371,27 @@ export class Admin {
    */
   deleteRecords(
     targets: readonly { topic: string; partition: number; beforeOffset: number }[],
+    options: AdminCallOptions = {},
   ): Promise<readonly Outcome<number>[]> {
-    return deleteRecords(this.#runtime, this.#port, this.#metadata, this.#options, targets);
+    return this.#within(options, (bounds) => {
+      const own = { ...this.#options, ...bounds };
+      return deleteRecords(this.#runtime, this.#port, this.#metadata, own, targets);
+    });
   }
 
   /** Sends to the controller, finding it again while brokers deny being it. */
   #viaController<A extends Api>(
+    options: AdminCallOptions,
     api: A,
-    request: RequestSource<A>,
+    request: (brokerTimeoutMs: number) => RequestSource<A>,
     errorCodeOf: (response: ResponseOf<A>) => number | undefined,
   ): Promise<ResponseOf<A>> {
-    return this.#retrying(async () => {
-      const { controllerId } = await this.#metadata.cluster();
+    return this.#retrying(options, async ({ signal, timeoutMs }) => {
+      const { controllerId } = await this.#metadata.cluster(signal, timeoutMs);
       const to = controllerId < 0 ? {} : { to: controllerId };
+      const body = request(Math.min(timeoutMs, BROKER_TIMEOUT_MS_MAX));
       try {
-        const response = await this.#port.send(api, request, to);
+        const response = await this.#port.send(api, body, { ...to, signal });
         if (errorCodeOf(response) !== 41) return response;
       } catch (error) {
         this.#metadata.invalidateCluster();
@@ -356,8 +402,18 @@ export class Admin {
     });
   }
 
-  #retrying<T>(attempt: () => Promise<T>): Promise<T> {
-    return retrying(this.#runtime, this.#options, attempt);
+  #retrying<T>(options: AdminCallOptions, attempt: (bounds: CallBounds) => Promise<T>): Promise<T> {
+    return this.#within(options, (bounds) =>
+      retrying(this.#runtime, { ...this.#options, ...bounds }, () => attempt(bounds)),
+    );
+  }
+
+  async #within<T>(
+    { signal, timeoutMs = this.#options.timeoutMs }: AdminCallOptions,
+    run: (bounds: CallBounds) => Promise<T>,
+  ): Promise<T> {
+    checkOptions({ timeoutMs }, LOWEST);
+    return within(this.#runtime, { signal, timeoutMs }, run);
   }
 }
 

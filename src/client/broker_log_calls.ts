@@ -138,6 +138,7 @@ export const fetch = callOf<typeof Fetch>({
         if (answer !== null) continue;
         partitions.push({
           topic: name!,
+          ...(version < TOPIC_IDS_SINCE ? {} : { topicId }),
           partition: each.partition,
           fetchOffset: each.fetchOffset,
           bytesMax: Math.max(0, each.partitionMaxBytes),

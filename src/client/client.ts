@@ -2,6 +2,7 @@
 // Invariant: `close` ends everything that was made here; nothing of it runs on afterwards.
 
 import { Admin } from "./admin.ts";
+import { ClientError } from "./client_error.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import type { ClientContext } from "./context.ts";
 import { checkSasl, type SaslOptions } from "./login.ts";
@@ -51,9 +52,12 @@ export interface Client {
   producer(options?: ProducerOptions): Producer;
   consumer(options: ConsumerOptions): Consumer;
   /**
-   * Sends what producers still hold, then ends everything. Idempotent.
+   * Sends what producers still hold, then ends everything. Idempotent. All has ended when the promise is settled,
+   * whether it resolves or not.
    *
    * @param graceMs so long producers may take, in ms; until their delivery timeout when left out
+   * @throws {ClientError} what closing a producer throws: enqueued records that were not delivered and of which no
+   *   flush has told, or "request_timed_out" after `graceMs`; of several producers the first, with all as its cause
    */
   close(graceMs?: number): Promise<void>;
 }
@@ -127,12 +131,24 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
       closing ??= (async () => {
         for (const consumer of [...consumers]) consumer.close();
         const open = [...producers];
-        await Promise.allSettled(open.map((producer) => producer.close(graceMs)));
+        const closed = await Promise.allSettled(open.map((producer) => producer.close(graceMs)));
         port.close();
+        throwFirst(closed);
       })();
       return closing;
     },
   };
+}
+
+/** What closing came to, once all is closed. */
+function throwFirst(closed: readonly PromiseSettledResult<void>[]): void {
+  const reasons = closed.flatMap((each) => (each.status === "rejected" ? [each.reason] : []));
+  if (reasons.length === 0) return;
+  const first: unknown = reasons[0];
+  if (reasons.length === 1 || !(first instanceof ClientError)) throw first;
+  const text = `${reasons.length} producers could not deliver everything, the first: ${first.message}`;
+  const cause = new AggregateError(reasons, text);
+  throw new ClientError(first.code, text, { cause, retriable: first.retriable });
 }
 
 /** Reads "host:port,host:port"; the port is 9092 when left out, and IPv6 hosts stand in brackets. */

@@ -258,6 +258,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
         failures: 0,
         retryAtMs: 0,
         isPaused: false,
+        topicId: null,
         seeks: 0,
       };
     });

@@ -45,6 +45,8 @@ export interface FetchState {
   retryAtMs: number;
   /** Neither fetched nor given out. */
   isPaused: boolean;
+  /** Of the topic that the position was last read from; null before the first answer, and behind a seek. */
+  topicId: string | null;
   /** How often its position was set: an answer to an older question is dropped. */
   seeks: number;
 }
@@ -128,6 +130,7 @@ export class PartitionFetcher {
   /** Goes on at `offset`; what was fetched of the partition and not given out is dropped. */
   seek(state: FetchState, offset: number): void {
     state.position = offset;
+    state.topicId = null;
     state.seeks++;
     state.failures = 0;
     state.retryAtMs = 0;
@@ -227,6 +230,11 @@ export class PartitionFetcher {
         this.#context.metadata.invalidate(state.topic);
         this.#retryLater(state);
         retryAtMs = Math.min(retryAtMs, state.retryAtMs);
+        continue;
+      }
+      const { topicId } = info;
+      if (state.topicId !== null && topicId !== null && topicId !== state.topicId) {
+        void this.#reset(state);
         continue;
       }
       if (this.#fetching.has(partition.leader)) continue;
@@ -340,6 +348,7 @@ export class PartitionFetcher {
       return;
     }
     state.failures = 0;
+    if (topicId !== ZERO_UUID) state.topicId = topicId;
     const bytes = answer.records;
     if (bytes === null || bytes.length === 0) return;
     const bounds = { end: state.end, highWatermark: answer.highWatermark };
@@ -359,9 +368,11 @@ export class PartitionFetcher {
     }
   }
 
-  /** The offset is not there any more, or not yet. */
+  /** The offset is not there any more, or not yet; or it was of a topic that was deleted and made anew. */
   async #reset(state: FetchState): Promise<void> {
     const { topic, partition, position, seeks } = state;
+    const now = this.#context.metadata.known(topic)?.topicId ?? null;
+    const isAnew = state.topicId !== null && now !== null && now !== state.topicId;
     const { outOfRange, isolation } = this.#options;
     this.#resetting.add(state);
     try {
@@ -371,10 +382,17 @@ export class PartitionFetcher {
       const [earliest, latest] = outcomes.map((outcome) => unwrap(outcome, doing).offset);
       if (state.seeks !== seeks) {
         // Somebody has chosen another place meanwhile.
+      } else if (outOfRange === "error" && isAnew) {
+        const text = `Topic "${topic}" was deleted and made anew: offset ${position} of partition ${partition} was of the one before`;
+        this.#fail(new ClientError("unknown_topic_id", text));
       } else if (outOfRange === "error") {
         const text = `Offset ${position} of ${topic}-${partition} is out of range: it holds ${earliest} to ${latest} (exclusive)`;
         this.#fail(new ClientError("offset_out_of_range", text));
-      } else state.position = outOfRange === "earliest" ? earliest! : latest!;
+      } else {
+        state.position = outOfRange === "earliest" ? earliest! : latest!;
+        state.topicId = null;
+        state.opener.forget();
+      }
     } catch (error) {
       if (!isRetriable(error)) this.#fail(error);
       else this.#retryLater(state);

@@ -10,7 +10,7 @@ import {
 } from "../protocol/messages/03_metadata.ts";
 import { ClientError, kafkaErrorOf, refusal, requireNone } from "./client_error.ts";
 import type { BrokerAddress, ClientPort } from "./port.ts";
-import { type BackoffOptions, type ClientRuntime, retrying } from "./waiting.ts";
+import { type BackoffOptions, type ClientRuntime, retrying, unlessAborted } from "./waiting.ts";
 
 /** A partition as the cluster tells of it. */
 export interface PartitionInfo {
@@ -54,6 +54,8 @@ export interface TopicLookup {
   /** How long an unknown topic may take to appear, in ms. Default 0. */
   readonly unknownWaitMs?: number;
   readonly signal?: AbortSignal | undefined;
+  /** Until the call gives up, retries included, in ms; the client's `timeoutMs` when left out. */
+  readonly timeoutMs?: number | undefined;
 }
 
 interface CachedTopic {
@@ -78,16 +80,17 @@ export class ClusterMetadata {
   }
 
   /** The cluster as of the last answer; asks when there was none yet. */
-  async cluster(signal?: AbortSignal): Promise<ClusterInfo> {
+  async cluster(signal?: AbortSignal, timeoutMs = this.#options.timeoutMs): Promise<ClusterInfo> {
     if (this.#cluster === null) {
-      await retrying(this.#runtime, { ...this.#options, signal }, () => this.#fetch([], false));
+      const options = { ...this.#options, signal, timeoutMs };
+      await retrying(this.#runtime, options, () => this.#fetch([], false, signal));
     }
     return this.#cluster!;
   }
 
   /** One attempt to reach the cluster. @throws {ClientError} the reason, at once */
-  async connect(): Promise<ClusterInfo> {
-    await this.#fetch([], false);
+  async connect(signal?: AbortSignal): Promise<ClusterInfo> {
+    await this.#fetch([], false, signal);
     return this.#cluster!;
   }
 
@@ -108,8 +111,9 @@ export class ClusterMetadata {
     const known = this.known(name);
     if (known !== null) return known;
     const startMs = this.#runtime.clock.monotonicMs();
-    return retrying(this.#runtime, { ...this.#options, signal: lookup.signal }, async () => {
-      const response = await this.#fetch([name], lookup.mayCreate ?? false);
+    const { signal, timeoutMs = this.#options.timeoutMs } = lookup;
+    return retrying(this.#runtime, { ...this.#options, signal, timeoutMs }, async () => {
+      const response = await this.#fetch([name], lookup.mayCreate ?? false, signal);
       const topic = response.topics.find((each) => each.name === name);
       const error = kafkaErrorOf(topic?.errorCode ?? 3);
       const info = this.#topics.get(name)?.info;
@@ -126,10 +130,12 @@ export class ClusterMetadata {
   }
 
   /** Every topic of the cluster, asked for now. */
-  async allTopics(signal?: AbortSignal): Promise<readonly TopicInfo[]> {
-    const response = await retrying(this.#runtime, { ...this.#options, signal }, () =>
-      this.#fetch(null, false),
-    );
+  async allTopics(
+    signal?: AbortSignal,
+    timeoutMs = this.#options.timeoutMs,
+  ): Promise<readonly TopicInfo[]> {
+    const options = { ...this.#options, signal, timeoutMs };
+    const response = await retrying(this.#runtime, options, () => this.#fetch(null, false, signal));
     const topics: TopicInfo[] = [];
     for (const each of response.topics) {
       const cached = each.name === null ? undefined : this.#topics.get(each.name);
@@ -149,14 +155,19 @@ export class ClusterMetadata {
     this.#cluster = null;
   }
 
-  async #fetch(names: readonly string[] | null, mayCreate: boolean): Promise<MetadataResponse> {
+  async #fetch(
+    names: readonly string[] | null,
+    mayCreate: boolean,
+    signal?: AbortSignal,
+  ): Promise<MetadataResponse> {
     const key = `${mayCreate ? "+" : "-"}${names === null ? "*" : names.join(",")}`;
     let running = this.#running.get(key);
     if (running === undefined) {
       running = this.#ask(names, mayCreate).finally(() => this.#running.delete(key));
       this.#running.set(key, running);
     }
-    return running;
+    // Others may wait for the same answer.
+    return unlessAborted(running, signal);
   }
 
   async #ask(names: readonly string[] | null, mayCreate: boolean): Promise<MetadataResponse> {

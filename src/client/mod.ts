@@ -2,6 +2,8 @@
 
 export type {
   Admin,
+  AdminCallOptions,
+  AdminChangeOptions,
   AdminOptions,
   ClusterDescription,
   ConfigChange,

@@ -57,7 +57,7 @@ interface TopicState {
   readonly queues: PartitionQueue[];
   readonly line: ProducerLine;
   isReady: boolean;
-  isLoading: boolean;
+  loading: Promise<void> | null;
   partitionCount: number;
   partitioner: Partitioner | null;
   /** Why records without a partition cannot be placed. */
@@ -76,7 +76,9 @@ export class Producer {
   #bufferedBytes = 0;
   #waitingBytes = 0;
   #lineTimer: Timer | null = null;
+  /** The first failure of a record that nobody waits for, and how many there were, since the last flush. */
   #failure: ClientError | null = null;
+  #untold = 0;
   #closing: Promise<void> | null = null;
   #isClosed = false;
   #records = 0;
@@ -121,6 +123,15 @@ export class Producer {
       versionMin: this.#options.compression === "zstd" ? 7 : 3,
       isCrowded: () =>
         this.#waitingBytes > 0 && this.#bufferedBytes >= this.#options.bufferBytesMax,
+      batchBytesMaxOf: async (name) => {
+        const topic = this.#topics.get(name);
+        if (topic !== undefined) await this.#load(topic);
+        return topic?.batchBytesMax ?? this.#options.batchBytesMax;
+      },
+      onSplit: (batch, parts) => {
+        this.#batches.delete(batch);
+        for (const part of parts) this.#batches.add(part);
+      },
       onSettled: (queue, batch, error) => this.#settled(queue, batch, error),
     });
   }
@@ -217,7 +228,8 @@ export class Producer {
   /**
    * Sends what was taken so far, and waits until each record is delivered or lost.
    *
-   * @throws {ClientError} the first failure of a record that was only enqueued, once
+   * @throws {ClientError} the first failure of a record that was only enqueued, and how many there were since the
+   *   last flush, once. What has a promise of its own is told by that alone.
    */
   async flush(): Promise<void> {
     await Promise.all([...this.#topics.values()].map(({ line }) => line.whenThrough()));
@@ -230,12 +242,18 @@ export class Producer {
     }
     await Promise.all([...this.#batches].map((batch) => batch.whenSettled()));
     const failure = this.#failure;
+    const count = this.#untold;
     this.#failure = null;
-    if (failure !== null) throw failure;
+    this.#untold = 0;
+    if (failure === null) return;
+    if (count === 1) throw failure;
+    const { code, retriable } = failure;
+    const text = `${count} enqueued records were not delivered, the first since: ${failure.message}`;
+    throw new ClientError(code, text, { cause: failure, retriable });
   }
 
   /**
-   * Flushes, then takes no more. Idempotent.
+   * Flushes, then takes no more. Idempotent. It has ended when the promise is settled, whether it resolves or not.
    *
    * @param graceMs what is not delivered by then is lost, in ms; the delivery timeout alone bounds it when left out
    * @throws what `flush` throws; {ClientError} "request_timed_out" after `graceMs`
@@ -253,7 +271,8 @@ export class Producer {
     if (graceMs !== undefined) {
       const late = new Promise<never>((_, reject) => {
         timer = scheduler.after(graceMs, "producer_close", () => {
-          const text = `Not everything was delivered within ${graceMs} ms of closing`;
+          const left = this.#records - this.#delivered - this.#failed;
+          const text = `Not everything was delivered within ${graceMs} ms of closing: ${left} records are given up`;
           reject(new ClientError("request_timed_out", text));
         });
       });
@@ -330,7 +349,7 @@ export class Producer {
       const text = `More than ${bufferBytesMax} bytes wait for room: await the records sent before`;
       return Promise.reject(new ClientError("buffer_full", text));
     }
-    if (!topic.isReady && !topic.isLoading) void this.#load(topic);
+    if (!topic.isReady && topic.loading === null) void this.#load(topic);
     const nowMs = this.#context.runtime.clock.monotonicMs();
     const admitted = topic.line.join(record, sizeBytes, waiter, nowMs + bufferWaitMsMax);
     if (topic.isReady) this.#sender.hurry();
@@ -423,7 +442,8 @@ export class Producer {
     if (error === null) this.#delivered += batch.count;
     else {
       this.#failed += batch.count;
-      if (batch.hasUnwaited) this.#failure ??= error;
+      if (batch.unwaited > 0) this.#failure ??= error;
+      this.#untold += batch.unwaited;
     }
     for (const topic of this.#topics.values()) {
       if (!topic.line.isEmpty) this.#admit(topic);
@@ -475,7 +495,7 @@ export class Producer {
         this.#waitingBytes += deltaBytes;
       }),
       isReady: false,
-      isLoading: false,
+      loading: null,
       partitionCount: 0,
       partitioner: null,
       partitionerError: null,
@@ -484,9 +504,13 @@ export class Producer {
   }
 
   /** Learns how many partitions the topic has, and what it asks of its producers. */
-  async #load(topic: TopicState): Promise<void> {
+  #load(topic: TopicState): Promise<void> {
     topic.isReady = false;
-    topic.isLoading = true;
+    topic.loading ??= this.#loadNow(topic);
+    return topic.loading;
+  }
+
+  async #loadNow(topic: TopicState): Promise<void> {
     try {
       const info = await this.#context.metadata.topic(topic.name, {
         mayCreate: this.#options.mayCreateTopics,
@@ -501,7 +525,7 @@ export class Producer {
       if (topic.queues.length === 0) this.#topics.delete(topic.name);
       return;
     } finally {
-      topic.isLoading = false;
+      topic.loading = null;
     }
     this.#admit(topic);
   }

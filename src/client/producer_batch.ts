@@ -3,9 +3,13 @@
 // sent first is always the oldest; sequences follow the same order.
 // Kafka: ProducerBatch, RecordAccumulator's deques, TransactionManager.TopicPartitionEntry.
 
-import { patchProducer, sequenceAfter } from "../record/batch_header.ts";
+import { assert } from "../base/assert.ts";
+import { sizeOfVarint } from "../base/varint.ts";
+import { baseTimestampAt, patchProducer, sequenceAfter } from "../record/batch_header.ts";
+import { RecordBatch } from "../record/record_batch.ts";
+import { openRecords, type RecordBlock } from "../record/record_block.ts";
 import { type BatchOptions, RecordBatchBuilder } from "../record/record_builder.ts";
-import type { RecordHeader } from "../record/record_reader.ts";
+import { RecordCursor, type RecordHeader } from "../record/record_reader.ts";
 
 /** Where a record has come to lie. */
 export interface Delivery {
@@ -42,7 +46,7 @@ type Sequenced = BatchOptions & {
 
 /** Some records of one partition that live or die together. */
 export class ProducerBatch {
-  readonly order: number;
+  order: number;
   readonly createdMs: number;
   readonly builder: RecordBatchBuilder;
   /** Bytes that count against the producer's memory. */
@@ -57,8 +61,6 @@ export class ProducerBatch {
   readonly #options: Sequenced;
   readonly #waiters: PlacedWaiter[] = [];
   readonly #settled: (() => void)[] = [];
-  /** Some records have nobody who waits: their failure is told at the next flush. */
-  hasUnwaited = false;
 
   constructor(order: number, createdMs: number, options: BatchOptions) {
     this.order = order;
@@ -71,6 +73,11 @@ export class ProducerBatch {
     return this.builder.count;
   }
 
+  /** Records that have nobody who waits: their failure is told at the next flush. */
+  get unwaited(): number {
+    return this.count - this.#waiters.length;
+  }
+
   append(
     timestampMs: number,
     key: Uint8Array | null,
@@ -79,8 +86,7 @@ export class ProducerBatch {
     waiter: DeliveryWaiter | null,
   ): void {
     const delta = this.builder.append(timestampMs, key, value, headers);
-    if (waiter === null) this.hasUnwaited = true;
-    else this.#waiters.push({ waiter, delta, timestampMs });
+    if (waiter !== null) this.#waiters.push({ waiter, delta, timestampMs });
   }
 
   /** The bytes for the wire, under the identity and sequence given; null for a producer without one. */
@@ -111,6 +117,69 @@ export class ProducerBatch {
     for (const tell of this.#settled) tell();
   }
 
+  /**
+   * The same records in the same order in smaller batches, sealed: each record keeps its sequence, so that nothing
+   * changes for the batches behind, and no part can be taken for another batch. This one is of no use any more.
+   *
+   * @param sizeBytesMax of a part, before compression; a single record may be larger. Never fewer than two parts.
+   */
+  split(sizeBytesMax: number): readonly ProducerBatch[] {
+    assert(
+      this.bytes !== null && this.count > 1,
+      "only a sealed batch of several records is split",
+    );
+    const sent = new RecordBatch(this.bytes!, 0, this.bytes!.length);
+    const block = openRecords(sent, {
+      compression: this.#options.compression!,
+      sizeBytesMax: this.builder.sizeBytes,
+    });
+    assert(typeof block !== "string", `a batch of our own cannot be read: ${block}`);
+    const baseTimestampMs = baseTimestampAt(this.bytes!, 0);
+    const cursor = new RecordCursor(block as RecordBlock);
+    const recordBytes = () => {
+      const bodyBytes = cursor.bodyEnd - cursor.bodyStart;
+      return sizeOfVarint(bodyBytes) + bodyBytes;
+    };
+    const parts: ProducerBatch[] = [];
+    const sizeBytesHint = Math.min(sizeBytesMax, this.builder.sizeBytes);
+    let { chargedBytes } = this;
+    let at = 0;
+    let placed = 0;
+    let hasMore = cursor.next();
+    while (hasMore) {
+      const options = { ...this.#options, sizeBytesHint };
+      const part = new ProducerBatch(this.order + parts.length, this.createdMs, options);
+      const first = at;
+      // The last record begins a part of its own rather than be the end of an only one.
+      const end = parts.length === 0 ? this.count - 1 : this.count;
+      do {
+        const own = this.#waiters[placed];
+        const waiter = own?.delta === at ? own.waiter : null;
+        if (waiter !== null) placed++;
+        const timestampMs = baseTimestampMs + cursor.timestampDelta;
+        part.append(timestampMs, cursor.key(), cursor.value(), cursor.headers()!, waiter);
+        at++;
+        hasMore = cursor.next();
+      } while (hasMore && at < end && part.builder.sizeBytes + recordBytes() <= sizeBytesMax);
+      part.attempts = this.attempts;
+      part.lastError = this.lastError;
+      part.chargedBytes = Math.floor((this.chargedBytes * part.count) / this.count);
+      chargedBytes -= part.chargedBytes;
+      const { producerId, producerEpoch, baseSequence } = this.#options;
+      const identity = producerId < 0 ? null : { producerId, producerEpoch };
+      part.seal(identity, identity === null ? -1 : sequenceAfter(baseSequence, first));
+      parts.push(part);
+    }
+    parts[0]!.chargedBytes += chargedBytes;
+    let left = parts.length;
+    const oneIsSettled = () => {
+      if (--left > 0) return;
+      for (const tell of this.#settled) tell();
+    };
+    for (const part of parts) part.#settled.push(oneIsSettled);
+    return parts;
+  }
+
   fail(error: unknown): void {
     for (const { waiter } of this.#waiters) waiter.reject(error);
     for (const tell of this.#settled) tell();
@@ -133,6 +202,10 @@ export class PartitionQueue {
   readonly pending: ProducerBatch[] = [];
   readonly inFlight: ProducerBatch[] = [];
   nextOrder = 0;
+  /** The last in order that was acknowledged: what stands before it and is not there has been overtaken. */
+  ackedOrder = -1;
+  /** The topic that the sequences belong to; null while unknown. */
+  topicId: string | null = null;
   /** Attempts in a row that failed, and when the next may be made. */
   failures = 0;
   retryAtMs = 0;
@@ -143,6 +216,8 @@ export class PartitionQueue {
   /** Sequences have a hole, or the broker has forgotten them: a new identity is needed. */
   needsIdentity = true;
   isGettingIdentity = false;
+  /** Batches that wait to be split: nothing is sent before. */
+  splitting = 0;
   /** Bytes of the last full batch: what the next one reserves. */
   sizeBytesHint = 0;
 
@@ -200,10 +275,37 @@ export class PartitionQueue {
     this.pending.splice(at, 0, batch);
   }
 
+  /** A batch that waits gives its place to its parts. */
+  replace(batch: ProducerBatch, parts: readonly ProducerBatch[]): void {
+    this.pending.splice(this.pending.indexOf(batch), 1, ...parts);
+    const more = parts.length - 1;
+    this.nextOrder += more;
+    if (this.ackedOrder > batch.order) this.ackedOrder += more;
+    const rest = [...this.inFlight, ...this.pending, ...(this.open === null ? [] : [this.open])];
+    for (const each of rest) {
+      if (each.order > batch.order && !parts.includes(each)) each.order += more;
+    }
+  }
+
   /** Whether no older batch is unsettled. */
   isOldest(batch: ProducerBatch): boolean {
     const isOlder = (other: ProducerBatch) => other.order < batch.order;
     return !this.inFlight.some(isOlder) && !this.pending.some(isOlder);
+  }
+
+  /** A topic of the same name that was made again knows none of our sequences. */
+  belongsTo(topicId: string): void {
+    if (this.topicId !== null && this.topicId !== topicId && this.identity !== null) {
+      this.needsIdentity = true;
+    }
+    this.topicId = topicId;
+  }
+
+  /** Takes out those that wait and that a later one has overtaken: under new sequences they would lie behind it. */
+  takeOvertaken(): readonly ProducerBatch[] {
+    let count = 0;
+    while (count < this.pending.length && this.pending[count]!.order < this.ackedOrder) count++;
+    return this.pending.splice(0, count);
   }
 
   /** Begins the sequences anew: what waits and was sealed before gets its place in the new ones. */

@@ -10,6 +10,7 @@ import type { Timer } from "../contracts/runtime.ts";
 import type { KafkaError, KafkaErrorName } from "../protocol/errors.ts";
 import { Produce, type ProduceResponse } from "../protocol/messages/00_produce.ts";
 import { InitProducerId } from "../protocol/messages/22_init_producer_id.ts";
+import { BATCH_HEADER_BYTES } from "../record/batch_header.ts";
 import { ClientError, isRetriable, kafkaErrorOf, refusal, requireNone } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
 import type { PartitionInfo } from "./metadata.ts";
@@ -28,6 +29,10 @@ export interface SenderOptions {
   readonly versionMin: number;
   /** Somebody waits for room: open batches are sent before they have lingered. */
   readonly isCrowded: () => boolean;
+  /** What a batch of the topic may take, asked for now; never rejects. */
+  readonly batchBytesMaxOf: (topic: string) => Promise<number>;
+  /** A batch has become several. */
+  readonly onSplit: (batch: ProducerBatch, parts: readonly ProducerBatch[]) => void;
   /** A batch is delivered (null) or lost. */
   readonly onSettled: (
     queue: PartitionQueue,
@@ -42,6 +47,11 @@ const UNSURE: ReadonlySet<string> = new Set<KafkaErrorName>([
   "request_timed_out",
   "not_enough_replicas_after_append",
   "unknown_server_error",
+]);
+/** A smaller batch may pass. */
+const TOO_LARGE: ReadonlySet<string> = new Set<KafkaErrorName>([
+  "message_too_large",
+  "record_list_too_large",
 ]);
 /** The broker has no use for our sequences any more. */
 const IDENTITY_LOST: ReadonlySet<string> = new Set<KafkaErrorName>([
@@ -166,6 +176,7 @@ export class ProducerSender {
   /** Whether the head of the queue may go now; otherwise something else will wake us. */
   #isReady(queue: PartitionQueue, nowMs: number): boolean {
     const { isIdempotent, lingerMs, inFlightMax } = this.#options;
+    if (queue.splitting > 0) return false;
     if (queue.retryAtMs > nowMs) {
       this.#wakeAt(queue.retryAtMs);
       return false;
@@ -194,6 +205,7 @@ export class ProducerSender {
     if (!isIdempotent || !queue.needsIdentity) return true;
     if (queue.inFlight.length > 0) return false;
     // Where the fate of a batch is open, its old sequence is what finds it out.
+    // Also where the topic was made again: a request for the old one that broke off may have reached the new one.
     const unsure = queue.pending.findIndex((batch) => batch.mayBeAppended);
     if (unsure >= 0) {
       const [batch] = queue.pending.splice(unsure, 1);
@@ -210,6 +222,7 @@ export class ProducerSender {
       void this.#refresh(queue.topic);
       return null;
     }
+    if (info.topicId !== null) queue.belongsTo(info.topicId);
     const partition = info.partitions[queue.partition];
     if (partition !== undefined && partition.leader >= 0) return partition;
     this.#context.metadata.invalidate(queue.topic);
@@ -319,6 +332,7 @@ export class ProducerSender {
   ): void {
     queue.failures = 0;
     queue.isIdentityKnown = true;
+    queue.ackedOrder = Math.max(queue.ackedOrder, batch.order);
     if (batch.isGivenUp) return;
     batch.succeed(queue.topic, queue.partition, baseOffset, logAppendTimeMs);
     this.#options.onSettled(queue, batch, null);
@@ -344,6 +358,9 @@ export class ProducerSender {
       queue.requeue(batch);
       this.#retryLater(queue);
       this.#expire(queue, this.#context.runtime.clock.monotonicMs());
+    } else if (TOO_LARGE.has(error.code) && this.#mayBeSplit(batch)) {
+      queue.requeue(batch);
+      void this.#split(queue, batch);
     } else this.#lost(queue, batch, error);
   }
 
@@ -361,6 +378,29 @@ export class ProducerSender {
     // misses one that was given up, or lost one: nothing of it is there, so it may come under new sequences.
     if (queue.isOldest(batch)) queue.needsIdentity = true;
     return true;
+  }
+
+  /** Of a batch that may lie there already, parts would come under sequences that the broker takes for a gap. */
+  #mayBeSplit(batch: ProducerBatch): boolean {
+    return batch.count > 1 && !(this.#options.isIdempotent && batch.mayBeAppended);
+  }
+
+  /** By what the topic takes now; where that would let the batch pass as it is, in two. */
+  async #split(queue: PartitionQueue, batch: ProducerBatch): Promise<void> {
+    queue.splitting++;
+    const batchBytesMax = await this.#options.batchBytesMaxOf(queue.topic);
+    queue.splitting--;
+    if (this.#closing.signal.aborted) return;
+    // It may have been given up meanwhile.
+    if (queue.pending.includes(batch)) {
+      const { sizeBytes } = batch.builder;
+      const halfBytes = Math.ceil((sizeBytes + BATCH_HEADER_BYTES) / 2);
+      const parts = batch.split(batchBytesMax < sizeBytes ? batchBytesMax : halfBytes);
+      queue.replace(batch, parts);
+      this.#options.onSplit(batch, parts);
+    }
+    this.#active.add(queue);
+    this.#wakeAll();
   }
 
   #retryLater(queue: PartitionQueue): void {
@@ -422,11 +462,15 @@ export class ProducerSender {
     if (queue.isGettingIdentity) return;
     queue.isGettingIdentity = true;
     try {
-      if (queue.identity !== null) queue.renew(await this.#newIdentity());
+      let identity: ProducerIdentity;
+      if (queue.identity !== null) identity = await this.#newIdentity();
       else {
         this.#identity ??= this.#newIdentity();
-        queue.renew(await this.#identity);
+        identity = await this.#identity;
       }
+      for (const batch of queue.takeOvertaken())
+        this.#settle(queue, batch, overtaken(queue, batch));
+      queue.renew(identity);
     } catch (error) {
       this.#identity = null;
       if (this.#closing.signal.aborted) return;
@@ -448,4 +492,10 @@ export class ProducerSender {
       return { producerId: response.producerId, producerEpoch: response.producerEpoch };
     });
   }
+}
+
+/** A broker takes the first sequence it sees in a new log: a batch refused just before is late then. */
+function overtaken({ topic, partition }: PartitionQueue, { lastError: cause }: ProducerBatch) {
+  const text = `Cannot produce to ${topic}-${partition}: the log was made anew, and took later records before these`;
+  return new ClientError("out_of_order_sequence_number", text, { cause, retriable: false });
 }

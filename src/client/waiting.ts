@@ -4,7 +4,7 @@
 // Kafka: ExponentialBackoff, retry.backoff.ms, retry.backoff.max.ms.
 
 import type { Runtime } from "../contracts/runtime.ts";
-import { aborted, isRetriable } from "./client_error.ts";
+import { aborted, ClientError, isRetriable } from "./client_error.ts";
 
 /** What the client uses of the outside world. */
 export type ClientRuntime = Pick<
@@ -67,6 +67,7 @@ export async function retrying<T>(
 ): Promise<T> {
   const deadlineMs = runtime.clock.monotonicMs() + options.timeoutMs;
   for (let count = 1; ; count++) {
+    if (options.signal?.aborted === true) throw aborted();
     try {
       return await attempt();
     } catch (error) {
@@ -76,4 +77,72 @@ export async function retrying<T>(
       await sleep(runtime, delayMs, "client_retry", options.signal);
     }
   }
+}
+
+/** What is shared with others is waited for no longer when the signal fires; it goes on. */
+export function unlessAborted<T>(waited: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return waited;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(aborted());
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    const forget = () => signal.removeEventListener("abort", onAbort);
+    waited.then(
+      (value) => {
+        forget();
+        resolve(value);
+      },
+      (error: unknown) => {
+        forget();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** How long a call may take, and what ends it before. */
+export interface CallBounds {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs a call that ends, wherever it stands, when its signal fires or its time is over.
+ *
+ * @param run gets a signal that fires at both
+ * @throws {ClientError} "aborted", "request_timed_out", and what `run` throws
+ */
+export async function within<T>(
+  runtime: ClientRuntime,
+  { timeoutMs, signal }: CallBounds,
+  run: (bounds: CallBounds) => Promise<T>,
+): Promise<T> {
+  if (signal?.aborted === true) throw aborted();
+  const ending = new AbortController();
+  return new Promise((resolve, reject) => {
+    const forget = () => {
+      timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const end = (error: ClientError) => {
+      forget();
+      reject(error);
+      ending.abort();
+    };
+    const onAbort = () => end(aborted());
+    const timer = runtime.scheduler.after(timeoutMs, "client_call", () => {
+      end(new ClientError("request_timed_out", `The call took more than ${timeoutMs} ms`));
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+    run({ timeoutMs, signal: ending.signal }).then(
+      (value) => {
+        forget();
+        resolve(value);
+      },
+      (error: unknown) => {
+        forget();
+        reject(error);
+      },
+    );
+  });
 }

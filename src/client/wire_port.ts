@@ -6,10 +6,16 @@
 import type { TlsTrust } from "../contracts/runtime.ts";
 import type { ResponseOf } from "../protocol/infer.ts";
 import type { Api } from "../protocol/schema.ts";
-import { aborted, ClientError } from "./client_error.ts";
+import { ClientError } from "./client_error.ts";
 import { type ConnectionOptions, KafkaConnection } from "./connection.ts";
 import type { BrokerAddress, ClientPort, RequestSource, SendOptions } from "./port.ts";
-import { type BackoffOptions, backoffDelayMs, type ClientRuntime, sleep } from "./waiting.ts";
+import {
+  type BackoffOptions,
+  backoffDelayMs,
+  type ClientRuntime,
+  sleep,
+  unlessAborted,
+} from "./waiting.ts";
 
 /** An address to begin with. */
 export interface BootstrapAddress {
@@ -196,24 +202,6 @@ export class WirePort implements ClientPort {
       lane.opening = null;
     }
   }
-}
-
-function unlessAborted<T>(waited: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(aborted());
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(aborted());
-    signal.addEventListener("abort", onAbort, { once: true });
-    waited.then(
-      (value) => {
-        signal.removeEventListener("abort", onAbort);
-        resolve(value);
-      },
-      (error: unknown) => {
-        signal.removeEventListener("abort", onAbort);
-        reject(error);
-      },
-    );
-  });
 }
 
 function closed(): ClientError {

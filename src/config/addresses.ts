@@ -35,6 +35,30 @@ export function parseListeners(text: string): NamedAddress[] | null {
   return found;
 }
 
+/**
+ * PROTOCOL=HOST:PORT for each, Kafka's first, as scripts look for it there. A second one of a protocol is
+ * PROTOCOL.NAME by its listener's name; where that says nothing new, PROTOCOL.2 and so on.
+ */
+export function endpointWords(
+  endpoints: readonly (Address & { readonly protocol: string; readonly listener: string })[],
+): string[] {
+  const rank = ({ protocol }: { protocol: string }) => (protocol === "kafka" ? 0 : 1);
+  const counts = new Map<string, number>();
+  const taken = new Set<string>();
+  return endpoints
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map((endpoint) => {
+      const { protocol, listener } = endpoint;
+      const count = (counts.get(protocol) ?? 0) + 1;
+      counts.set(protocol, count);
+      const isTold = count > 1 && listener === protocol;
+      let key = count === 1 ? protocol : `${protocol}.${isTold ? count : listener}`;
+      for (let at = count; taken.has(key); at++) key = `${protocol}.${at}`;
+      taken.add(key);
+      return `${key}=${addressText(endpoint)}`;
+    });
+}
+
 /** `HOST:PORT`, with brackets around an IPv6 host. */
 export function addressText(address: Address): string {
   return address.host.includes(":")

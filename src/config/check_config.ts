@@ -8,6 +8,7 @@ import { type Path, pathText } from "./key_path.ts";
 import { hint } from "./nearest_key.ts";
 import {
   mapReferences,
+  type OnMissing,
   type Reference,
   type ReferencePlaces,
   readReference,
@@ -25,13 +26,15 @@ const SLOT_LISTS = { transports: "transport", auth: "auth" } as const;
  *
  * @param lookUp The value of an environment variable that an option refers to.
  * @param folder Where the names of files that options refer to start from.
+ * @param onMissing Told of references that lead nowhere, which are then no problem.
  */
 export function problemsOf(
   config: unknown,
   lookUp: (name: string) => string | undefined,
   folder = "",
+  onMissing?: OnMissing,
 ): string[] {
-  const places = { lookUp, folder };
+  const places = { lookUp, folder, onMissing };
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
     return [`the file must hold an object: found ${shown(config)}`];
   }
@@ -79,11 +82,15 @@ function slotProblems(slot: string, value: unknown, path: Path, places: Referenc
     return builtIn === null ? [] : checked(builtIn, { use, options: {} }, { use }, path);
   }
   const missing: string[] = [];
+  const unknown = new Set<unknown>();
   const replace = (reference: Reference): string => {
     try {
       return readReference(reference, places);
     } catch (error) {
-      missing.push(`${pathText(path)} refers to ${(error as Error).message}`);
+      const { message } = error as Error;
+      unknown.add(reference);
+      if (places.onMissing !== undefined) places.onMissing(reference, pathText(path), message);
+      else missing.push(`${pathText(path)} refers to ${message}`);
       return "";
     }
   };
@@ -94,14 +101,22 @@ function slotProblems(slot: string, value: unknown, path: Path, places: Referenc
     options: isTree ? mapReferences(options as Options, replace) : options,
   };
   if (missing.length > 0) return missing;
-  return checked(builtIn ?? MODULE_SCHEMA, resolved, value, path);
+  return checked(builtIn ?? MODULE_SCHEMA, resolved, value, path, unknown);
 }
 
-/** `raw` is what messages show: a secret that a reference stands for is not printed. */
-function checked(schema: z.ZodType, value: unknown, raw: unknown, path: Path): string[] {
+/** `raw` is what messages show: a secret that a reference stands for is not printed. Of what is `unknown` there are none. */
+function checked(
+  schema: z.ZodType,
+  value: unknown,
+  raw: unknown,
+  path: Path,
+  unknown: ReadonlySet<unknown> = new Set(),
+): string[] {
   const result = schema.safeParse(value);
   if (result.success) return [];
-  return result.error.issues.flatMap((issue) => sentences(issue, schema, raw, path));
+  return result.error.issues
+    .filter((issue) => !unknown.has(valueAt(raw, issue.path)))
+    .flatMap((issue) => sentences(issue, schema, raw, path));
 }
 
 function sentences(issue: Issue, schema: z.ZodType, value: unknown, base: Path): string[] {

@@ -42,9 +42,11 @@ const kvOptions = z.strictObject({
     .min(1)
     .optional()
     .meta({ description: "The SQLite file itself, instead of one in the data folder" }),
-  sizeBytesMax: count(1, Number.MAX_SAFE_INTEGER)
+  sizeBytesMax: count(4 * MIB, Number.MAX_SAFE_INTEGER)
     .optional()
-    .meta({ description: "Most bytes of the SQLite file; what the disk has when left out" }),
+    .meta({
+      description: "Most bytes of the SQLite file, from 4 MiB on; what the disk has when left out",
+    }),
 });
 const kvMetadataOptions = z.strictObject({
   ...kvOptions.shape,

@@ -27,7 +27,9 @@ const DEFAULT: Provenance = { source: "default", detail: "" };
 export function explainPlan(plan: StartPlan): ExplainedValue[] {
   const rows: ExplainedValue[] = [];
   const push = (path: Path, value: unknown) => {
-    rows.push({ path: pathText(path), value, ...provenanceOf(plan, path) });
+    const text = pathText(path);
+    const known = plan.unknownAddresses.get(text) ?? value;
+    rows.push({ path: text, value: known, ...provenanceOf(plan, path) });
   };
   // Whatever stands below a secret's key is part of it: a list of passwords, { value: "hunter2" }.
   const walk = (path: Path, value: unknown, secret?: PropertyKey): void => {
@@ -72,7 +74,8 @@ export function explainPlan(plan: StartPlan): ExplainedValue[] {
  * The plan as the tree of a config file, with whole paths in it.
  *
  * @param currentFolder What relative paths of the plan start from.
- * @throws {ConfigError} for what a file cannot hold: a plugin made by code, and a secret in plain text
+ * @throws {ConfigError} for what a file cannot hold: a plugin made by code, a secret in plain text, and an address
+ *   that refers to what is not there
  */
 export function planAsConfig(plan: StartPlan, currentFolder: string): MillraceConfig {
   const { broker, data, settings, log, insecure, moduleFolder } = plan;
@@ -100,6 +103,12 @@ export function planAsConfig(plan: StartPlan, currentFolder: string): MillraceCo
     const use = /^\.{0,2}\//.test(given.use) ? resolve(moduleFolder, given.use) : given.use;
     return Object.keys(options).length === 0 ? use : { use, options };
   };
+  const [[unknown] = []] = plan.unknownAddresses;
+  if (unknown !== undefined) {
+    throw new ConfigError(
+      `Cannot write ${unknown} into a file as it refers to what is not there, and addresses stand there as text`,
+    );
+  }
   requireNoSecret(["settings"], settings);
   return {
     data: whole(data),

@@ -3,6 +3,7 @@
 
 import { ConfigError } from "./config_error.ts";
 import type { MillraceConfig } from "./define_config.ts";
+import type { OnMissing } from "./references.ts";
 
 const NAMES = ["millrace.config.ts", "millrace.config.json"];
 
@@ -18,12 +19,14 @@ export interface LoadedConfig {
  * Reads the file `named`, or the one that lies in `folder`; null when there is none.
  *
  * @param lookUp The value of an environment variable.
+ * @param onMissing Told of references that lead nowhere, which are then no problem.
  * @throws {ConfigError} when it cannot be read, or is not what the schema asks for
  */
 export async function loadConfig(
   named: string | null,
   folder: string,
   lookUp: (name: string) => string | undefined,
+  onMissing?: OnMissing,
 ): Promise<LoadedConfig | null> {
   const { existsSync } = process.getBuiltinModule("node:fs");
   const { dirname, join, resolve } = process.getBuiltinModule("node:path");
@@ -37,7 +40,7 @@ export async function loadConfig(
   const full = resolve(folder, path);
   const config = await readConfig(path, full);
   const { problemsOf } = await import("./check_config.ts");
-  const problems = problemsOf(config, lookUp, dirname(full));
+  const problems = problemsOf(config, lookUp, dirname(full), onMissing);
   if (problems.length > 0) {
     throw new ConfigError(problems.map((problem) => `In config file "${path}": ${problem}`));
   }

@@ -14,7 +14,15 @@ export interface ReferencePlaces {
   readonly lookUp: (name: string) => string | undefined;
   /** The folder that relative file names start from. */
   readonly folder: string;
+  /** Told of what leads nowhere, in place of an error: a plan is to be shown, and nothing started. */
+  readonly onMissing?: OnMissing | undefined;
 }
+
+/**
+ * @param path The plugin whose options hold the reference: "transports[0]".
+ * @param why "the variable X, which is not set"
+ */
+export type OnMissing = (reference: Reference, path: string, why: string) => void;
 
 /** The reference that `value` is, or null. */
 export function referenceOf(value: unknown): Reference | null {
@@ -61,7 +69,11 @@ export function readReference(reference: Reference, { lookUp, folder }: Referenc
   }
 }
 
-/** Options with every reference replaced. @throws {ConfigError} naming `path` and what is not there */
+/**
+ * Options with every reference replaced; what leads nowhere stays a reference where `onMissing` is told of it.
+ *
+ * @throws {ConfigError} naming `path` and what is not there
+ */
 export function dereferenced(
   path: string,
   options: Readonly<Record<string, unknown>>,
@@ -71,7 +83,12 @@ export function dereferenced(
     try {
       return readReference(reference, places);
     } catch (error) {
-      throw new ConfigError(`${path} refers to ${(error as Error).message}`, { cause: error });
+      const { message } = error as Error;
+      if (places.onMissing === undefined) {
+        throw new ConfigError(`${path} refers to ${message}`, { cause: error });
+      }
+      places.onMissing(reference, path, message);
+      return reference;
     }
   });
 }

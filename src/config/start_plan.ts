@@ -15,7 +15,7 @@ import {
 import type { LoadedConfig } from "./load_config.ts";
 import { type GivenAddress, planTransports } from "./plan_transports.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
-import { dereferenced, referenceOf } from "./references.ts";
+import { dereferenced, type OnMissing, type Reference, referenceOf } from "./references.ts";
 
 export interface StartPlan {
   readonly broker: { readonly id: number; readonly clusterId?: string; readonly rack?: string };
@@ -36,6 +36,8 @@ export interface StartPlan {
   /** The folder that module names of plugins start from. */
   readonly moduleFolder: string;
   readonly warnings: readonly string[];
+  /** Addresses that refer to what is not there, by path of the key: none in a plan that can be started. */
+  readonly unknownAddresses: ReadonlyMap<string, Reference>;
   /** By path of the key: "data", "broker.id", `settings["num.partitions"]`. */
   readonly provenance: ReadonlyMap<string, Provenance>;
 }
@@ -50,6 +52,7 @@ const BUILT_IN: Provenance = { source: "default", detail: "" };
  * The plan of a start.
  *
  * @param lookUp The value of an environment variable that a listening address refers to.
+ * @param onMissing Told of addresses that refer to what is not there, in place of an error: the plan is to be shown.
  * @throws {ConfigError} naming what is wrong and where it was given
  */
 export function planStart(
@@ -58,6 +61,7 @@ export function planStart(
   flags: Layer,
   currentFolder: string,
   lookUp: (name: string) => string | undefined = () => undefined,
+  onMissing?: OnMissing,
 ): StartPlan {
   const provenance = new Map<string, Provenance>();
   const folder = file?.folder ?? currentFolder;
@@ -159,6 +163,7 @@ export function planStart(
   provenance.set("auth", config.auth === undefined ? BUILT_IN : fromFile);
   const storage = slot("storage", config.storage, "fs");
   const metadata = slot("metadata", config.metadata, "file");
+  refuseOneFile(storage, metadata);
 
   const warnings = [...(environment.warnings ?? [])];
   if (logDirs !== undefined && data !== logDirs) {
@@ -174,6 +179,20 @@ export function planStart(
     addresses[word] = { text: text!, from: { source, detail: given.get(word) ?? word } };
   }
   /** Addresses are shown as what they stand for: where that came from is said here. */
+  const unknown = new Set<Reference>();
+  const places = {
+    lookUp,
+    folder,
+    onMissing:
+      onMissing &&
+      ((reference: Reference, path: string, why: string) => {
+        unknown.add(reference);
+        onMissing(reference, path, why);
+      }),
+  };
+  /** For an address that is not known: on loopback, and nobody else's. */
+  const placeholder = () => `127.255.255.${unknown.size % 256}:9`;
+  const unknownAddresses = new Map<string, Reference>();
   const noteReferences = (transport: PlannedSlot, path: string) => {
     const { options = {} } = transport as PluginUse;
     if (transportWord(transport) === null) return;
@@ -184,6 +203,10 @@ export function planStart(
         `${path}.options.listeners[${at}]`,
         each,
       ]),
+      // The one that has no name of its own is shown without a list.
+      ...listeners
+        .slice(0, listeners.length === 1 ? 1 : 0)
+        .map((each): [string, Readonly<Record<string, unknown>>] => [`${path}.options`, each]),
     ];
     for (const [place, given] of places) {
       for (const key of ["listen", "advertise"]) {
@@ -192,12 +215,13 @@ export function planStart(
         const [[kind, name] = []] = Object.entries(reference);
         const whence = `${kind === "env" ? "variable" : "file"} ${name}`;
         provenance.set(`${place}.${key}`, { ...fromFile, detail: `${fromFile.detail}, ${whence}` });
+        if (unknown.has(reference)) unknownAddresses.set(`${place}.${key}`, reference);
       }
     }
   };
   const { transports, unaskedHttp, ...from } = planTransports({
     transports: config.transports?.map((each, at) =>
-      withAddresses(planned(each), `transports[${at}]`, { lookUp, folder }),
+      withAddresses(planned(each), `transports[${at}]`, places, placeholder),
     ),
     addresses,
     listeners: fromSetting("listeners"),
@@ -211,7 +235,14 @@ export function planStart(
     return word === null || addresses[word]?.text !== "off";
   });
   for (const [at, each] of kept.entries()) noteReferences(each, `transports[${at}]`);
-  for (const [path, where] of from.provenance) provenance.set(`transports${path}`, where);
+  for (const [path, where] of from.provenance) {
+    provenance.set(`transports${path}`, where);
+    // A flag, a variable or a setting says where, instead of the file.
+    for (const each of unknownAddresses.keys()) {
+      const isPart = each === `transports${path}` || each.startsWith(`transports${path}[`);
+      if (isPart) unknownAddresses.delete(each);
+    }
+  }
   refuseSharedAddresses(transports, unaskedHttp);
   if (!insecure && auth.length === 0) refuseOpenDoors(transports);
   const { use: metadataWord = "" } = metadata as Partial<PluginUse>;
@@ -238,6 +269,7 @@ export function planStart(
     insecure,
     moduleFolder: folder,
     warnings,
+    unknownAddresses,
     provenance,
   };
 }
@@ -275,12 +307,16 @@ function withAddresses(
   transport: PlannedSlot,
   path: string,
   places: Parameters<typeof dereferenced>[2],
+  placeholder: () => string,
 ): PlannedSlot {
   const { options } = transport as PluginUse;
   if (options === undefined || transportWord(transport) === null) return transport;
   const resolved = (given: Readonly<Record<string, unknown>>) => {
     const addresses = Object.entries(given).filter(([key]) => /^(listen|advertise)$/.test(key));
-    return { ...given, ...dereferenced(path, Object.fromEntries(addresses), places) };
+    const found = Object.entries(dereferenced(path, Object.fromEntries(addresses), places)).map(
+      ([key, value]) => [key, referenceOf(value) === null ? value : placeholder()],
+    );
+    return { ...given, ...Object.fromEntries(found) };
   };
   const listeners = options["listeners"] as Record<string, unknown>[] | undefined;
   return {
@@ -300,6 +336,18 @@ function withPaths(slot: PlannedSlot, folder: string, currentFolder: string): Pl
     .filter(([key, value]) => PATH_OPTIONS.includes(key) && typeof value === "string")
     .map(([key, value]) => [key, inFolder(folder, value as string, currentFolder)]);
   return { use, options: { ...options, ...Object.fromEntries(paths) } };
+}
+
+/** SQLite's lock keeps the second opener out, also where that is the same broker. */
+function refuseOneFile(storage: PlannedSlot, metadata: PlannedSlot): void {
+  const [one, other] = [storage, metadata].map((slot) => {
+    const { use, options } = slot as Partial<PluginUse>;
+    return use === "kv" ? options?.["path"] : undefined;
+  });
+  if (typeof one !== "string" || one !== other) return;
+  throw new ConfigError(
+    `storage and metadata name one SQLite file, which holds one of them: "${one}": give each a path of its own, or leave path out of both`,
+  );
 }
 
 /** A path of the config file, as seen from the current folder. */

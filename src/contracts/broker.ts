@@ -203,11 +203,18 @@ export interface FetchRequest {
   readonly bytesMin: number;
   readonly bytesMax: number;
   readonly partitions: readonly FetchPartition[];
+  /**
+   * Waits without reading: answered, without batches, once any partition has something at its offset, whatever
+   * `bytesMin` says. For whoever takes memory for an answer first, and must not hold any while nothing comes.
+   */
+  readonly waitsOnly?: boolean;
 }
 
 /** From where (inclusive) and how much of one partition, in bytes of whole batches. */
 export interface FetchPartition {
   readonly topic: string;
+  /** The topic must have this id, or is refused with "unknown_topic_id": one made anew under its name has another. */
+  readonly topicId?: string;
   readonly partition: number;
   readonly fetchOffset: number;
   readonly bytesMax: number;

@@ -25,6 +25,11 @@ export interface Storage {
     /** Of the volume, in bytes; −1 where nobody knows. */
     volume(): Promise<{ readonly totalBytes: number; readonly usableBytes: number }>;
   };
+  /**
+   * True where it forgets by its nature, as memory does. Where it is left out or false, and the metadata says that
+   * there are logs, a store that is found empty is taken for the wrong one, and the start is refused.
+   */
+  readonly isVolatile?: boolean;
   close(): Promise<void>;
 }
 

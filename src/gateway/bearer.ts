@@ -8,6 +8,8 @@ import {
   type Peer,
   type Principal,
 } from "../contracts/auth.ts";
+import type { Broker } from "../contracts/broker.ts";
+import type { Runtime } from "../contracts/runtime.ts";
 
 /** Who a token stands for, or why it stands for nobody. */
 export type BearerOutcome =
@@ -41,6 +43,30 @@ export async function authenticateBearer(
   }
   const isDenied = step.kind === "denied";
   return { ok: false, reason: isDenied ? step.reason : "The authenticator asks for more" };
+}
+
+/**
+ * Waits before a failed login is answered, so that guessing is slow: `connection.failed.authentication.delay.ms`, as
+ * on the Kafka listener (KIP-306). A connection that waits must not begin another login.
+ *
+ * @param signal ends the wait, where the client has gone or the broker stops
+ */
+export async function pauseAfterFailedLogin(
+  broker: Broker,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<void> {
+  const delayMs = Number(broker.setting("connection.failed.authentication.delay.ms") ?? 0);
+  if (delayMs <= 0 || signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = runtime.scheduler.after(delayMs, "failed_login", end);
+    signal.addEventListener("abort", end, { once: true });
+  });
 }
 
 /**

@@ -4,7 +4,7 @@
 // Kafka: CompletedFetch, for one call.
 
 import { ok } from "../base/outcome.ts";
-import type { Broker, Caller, FetchResult } from "../contracts/broker.ts";
+import type { Broker, Caller, FetchPartition, FetchResult } from "../contracts/broker.ts";
 import type { Runtime } from "../contracts/runtime.ts";
 import { type Outcome, refuse } from "../protocol/errors.ts";
 import { areInt64sSafe, baseTimestampAt, LOG_APPEND_TIME_BIT } from "../record/batch_header.ts";
@@ -39,6 +39,8 @@ export interface PartitionPosition {
 /** What to read of one topic, and how much at most. */
 export interface FetchRecordsRequest {
   readonly topic: string;
+  /** What the topic's id must be, where it is followed; "unknown_topic_id" when it is another. */
+  readonly topicId?: string;
   readonly partitions: readonly PartitionPosition[];
   /** How long to wait for `bytesMin`, in ms; 0 answers at once. */
   readonly waitMsMax: number;
@@ -60,6 +62,8 @@ export interface FetchedRecords {
   /** End of what may be read, exclusive. */
   readonly highWatermark: number;
   readonly logStartOffset: number;
+  /** Bytes of batches that this was read from. */
+  readonly readBytes: number;
 }
 
 /** What is left of the bounds of a call. */
@@ -83,31 +87,127 @@ export async function fetchRecords(
   caller: Caller,
   request: FetchRecordsRequest,
 ): Promise<readonly Outcome<FetchedRecords>[]> {
-  const { topic, partitions, bytesMax } = request;
+  const { bytesMax } = request;
   const isolation = request.isolation ?? "read_uncommitted";
   const response = await broker.log.fetch(caller, {
     isolation,
     waitMsMax: request.waitMsMax,
     bytesMin: request.bytesMin ?? 1,
     bytesMax,
-    partitions: partitions.map(({ partition, offset }) => ({
-      topic,
-      partition,
-      fetchOffset: offset,
-      bytesMax,
-      leaderEpoch: -1,
-    })),
+    partitions: partitionsOf(request, request.partitions),
   });
   try {
     const opener = new Opener(broker, runtime, isolation === "read_committed");
     const room: Room = { records: request.recordsMax, bytes: bytesMax, isEmpty: true };
     return response.partitions.map((outcome, i): Outcome<FetchedRecords> => {
       if (!outcome.ok) return outcome;
-      return opener.open(partitions[i]!, outcome.value, room);
+      return opener.open(request.partitions[i]!, outcome.value, room);
     });
   } finally {
     response.release();
   }
+}
+
+/**
+ * Waits until there is something at one of the positions, one of them is refused, or the time is up, and reads
+ * nothing: however many wait, and are woken at once, they hold no memory for what comes.
+ */
+export async function waitForRecords(
+  broker: Broker,
+  caller: Caller,
+  request: Pick<FetchRecordsRequest, "topic" | "topicId" | "partitions" | "waitMsMax">,
+): Promise<void> {
+  const response = await broker.log.fetch(caller, {
+    isolation: "read_uncommitted",
+    waitMsMax: request.waitMsMax,
+    bytesMin: 1,
+    bytesMax: 1,
+    partitions: partitionsOf({ ...request, bytesMax: 1 }, request.partitions),
+    waitsOnly: true,
+  });
+  response.release();
+}
+
+/**
+ * As `fetchRecords`, with room for the answer taken before it is read: nothing is held while it waits.
+ *
+ * @param take resolves with room for what is about to be read; null ends the fetch
+ * @param give gives room back that was not needed
+ * @returns null when there is to be no answer. `kept` is null where the caller went, or the broker stops, in the wait:
+ *   nothing is given then.
+ */
+export async function fetchWithRoom<R>(
+  broker: Broker,
+  runtime: Runtime,
+  caller: Caller,
+  request: FetchRecordsRequest,
+  room: {
+    take(): Promise<{ readonly bytesMax: number; readonly kept: R } | null>;
+    give(kept: R): void;
+  },
+): Promise<{
+  readonly outcomes: readonly Outcome<FetchedRecords>[];
+  readonly kept: R | null;
+} | null> {
+  const { clock } = runtime;
+  const { topic, topicId } = request;
+  const deadlineMs = clock.monotonicMs() + request.waitMsMax;
+  for (;;) {
+    const taken = await room.take();
+    if (taken === null) return null;
+    const { kept, bytesMax } = taken;
+    let isKept = false;
+    let positions: readonly PartitionPosition[];
+    let nothing: readonly Outcome<FetchedRecords>[];
+    try {
+      const now = { ...request, waitMsMax: 0, bytesMax };
+      const outcomes = await fetchRecords(broker, runtime, caller, now);
+      let readBytes = 0;
+      for (const each of outcomes) if (each.ok) readBytes += each.value.readBytes;
+      const isEnough =
+        readBytes >= Math.min(request.bytesMin ?? 1, bytesMax) ||
+        outcomes.some((each) => !each.ok) ||
+        clock.monotonicMs() >= deadlineMs ||
+        caller.signal.aborted;
+      if (isEnough) {
+        isKept = true;
+        return { outcomes, kept };
+      }
+      nothing = outcomes.map((each, i) =>
+        each.ok
+          ? ok({ ...each.value, records: [], nextOffset: request.partitions[i]!.offset })
+          : each,
+      );
+      // What is there already is too little: it is news that is waited for.
+      positions = outcomes.map((each, i) => {
+        const { partition, offset } = request.partitions[i]!;
+        return { partition, offset: each.ok ? Math.max(offset, each.value.highWatermark) : offset };
+      });
+    } finally {
+      if (!isKept) room.give(kept);
+    }
+    await waitForRecords(broker, caller, {
+      topic,
+      ...(topicId === undefined ? {} : { topicId }),
+      partitions: positions,
+      waitMsMax: Math.max(0, deadlineMs - clock.monotonicMs()),
+    });
+    if (caller.signal.aborted) return { outcomes: nothing, kept: null };
+  }
+}
+
+function partitionsOf(
+  { topic, topicId, bytesMax }: Pick<FetchRecordsRequest, "topic" | "topicId" | "bytesMax">,
+  partitions: readonly PartitionPosition[],
+): readonly FetchPartition[] {
+  return partitions.map(({ partition, offset }) => ({
+    topic,
+    ...(topicId === undefined ? {} : { topicId }),
+    partition,
+    fetchOffset: offset,
+    bytesMax,
+    leaderEpoch: -1,
+  }));
 }
 
 /** Opens the batches of one answer. */
@@ -127,9 +227,9 @@ class Opener {
     const { partition } = from;
     const records: GatewayRecord[] = [];
     let nextOffset = from.offset;
-    const { highWatermark, logStartOffset } = result;
+    const { highWatermark, logStartOffset, sizeBytes: readBytes } = result;
     const done = (): Outcome<FetchedRecords> =>
-      ok({ records, nextOffset, highWatermark, logStartOffset });
+      ok({ records, nextOffset, highWatermark, logStartOffset, readBytes });
     const aborts = [...result.abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
     const aborted = new Set<number>();
     for (const bytes of result.batches) {

@@ -19,6 +19,7 @@ const BATCH_BYTES_DEFAULT = 1_048_588;
 /** A record's own fields at their longest: length, attributes, deltas, lengths of key and value, header count. */
 const RECORD_OVERHEAD_BYTES = 36;
 const HEADER_OVERHEAD_BYTES = 10;
+const NO_BYTES = new Uint8Array(0);
 const NO_HEADERS: readonly RecordHeader[] = [];
 
 /** A record that is to be appended. Its bytes are copied. */
@@ -144,7 +145,14 @@ export async function appendRecords(
     waiting = tooLarge;
     bytesMax = Math.floor(largestBytes / 2);
   }
+  // A right is of the topic, not of a record: without it nothing was tried.
+  const [first] = outcomes;
+  if (first?.ok === false && outcomes.every(isForbidden)) return first;
   return ok(outcomes);
+}
+
+function isForbidden(outcome: Outcome<unknown>): boolean {
+  return !outcome.ok && outcome.error.code === "topic_authorization_failed";
 }
 
 /** Makes a missing topic, as metadata requests of Kafka's clients do. @returns why there is none */
@@ -154,6 +162,16 @@ async function makeTopic(
   topic: string,
 ): Promise<KafkaError | null> {
   const mayMake = broker.setting("auto.create.topics.enable") === "true";
+  if (mayMake) {
+    // Who may make topics and not write to them is refused before one is made. Nothing is appended either way.
+    const [nothing] = await broker.log.append(caller, {
+      acks: -1,
+      timeoutMs: TIMEOUT_MS_DEFAULT,
+      transactionalId: null,
+      partitions: [{ topic, partition: 0, batches: NO_BYTES }],
+    });
+    if (nothing?.ok === false && isForbidden(nothing)) return nothing.error;
+  }
   const response = await broker.topics.metadata(
     caller,
     metadataRequest([topic], mayMake),

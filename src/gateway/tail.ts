@@ -7,7 +7,12 @@ import { ok } from "../base/outcome.ts";
 import type { Broker, Caller } from "../contracts/broker.ts";
 import type { Runtime } from "../contracts/runtime.ts";
 import type { Outcome } from "../protocol/errors.ts";
-import { fetchRecords, type GatewayRecord, type PartitionPosition } from "./fetch_records.ts";
+import {
+  fetchRecords,
+  type GatewayRecord,
+  type PartitionPosition,
+  waitForRecords,
+} from "./fetch_records.ts";
 
 const MIB = 1024 * 1024;
 const WAIT_MS = 30_000;
@@ -16,6 +21,8 @@ const RECORDS_MAX = 1000;
 /** What to follow, and the bounds of one batch. */
 export interface TailOptions {
   readonly topic: string;
+  /** The topic's id as it was when the positions were found; that of its name when the tail is made, if left out. */
+  readonly topicId?: string | null;
   /** Each partition once, at least one, from its offset on; see `resolveOffsets`. */
   readonly partitions: readonly PartitionPosition[];
   /** Bytes of records in one batch, and one record however large; 1 MiB when left out. */
@@ -43,13 +50,15 @@ interface Followed {
 
 /**
  * Records of a topic as they come. Ends when `caller.signal` fires, and behind the first failure: an
- * offset that is gone is "offset_out_of_range", a topic that is "unknown_topic_or_partition".
+ * offset that is gone is "offset_out_of_range", a topic that is "unknown_topic_or_partition", or "unknown_topic_id"
+ * where another was made under its name meanwhile: its offsets mean other records.
  */
 export class RecordTail {
   readonly #broker: Broker;
   readonly #runtime: Runtime;
   readonly #caller: Caller;
   readonly #options: TailOptions;
+  readonly #of: { readonly topic: string; readonly topicId?: string };
   readonly #followed: readonly Followed[];
   /** The same, in the order they are asked for: whoever gave something goes to the end. */
   #line: Followed[];
@@ -60,6 +69,9 @@ export class RecordTail {
     this.#runtime = runtime;
     this.#caller = caller;
     this.#options = options;
+    const { topic } = options;
+    const topicId = options.topicId === undefined ? broker.log.topicIdOf(topic) : options.topicId;
+    this.#of = topicId === null ? { topic } : { topic, topicId };
     this.#followed = options.partitions.map(({ partition, offset }) => ({ partition, offset }));
     this.#line = [...this.#followed];
   }
@@ -76,15 +88,43 @@ export class RecordTail {
   }
 
   /**
+   * Waits until there is something to read, or a failure to tell of, without holding memory for it.
+   *
+   * @returns whether `next` has something to tell; false at the end, and when it was quiet for too long
+   */
+  async ready(): Promise<boolean> {
+    const { quietMsMax } = this.#options;
+    const { clock } = this.#runtime;
+    const waitMs = quietMsMax ?? WAIT_MS;
+    while (!this.#isEnded && !this.#caller.signal.aborted) {
+      const startMs = clock.monotonicMs();
+      await waitForRecords(this.#broker, this.#caller, {
+        ...this.#of,
+        partitions: this.#followed,
+        waitMsMax: waitMs,
+      });
+      if (this.#caller.signal.aborted) break;
+      if (clock.monotonicMs() - startMs < waitMs) return true;
+      if (quietMsMax !== undefined) return false;
+    }
+    return false;
+  }
+
+  /**
    * The next records, when there are some. One call at a time.
    *
-   * @param bounds instead of those the tail was made with
+   * @param bounds instead of those the tail was made with; `isNow`: a batch without records where there are none yet
    * @returns null at the end; a refusal is the last thing before it
    */
   async next(
-    bounds: { readonly bytesMax?: number; readonly recordsMax?: number } = {},
+    bounds: {
+      readonly bytesMax?: number;
+      readonly recordsMax?: number;
+      readonly isNow?: boolean;
+    } = {},
   ): Promise<Outcome<TailBatch> | null> {
-    const { topic, isolation, quietMsMax } = this.#options;
+    const { isolation } = this.#options;
+    const quietMsMax = bounds.isNow === true ? 0 : this.#options.quietMsMax;
     const { clock } = this.#runtime;
     const startMs = clock.monotonicMs();
     while (!this.#isEnded) {
@@ -93,7 +133,7 @@ export class RecordTail {
         quietMsMax === undefined ? WAIT_MS : startMs + quietMsMax - clock.monotonicMs();
       const asked = [...this.#line];
       const outcomes = await fetchRecords(this.#broker, this.#runtime, this.#caller, {
-        topic,
+        ...this.#of,
         partitions: asked,
         waitMsMax: Math.max(0, Math.min(leftMs, WAIT_MS)),
         bytesMax: bounds.bytesMax ?? this.#options.bytesMax ?? MIB,

@@ -62,9 +62,17 @@ export function listenError(host: string, port: number, error: unknown): Network
           "use 127.0.0.1, or 0.0.0.0 for all interfaces",
         options,
       );
-    default:
-      return new NetworkError("unreachable", `Cannot listen on ${at}: ${textOf(error)}`, options);
+    default: {
+      // An unknown name has a code on Node alone.
+      const fix = /[a-z]/i.test(host) && !host.includes(":") ? nameFix(host) : "";
+      const text = `Cannot listen on ${at}: ${textOf(error)}${fix}`;
+      return new NetworkError("unreachable", text, options);
+    }
   }
+}
+
+function nameFix(host: string): string {
+  return `: is "${host}" a name of this machine? Use 127.0.0.1, or 0.0.0.0 for all interfaces`;
 }
 
 export function connectError(host: string, port: number, error: unknown): NetworkError {

@@ -64,7 +64,9 @@ export class HostScheduler implements Scheduler {
   }
 
   yieldNow(): Promise<void> {
-    return new Promise((resolve) => this.#later(resolve));
+    // Called as nobody's method: workerd's own refuses any other `this`.
+    const later = this.#later;
+    return new Promise((resolve) => later(resolve));
   }
 
   /** Waits for the tasks that still run, at most `graceMs`. Returns the labels of those left over. */

@@ -299,6 +299,26 @@ describe("failures name the fix", () => {
     });
   }
 
+  test("--bootstrap takes an address as connect() does, but no login and no other scheme", async () => {
+    const first = `kafka://127.0.0.1:1,${rig.bootstrap}`;
+    for (const address of [first, `kafka://${rig.bootstrap}/?clientId=me&timeoutMs=9000`]) {
+      const { code, stdout, stderr } = await rig.run(["cluster", "describe", "-b", address]);
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(textOf(stdout)).toContain(rig.bootstrap);
+    }
+    for (const [address, why] of [
+      ["http://127.0.0.1:1", "the schemes are kafka:// and kafkas://"],
+      ["kafka://", "an address is kafka://HOST:PORT"],
+      [`kafka://${rig.bootstrap}?clientID=me`, 'no option "clientID"'],
+      [`kafka://me:s3cret@${rig.bootstrap}`, "--user NAME --token-file PATH"],
+    ] as const) {
+      const { code, stderr } = await rig.run(["topic", "list", "-b", address]);
+      expect(code).toBe(2);
+      expect(stderr).toContain(why);
+      expect(stderr).not.toContain("s3cret");
+    }
+  });
+
   test("a misspelt topic is told the nearest one", async () => {
     await rig.ok(["topic", "create", "customers", "-p", "1"]);
     expect((await rig.call(["topic", "describe", "custmers"])).stderr).toContain(

@@ -139,6 +139,37 @@ for (const way of ways) {
       }
     });
 
+    test("does not go on at the old offset of a topic that was made anew", async () => {
+      for (const outOfRange of ["earliest", "error"] as const) {
+        const producer = await fill(1, [3], "old");
+        const signal = AbortSignal.timeout(5_000);
+        const consumer = client.consumer({ topics: ["t"], outOfRange, signal });
+        const found: string[] = [];
+        const reading = (async () => {
+          for await (const { offset, value } of consumer) {
+            found.push(`${offset} ${text(value)}`);
+            if (found.length === 3) {
+              await client.admin.deleteTopic("t");
+              await fill(1, [5], "new");
+            }
+            if (found.length === 8) break;
+          }
+        })();
+        if (outOfRange === "error") {
+          await expect(reading).rejects.toMatchObject({ code: "unknown_topic_id" });
+          expect(found.length).toBe(3);
+        } else {
+          await reading;
+          expect(found).toEqual([
+            ...["0 old", "1 old", "2 old"],
+            ...["0 new", "1 new", "2 new", "3 new", "4 new"],
+          ]);
+        }
+        await producer.close();
+        await client.admin.deleteTopic("t");
+      }
+    });
+
     test("reads on where records are deleted before it, with every codec", async () => {
       await client.admin.createTopic({ name: "t", partitions: 1 });
       for (const compression of ["none", "gzip", "zstd", "snappy", "lz4"] as const) {

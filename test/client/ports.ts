@@ -38,6 +38,8 @@ export type Fault =
   /** Done, but the answer never comes. */
   | "no_answer"
   | "slow"
+  /** Taken up late, when the topic that was named may be another one. */
+  | "late"
   | "not_leader"
   /** Refused, since the broker says it knows nothing of the producer. */
   | "forgotten"
@@ -49,6 +51,8 @@ export type Fault =
 export class Faults {
   append: () => Fault | null = () => null;
   fetch: () => Fault | null = () => null;
+  /** Methods of the broker's topics, admin and log, by name: these never answer. */
+  isDeafTo: (method: string) => boolean = () => false;
   appends = 0;
   /** Appends begun and not yet answered, at most. */
   appendsAtOnceMax = 0;
@@ -95,6 +99,9 @@ function faulty(broker: Broker, faults: Faults): Broker {
         await later(SLOW_MS);
         return answer;
       }
+      case "late":
+        await later(SLOW_MS / 3);
+        return log.append(caller, request);
       case "not_leader":
         return request.partitions.map(() => refuse("not_leader_or_follower"));
       case "forgotten":
@@ -139,21 +146,31 @@ function faulty(broker: Broker, faults: Faults): Broker {
     brokerId: broker.brokerId,
     clusterId: broker.clusterId,
     features: broker.features,
-    topics: broker.topics,
-    admin: broker.admin,
     groups: broker.groups,
+    topics: deafened(broker.topics, faults),
+    admin: deafened(broker.admin, faults),
     setting: (name) => broker.setting(name),
     isOnline: () => broker.isOnline(),
     log: {
       append,
       fetch,
       partitionFor: (caller, topic, key) => log.partitionFor(caller, topic, key),
-      offsetFor: (caller, queries) => log.offsetFor(caller, queries),
+      offsetFor: (caller, queries) => deafened(log, faults).offsetFor(caller, queries),
       endOffsetForEpoch: (caller, queries) => log.endOffsetForEpoch(caller, queries),
       topicNameOf: (topicId) => log.topicNameOf(topicId),
       topicIdOf: (name) => log.topicIdOf(name),
     },
   };
+}
+
+function deafened<T extends object>(own: T, faults: Faults): T {
+  return new Proxy(own, {
+    get(from, name) {
+      if (faults.isDeafTo(String(name))) return () => new Promise<never>(() => {});
+      const held: unknown = Reflect.get(from, name);
+      return typeof held === "function" ? held.bind(from) : held;
+    },
+  });
 }
 
 /** A broker whose wire is a network in this process. */
@@ -235,7 +252,7 @@ export class Rig {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client.close(100)));
+    await Promise.allSettled(this.#clients.map((client) => client.close(100)));
     await this.broker.stop(100);
     await this.#host.stop(100);
   }

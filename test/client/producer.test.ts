@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { Produce, type ProduceRequest } from "../../src/protocol/messages/00_produce.ts";
+import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { InitProducerId } from "../../src/protocol/messages/22_init_producer_id.ts";
 import { producerIdAt } from "../../src/record/batch_header.ts";
 import { hostCompression } from "../../src/runtime/compression.ts";
 import { NO_ANSWER, RESET, type ScriptedBroker } from "../../src/testing/scripted_broker.ts";
 import { failureOf, type Rig, startRig, text } from "./rig.ts";
+import { refuseAll } from "./scripts.ts";
 
 let rig: Rig;
 let broker: ScriptedBroker;
@@ -20,23 +21,6 @@ function valuesOf(topic: string, partition = 0): (string | null)[] {
 }
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index));
-
-/** A Produce answer that refuses every partition of the request. */
-function refuseAll(errorCode: number) {
-  return ({ request }: { request: ProduceRequest }) => ({
-    throttleTimeMs: 0,
-    responses: request.topicData.map(({ name, topicId, partitionData }) => ({
-      name,
-      topicId,
-      partitionResponses: partitionData.map(({ index }) => ({
-        index,
-        errorCode,
-        baseOffset: -1,
-        logAppendTimeMs: -1,
-      })),
-    })),
-  });
-}
 
 describe("sending", () => {
   test("tells where each record lies, and keeps keys, headers, nulls and times", async () => {
@@ -288,7 +272,7 @@ describe("sequences that broke", () => {
     rig.cluster.addTopic("t", 1);
     const producer = rig.client.producer({ batchBytesMax: 120 });
     await producer.send({ topic: "t", value: "before" });
-    broker.once(Produce, refuseAll(10));
+    broker.once(Produce, refuseAll(87));
     const results = await Promise.allSettled(
       numbers(30).map((value) => producer.send({ topic: "t", value })),
     );

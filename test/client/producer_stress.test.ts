@@ -10,7 +10,7 @@ import { stressRound } from "./stress_round.ts";
 const FIRST = Number(
   process.env["MILLRACE_TEST_SEED"] ?? Math.floor(Date.now() / 86_400_000) * 10_000,
 );
-const COUNT = isFullTestRun ? 2_000 : 24;
+const COUNT = Number(process.env["MILLRACE_TEST_COUNT"] ?? (isFullTestRun ? 2_000 : 24));
 const AT_ONCE = 12;
 
 for (const way of ways) {

@@ -3,7 +3,7 @@
 # One broker a runtime, started here and stopped cleanly at the end. CLIENTS="kcat java" runs only those.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export MODE
-clients=(${CLIENTS:-kcat franz_go kafka_go java librdkafka kafkajs platformatic millrace matrix sasl})
+clients=(${CLIENTS:-kcat franz_go kafka_go java librdkafka kafkajs platformatic millrace client matrix sasl})
 runtimes=("${@:-bun}"); [ $# = 0 ] && runtimes=(bun deno)
 "$compat/../../scripts/fetch_peers.sh" "${clients[@]}" || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/millrace-compat-XXXXXX")

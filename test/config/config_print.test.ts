@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readArguments } from "../../src/cli/arguments.ts";
+import { check as configCheck } from "../../src/cli/commands/config.ts";
 import { print } from "../../src/cli/commands/config_print.ts";
 import { type CliHost, processHost } from "../../src/cli/host.ts";
 import { FLAGS } from "../../src/config/layers.ts";
@@ -51,6 +52,69 @@ describe("millrace config print", () => {
     for (const flag of [...Object.keys(FLAGS), "--option", "--insecure"]) {
       expect(names).toContain(flag);
     }
+  });
+
+  test("shows the whole plan also where what options refer to is not there", async () => {
+    // It ended with 2 and showed nothing, on every machine that has not got the secrets.
+    const path = join(folder, "unset.json");
+    const kafka = { use: "kafka", options: { listen: { env: "KAFKA_AT" }, fetchBytesMax: 4096 } };
+    const listeners = [
+      { name: "tcp", listen: { env: "TCP_AT" }, tls: { certificatePem: { file: "no.crt" } } },
+    ];
+    const key = { privateKeyPem: { env: "NO_KEY" } };
+    Object.assign(listeners[0]!.tls, key);
+    const hash = { env: "ALICE_HASH" };
+    const config = {
+      transports: [kafka, "http", { use: "tcp", options: { listeners } }],
+      auth: [{ use: "token", options: { tokens: [{ principal: "User:alice", hash }] } }],
+    };
+    writeFileSync(path, JSON.stringify(config));
+    const { code, stdout, stderr } = await run([path]);
+    expect(code).toBe(0);
+    const row = (text: string) => stdout.split("\n").find((line) => line.startsWith(text));
+    const hashKey = "auth[0].options.tokens[0].hash ";
+    expect(row(hashKey)).toContain('{"env":"ALICE_HASH"}');
+    expect(row(hashKey)).toContain("unset: the variable ALICE_HASH, which is not set");
+    expect(row("transports[0].options.listen ")).toContain("variable KAFKA_AT, which is not set");
+    expect(row("transports[0].options.fetchBytesMax ")).toContain("4096");
+    expect(row("transports[1].options.listen ")).toContain("127.0.0.1:8080");
+    expect(row("transports[2].options.listen ")).toContain("variable TCP_AT, which is not set");
+    expect(stdout).toContain('the file "no.crt", which does not exist');
+    expect(stdout).not.toContain("127.255");
+    expect(stderr).toContain(
+      "warning: auth[0] refers to the variable ALICE_HASH, which is not set: a start is refused",
+    );
+    expect(stderr.match(/KAFKA_AT/g)).toHaveLength(1);
+
+    const found = await rows([path, "--tcp", "127.0.0.1:5"], {
+      ALICE_HASH: `sha256:${"0".repeat(64)}`,
+    });
+    expect(found.get("transports[0].options.listen")).toMatchObject({
+      value: { env: "KAFKA_AT" },
+      source: "file",
+      isUnset: true,
+    });
+    expect(found.get("transports[2].options.listen")).toMatchObject({
+      value: "127.0.0.1:5",
+      source: "flag",
+    });
+    expect(found.get(hashKey.trim())).not.toHaveProperty("isUnset");
+
+    // What is there is still checked, and a file of addresses cannot be written without them.
+    const wrong = { KAFKA_AT: "here", ALICE_HASH: "x" };
+    await expect(run([path], wrong)).rejects.toThrow("transports[0].options.listen must be");
+    await expect(run([path, "--as-config"])).rejects.toThrow(
+      "Cannot write transports[0].options.listen",
+    );
+    const check = readArguments(configCheck, [path, "--json"]);
+    const told: string[] = [];
+    const host = {
+      ...processHost(async (settings) => readStaticSettings(settings)),
+      environment: {},
+    };
+    const asked = { ...host, print: async (text: string) => void told.push(text) };
+    expect(await configCheck.run(check, asked)).toBe(1);
+    expect(told.join("")).toContain("ALICE_HASH, which is not set");
   });
 
   test("shows four layers, each by its name", async () => {

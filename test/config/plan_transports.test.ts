@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { addressText } from "../../src/config/addresses.ts";
+import { addressText, endpointWords } from "../../src/config/addresses.ts";
 import type { MillraceConfig } from "../../src/config/define_config.ts";
 import { readEnvironment, readFlags } from "../../src/config/layers.ts";
 import { listenersOf } from "../../src/config/listeners.ts";
@@ -27,6 +27,26 @@ const addresses = (...given: Parameters<typeof plan>) =>
       listenersOf(each).map((at) => `${(each as { use: string }).use}=${addressText(at)}`),
     )
     .join(" ");
+
+describe("the ready line", () => {
+  const words = (...given: readonly [protocol: string, listener: string][]) =>
+    endpointWords(
+      given.map(([protocol, listener], at) => ({ protocol, listener, host: "h", port: at })),
+    ).join(" ");
+
+  test("names each address once, Kafka's first", () => {
+    expect(words(["http", "http"], ["kafka", "kafka"], ["kafka", "OUT"])).toBe(
+      "kafka=h:1 kafka.OUT=h:2 http=h:0",
+    );
+    // Two transports of one protocol: it was "http.http", and that again for a third.
+    expect(words(["http", "http"], ["http", "http"], ["http", "http"])).toBe(
+      "http=h:0 http.2=h:1 http.3=h:2",
+    );
+    expect(words(["tcp", "a"], ["tcp", "b"], ["tcp", "b"], ["tcp", "tcp"])).toBe(
+      "tcp=h:0 tcp.b=h:1 tcp.3=h:2 tcp.4=h:3",
+    );
+  });
+});
 
 describe("where nobody says where", () => {
   test("Kafka and HTTP on loopback; TCP is for who asks", () => {

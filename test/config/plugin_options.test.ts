@@ -1,6 +1,7 @@
 // The config's schema knows what the transports take: every option, with the same bounds.
 
 import { expect, test } from "bun:test";
+import { metadataKv, storageKv } from "../../plugins/storage-kv/mod.ts";
 import { resolveOptions as httpOptions } from "../../plugins/transport-http/options.ts";
 import { resolveOptions as kafkaOptions } from "../../plugins/transport-kafka/options.ts";
 import { resolveOptions as tcpOptions } from "../../plugins/transport-tcp/options.ts";
@@ -42,5 +43,20 @@ test.each(TRANSPORT_WORDS)("%s: schema and plugin agree", (word) => {
     expect(resolve({ [name]: maximum })).toMatchObject({ [name]: maximum });
     expect(() => resolve({ [name]: minimum - 1 })).toThrow(name);
     expect(() => resolve({ [name]: maximum + 1 })).toThrow(name);
+  }
+});
+
+test("kv: schema and plugin agree on the smallest file", () => {
+  const { properties } = configJsonSchema() as JsonNode;
+  for (const [slot, make] of [
+    ["storage", storageKv],
+    ["metadata", metadataKv],
+  ] as const) {
+    const own = properties![slot]!.anyOf!.find(
+      ({ properties: each }) => each?.["use"]?.const === "kv",
+    );
+    const { minimum } = own!.properties!["options"]!.properties!["sizeBytesMax"]!;
+    expect(make({ directory: "d", sizeBytesMax: minimum! }).name).toBe("kv");
+    expect(() => make({ directory: "d", sizeBytesMax: minimum! - 1 })).toThrow("sizeBytesMax");
   }
 });

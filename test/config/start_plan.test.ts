@@ -41,6 +41,18 @@ describe("planStart()", () => {
     plan(null, ["--kafka", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
   });
 
+  test("one SQLite file for storage and metadata is refused before anything opens", () => {
+    const kv = (path?: string) => ({ use: "kv", options: path === undefined ? {} : { path } });
+    const both = (one?: string, other?: string) =>
+      ({ storage: kv(one), metadata: kv(other) }) as MillraceConfig;
+    expect(() => plan(both("a.sqlite", "./a.sqlite"))).toThrow(
+      'storage and metadata name one SQLite file, which holds one of them: "conf/a.sqlite": give each a path of its own, or leave path out of both',
+    );
+    plan(both("a.sqlite", "b.sqlite"));
+    plan(both("a.sqlite"));
+    plan(both());
+  });
+
   test("topics that outlast their records are worth a warning", () => {
     const warnings = (config: MillraceConfig) => plan(config).warnings.join();
     for (const metadata of ["file", "kv"] as const) {

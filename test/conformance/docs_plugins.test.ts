@@ -19,7 +19,7 @@ const { metadataMap } = (await shownIn("metadata_store.md")) as {
 };
 
 describe("the storage plugin of docs/plugins/storage.md", () => {
-  segmentStoreConformance({ open: () => ({ plugin: storageMap() }) });
+  segmentStoreConformance({ isVolatile: true, open: () => ({ plugin: storageMap() }) });
 });
 
 describe("the metadata store plugin of docs/plugins/metadata_store.md", () => {

@@ -4,6 +4,7 @@ import { segmentStoreConformance } from "../../src/testing/conformance/segments.
 
 describe("storage-memory", () => {
   segmentStoreConformance({
+    isVolatile: true,
     open: () => ({ plugin: storageMemory() }),
     crash({ plugin }) {
       plugin.loseUnsynced();

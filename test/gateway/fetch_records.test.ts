@@ -2,7 +2,11 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Broker } from "../../src/contracts/broker.ts";
-import { type FetchRecordsRequest, fetchRecords } from "../../src/gateway/fetch_records.ts";
+import {
+  type FetchRecordsRequest,
+  fetchRecords,
+  fetchWithRoom,
+} from "../../src/gateway/fetch_records.ts";
 import { appendRecords } from "../../src/gateway/records.ts";
 import {
   buildEndTransactionMarker,
@@ -199,5 +203,53 @@ describe("fetchRecords()", () => {
     const [cut] = await read({}, answering([batchOf(0, ["a"]).subarray(0, 40)]));
     expect(cut).toMatchObject({ ok: false, error: { code: "corrupt_message" } });
     expect(releases).toBe(2);
+  });
+});
+
+describe("fetchWithRoom()", () => {
+  /** Room that is counted. */
+  function rooms() {
+    const counts = { taken: 0, given: 0 };
+    const take = async () => ({ bytesMax: 1_000_000, kept: ++counts.taken });
+    return { counts, room: { take, give: () => void counts.given++ } };
+  }
+  const wait = (request: Partial<FetchRecordsRequest>, room: ReturnType<typeof rooms>["room"]) =>
+    fetchWithRoom(
+      rig.broker,
+      rig.runtime,
+      rig.caller,
+      { ...BASE, partitions: [{ partition: 0, offset: 0 }], waitMsMax: 60_000, ...request },
+      room,
+    );
+
+  test("holds none while it waits, also for more than there is", async () => {
+    const { counts, room } = rooms();
+    await fill(0, [1], "none");
+    const waiting = wait({ bytesMin: 150 }, room);
+    while (counts.given === 0) await rig.runtime.scheduler.yieldNow();
+    expect(counts).toEqual({ taken: 1, given: 1 });
+    await fill(0, [2], "none");
+    await fill(0, [3], "none");
+    const found = await waiting;
+    expect(found?.outcomes).toMatchObject([{ value: { records: { length: 3 } } }]);
+    expect(found?.kept).toBe(counts.taken);
+    expect(counts.given).toBe(counts.taken - 1);
+  });
+
+  test("gives what there is when the time is up, and nothing when the caller has gone", async () => {
+    await fill(0, [1], "none");
+    const late = rooms();
+    const found = await wait({ bytesMin: 1000, waitMsMax: 5 }, late.room);
+    expect(found?.outcomes).toMatchObject([{ value: { records: { length: 1 }, nextOffset: 1 } }]);
+    const gone = rooms();
+    const waiting = wait({ bytesMin: 1000 }, gone.room);
+    while (gone.counts.given === 0) await rig.runtime.scheduler.yieldNow();
+    rig.gone.abort();
+    const ended = await waiting;
+    expect(ended).toMatchObject({
+      kept: null,
+      outcomes: [{ value: { records: [], nextOffset: 0 } }],
+    });
+    expect(gone.counts).toEqual({ taken: 1, given: 1 });
   });
 });

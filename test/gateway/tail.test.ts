@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Broker } from "../../src/contracts/broker.ts";
 import { appendRecords } from "../../src/gateway/records.ts";
 import { RecordTail, type TailOptions } from "../../src/gateway/tail.ts";
+import { deleteTopic } from "../../src/gateway/topics.ts";
 import { type MemoryBroker, memoryBroker } from "../support/memory_broker.ts";
 
 let rig: MemoryBroker;
@@ -27,6 +28,7 @@ function tailOf(options: Partial<TailOptions> = {}): RecordTail {
       fetches++;
       return broker.log.fetch(...given);
     },
+    topicIdOf: (name: string) => broker.log.topicIdOf(name),
   };
   const counted = { log, setting: (name: string) => broker.setting(name) } as unknown as Broker;
   const partitions = options.partitions ?? [0, 1].map((partition) => ({ partition, offset: 0 }));
@@ -126,5 +128,37 @@ describe("RecordTail", () => {
     }
     expect(seen).toEqual([1, 2]);
     expect(await tail.next()).toBeNull();
+  });
+
+  test("ends where its topic was deleted and made anew, whatever offset it is at", async () => {
+    await put(0, 1, 2, 3);
+    const tail = tailOf();
+    expect(await values(tail)).toEqual([1, 2, 3]);
+    const waiting = tailOf({ partitions: [{ partition: 0, offset: 3 }] });
+    const woken = waiting.next();
+    await deleteTopic(rig.broker, rig.caller, "t");
+    expect(await woken).toMatchObject({ error: { code: "unknown_topic_or_partition" } });
+    await rig.topic("t", 2);
+    await put(0, 11, 12, 13, 14);
+    expect(await tail.ready()).toBe(true);
+    expect(await tail.next()).toMatchObject({ ok: false, error: { code: "unknown_topic_id" } });
+    expect(await tail.next()).toBeNull();
+    // So does one that was given an id from before.
+    const old = tailOf({ topicId: "AAAAAAAAAAAAAAAAAAAAAQ" });
+    expect(await old.next()).toMatchObject({ error: { code: "unknown_topic_id" } });
+  });
+
+  test("waits for records without reading, and reads them without waiting", async () => {
+    const tail = tailOf({ partitions: [{ partition: 0, offset: 0 }] });
+    expect(await tail.next({ isNow: true })).toMatchObject({ value: { records: [] } });
+    const ready = tail.ready();
+    await put(0, 1);
+    expect(await ready).toBe(true);
+    expect(await values(tail)).toEqual([1]);
+    const quiet = tailOf({ partitions: [{ partition: 0, offset: 1 }], quietMsMax: 5 });
+    expect(await quiet.ready()).toBe(false);
+    const ended = tail.ready();
+    rig.gone.abort();
+    expect(await ended).toBe(false);
   });
 });

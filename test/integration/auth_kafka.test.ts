@@ -11,6 +11,7 @@ import { servedApis } from "../../plugins/transport-kafka/dispatch.ts";
 import { ZERO_UUID } from "../../src/base/uuid.ts";
 import { type Client, ClientError, createClient } from "../../src/client/mod.ts";
 import { errorByCode } from "../../src/protocol/errors.ts";
+import type { RequestInputOf, ResponseOf } from "../../src/protocol/infer.ts";
 import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
 import { ListOffsets } from "../../src/protocol/messages/02_list_offsets.ts";
@@ -43,7 +44,7 @@ import { DescribeProducers } from "../../src/protocol/messages/61_describe_produ
 import { ConsumerGroupHeartbeat } from "../../src/protocol/messages/68_consumer_group_heartbeat.ts";
 import { ConsumerGroupDescribe } from "../../src/protocol/messages/69_consumer_group_describe.ts";
 import { DescribeTopicPartitions } from "../../src/protocol/messages/75_describe_topic_partitions.ts";
-import type { Api } from "../../src/protocol/schema.ts";
+import type { Api, Fields } from "../../src/protocol/schema.ts";
 import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
 import { hostCryptography } from "../../src/runtime/cryptography.ts";
 import { type HostRuntime, hostRuntime } from "../../src/runtime/host_runtime.ts";
@@ -90,12 +91,6 @@ const topic = (name: string) => ({
   configs: [],
 });
 const config = (resourceType: number, resourceName: string) => ({ resourceType, resourceName });
-const produceOf = (transactionalId: string | null) => ({
-  transactionalId,
-  acks: -1,
-  timeoutMs: 5000,
-  topicData: [{ name: "there", partitionData: [{ index: 0, records: batch() }] }],
-});
 
 /** An operation, one API that needs it, what it is refused with, and the rule that allows it. */
 interface Case {
@@ -114,265 +109,271 @@ const one = <T extends string>(
   ...(what === "cluster" ? { cluster: true } : { [what]: ["there", "new", "g", "h", "x"] }),
 });
 
-const CASES: readonly Case[] = [
-  {
-    operation: "write to a topic",
-    api: Produce,
-    refused: TOPIC,
-    rule: one("write", "topics"),
-    ask: async (client) =>
-      (await client.ask(Produce, 8, produceOf(null))).responses[0]!.partitionResponses[0]!
-        .errorCode,
-  },
-  {
-    operation: "write with a transactional id",
-    api: Produce,
-    refused: TRANSACTION,
-    rule: { allow: ["write"], topics: ["*"], transactionalIds: ["x"] },
-    ask: async (client) =>
-      (await client.ask(Produce, 8, produceOf("x"))).responses[0]!.partitionResponses[0]!.errorCode,
-  },
-  {
-    operation: "read a topic",
-    api: Fetch,
-    refused: TOPIC,
-    rule: one("read", "topics"),
-    ask: async (client) => {
-      const { responses } = await client.ask(Fetch, 4, {
-        maxWaitMs: 0,
-        minBytes: 0,
-        topics: [
-          {
-            topic: "there",
-            partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }],
-          },
-        ],
-      });
-      const { errorCode, records } = responses[0]!.partitions[0]!;
-      if (errorCode !== 0) expect(records?.length ?? 0).toBe(0);
+/** One request, and the error code that its answer gives what it names. */
+function asking<const A extends Api<Fields, Fields>>(
+  api: A,
+  version: number,
+  request: () => RequestInputOf<A>,
+  codeOf: (answer: ResponseOf<A>) => number,
+): Pick<Case, "api" | "ask"> {
+  return { api, ask: async (client) => codeOf(await client.ask(api, version, request())) };
+}
+
+const producing = (transactionalId: string | null) =>
+  asking(
+    Produce,
+    8,
+    () => ({
+      transactionalId,
+      acks: -1,
+      timeoutMs: 5000,
+      topicData: [{ name: "there", partitionData: [{ index: 0, records: batch() }] }],
+    }),
+    ({ responses }) => responses[0]!.partitionResponses[0]!.errorCode,
+  );
+
+const creating = asking(
+  CreateTopics,
+  7,
+  () => ({ topics: [topic("new")], validateOnly: true }),
+  ({ topics }) => topics[0]!.errorCode,
+);
+
+const describingConfigs = (type: number, name: string) =>
+  asking(
+    DescribeConfigs,
+    4,
+    () => ({
+      resources: [{ ...config(type, name), configurationKeys: null }],
+      includeSynonyms: false,
+    }),
+    ({ results: [result] }) => {
+      if (NOT_ALLOWED.includes(nameOf(result!.errorCode))) expect(result!.configs).toEqual([]);
+      return result!.errorCode;
+    },
+  );
+
+const alteringConfigs = (
+  api: typeof AlterConfigs | typeof IncrementalAlterConfigs,
+  type: number,
+  name: string,
+) =>
+  asking(
+    api,
+    api.apiKey === AlterConfigs.apiKey ? 2 : 1,
+    () => ({ resources: [{ ...config(type, name), configs: [] }], validateOnly: true }),
+    ({ responses }) => responses[0]!.errorCode,
+  );
+
+const producerIdFor = (transactionalId: string | null) =>
+  asking(
+    InitProducerId,
+    4,
+    () => ({ transactionalId, transactionTimeoutMs: 1000 }),
+    ({ errorCode, producerId }) => {
+      if (errorCode !== 0) expect(producerId).toBe(-1);
       return errorCode;
     },
+  );
+
+const reading = asking(
+  Fetch,
+  4,
+  () => ({
+    maxWaitMs: 0,
+    minBytes: 0,
+    topics: [
+      { topic: "there", partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }] },
+    ],
+  }),
+  ({ responses }) => {
+    const { errorCode, records } = responses[0]!.partitions[0]!;
+    if (errorCode !== 0) expect(records?.length ?? 0).toBe(0);
+    return errorCode;
   },
-  {
-    operation: "describe a topic: offsets",
-    api: ListOffsets,
-    refused: TOPIC,
-    rule: one("describe", "topics"),
-    ask: async (client) => {
-      const { topics } = await client.ask(ListOffsets, 7, {
-        replicaId: -1,
-        topics: [{ name: "there", partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
-      });
-      return topics[0]!.partitions[0]!.errorCode;
-    },
+);
+
+const listingOffsets = asking(
+  ListOffsets,
+  7,
+  () => ({
+    replicaId: -1,
+    topics: [{ name: "there", partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
+  }),
+  ({ topics }) => topics[0]!.partitions[0]!.errorCode,
+);
+
+const listingEpochs = asking(
+  OffsetForLeaderEpoch,
+  4,
+  () => ({ topics: [{ topic: "there", partitions: [{ partition: 0, leaderEpoch: 0 }] }] }),
+  ({ topics }) => topics[0]!.partitions[0]!.errorCode,
+);
+
+const describingTopic = asking(
+  Metadata,
+  12,
+  () => ({ topics: [{ topicId: ZERO_UUID, name: "there" }] }),
+  ({ topics: [found] }) => {
+    if (found!.errorCode !== 0) expect(found!.partitions).toEqual([]);
+    return found!.errorCode;
   },
-  {
-    operation: "describe a topic: epochs",
-    api: OffsetForLeaderEpoch,
-    refused: TOPIC,
-    rule: one("describe", "topics"),
-    ask: async (client) => {
-      const { topics } = await client.ask(OffsetForLeaderEpoch, 4, {
-        topics: [{ topic: "there", partitions: [{ partition: 0, leaderEpoch: 0 }] }],
-      });
-      return topics[0]!.partitions[0]!.errorCode;
-    },
+);
+
+const describingPartitions = asking(
+  DescribeTopicPartitions,
+  0,
+  () => ({ topics: [{ name: "there" }] }),
+  ({ topics: [found] }) => {
+    if (found!.errorCode !== 0) expect(found!.topicId).toBe(ZERO_UUID);
+    return found!.errorCode;
   },
-  {
-    operation: "describe a topic: metadata",
-    api: Metadata,
-    refused: TOPIC,
-    rule: one("describe", "topics"),
-    ask: async (client) => {
-      const { topics } = await client.ask(Metadata, 12, {
-        topics: [{ topicId: ZERO_UUID, name: "there" }],
-      });
-      if (topics[0]!.errorCode !== 0) expect(topics[0]!.partitions).toEqual([]);
-      return topics[0]!.errorCode;
-    },
+);
+
+const describingProducers = asking(
+  DescribeProducers,
+  0,
+  () => ({ topics: [{ name: "there", partitionIndexes: [0] }] }),
+  ({ topics }) => topics[0]!.partitions[0]!.errorCode,
+);
+
+const creatingByMetadata = asking(
+  Metadata,
+  12,
+  () => ({
+    topics: [{ topicId: ZERO_UUID, name: "made-by-metadata" }],
+    allowAutoTopicCreation: true,
+  }),
+  ({ topics }) => topics[0]!.errorCode,
+);
+
+const deletingRecords = asking(
+  DeleteRecords,
+  2,
+  () => ({
+    topics: [{ name: "there", partitions: [{ partitionIndex: 0, offset: 0 }] }],
+    timeoutMs: 5000,
+  }),
+  ({ topics }) => topics[0]!.partitions[0]!.errorCode,
+);
+
+const deletingTopic = asking(
+  DeleteTopics,
+  6,
+  () => ({ topics: [{ name: "doomed", topicId: ZERO_UUID }], timeoutMs: 5000 }),
+  ({ responses }) => responses[0]!.errorCode,
+);
+
+const addingPartitions = asking(
+  CreatePartitions,
+  3,
+  () => ({
+    topics: [{ name: "there", count: 4, assignments: null }],
+    timeoutMs: 5000,
+    validateOnly: true,
+  }),
+  ({ results }) => results[0]!.errorCode,
+);
+
+const describingLogDirs = asking(
+  DescribeLogDirs,
+  4,
+  () => ({ topics: null }),
+  ({ errorCode, results }) => {
+    if (errorCode !== 0) expect(results).toEqual([]);
+    return errorCode;
   },
-  {
-    operation: "describe a topic: partitions",
-    api: DescribeTopicPartitions,
-    refused: TOPIC,
-    rule: one("describe", "topics"),
-    ask: async (client) => {
-      const { topics } = await client.ask(DescribeTopicPartitions, 0, {
-        topics: [{ name: "there" }],
-      });
-      if (topics[0]!.errorCode !== 0) expect(topics[0]!.topicId).toBe(ZERO_UUID);
-      return topics[0]!.errorCode;
-    },
-  },
-  {
-    operation: "read a topic: producers",
-    api: DescribeProducers,
-    refused: TOPIC,
-    rule: one("read", "topics"),
-    ask: async (client) => {
-      const { topics } = await client.ask(DescribeProducers, 0, {
-        topics: [{ name: "there", partitionIndexes: [0] }],
-      });
-      return topics[0]!.partitions[0]!.errorCode;
-    },
-  },
-  {
-    operation: "create a topic",
-    api: CreateTopics,
-    refused: TOPIC,
-    rule: one("create", "topics"),
-    ask: async (client) =>
-      (await client.ask(CreateTopics, 7, { topics: [topic("new")], validateOnly: true })).topics[0]!
-        .errorCode,
-  },
-  {
-    operation: "create on the cluster",
-    api: CreateTopics,
-    refused: TOPIC,
-    rule: one("create", "cluster"),
-    ask: async (client) =>
-      (await client.ask(CreateTopics, 7, { topics: [topic("new")], validateOnly: true })).topics[0]!
-        .errorCode,
-  },
-  {
-    operation: "create a topic by asking for it",
-    api: Metadata,
-    refused: TOPIC,
-    rule: { allow: ["describe", "create"], topics: ["made"] },
-    ask: async (client) => {
-      const { topics } = await client.ask(Metadata, 12, {
-        topics: [{ topicId: ZERO_UUID, name: "made-by-metadata" }],
-        allowAutoTopicCreation: true,
-      });
-      return topics[0]!.errorCode;
-    },
-  },
-  {
-    operation: "delete records",
-    api: DeleteRecords,
-    refused: TOPIC,
-    rule: one("delete", "topics"),
-    ask: async (client) => {
-      const { topics } = await client.ask(DeleteRecords, 2, {
-        topics: [{ name: "there", partitions: [{ partitionIndex: 0, offset: 0 }] }],
-        timeoutMs: 5000,
-      });
-      return topics[0]!.partitions[0]!.errorCode;
-    },
-  },
-  {
-    operation: "delete a topic",
-    api: DeleteTopics,
-    refused: TOPIC,
-    rule: { allow: ["delete"], topics: ["doomed"] },
-    ask: async (client) =>
-      (
-        await client.ask(DeleteTopics, 6, {
-          topics: [{ name: "doomed", topicId: ZERO_UUID }],
-          timeoutMs: 5000,
-        })
-      ).responses[0]!.errorCode,
-  },
-  {
-    operation: "alter a topic",
-    api: CreatePartitions,
-    refused: TOPIC,
-    rule: one("alter", "topics"),
-    ask: async (client) =>
-      (
-        await client.ask(CreatePartitions, 3, {
-          topics: [{ name: "there", count: 4, assignments: null }],
-          timeoutMs: 5000,
-          validateOnly: true,
-        })
-      ).results[0]!.errorCode,
-  },
-  {
-    operation: "describe_configs of a topic",
-    api: DescribeConfigs,
-    refused: TOPIC,
-    rule: one("describe_configs", "topics"),
-    ask: (client) => describeConfigs(client, 2, "there"),
-  },
-  {
-    operation: "describe_configs of the cluster",
-    api: DescribeConfigs,
-    refused: CLUSTER,
-    rule: one("describe_configs", "cluster"),
-    ask: (client) => describeConfigs(client, 4, "1"),
-  },
-  {
-    operation: "describe_configs of a group",
-    api: DescribeConfigs,
-    refused: GROUP,
-    rule: one("describe_configs", "groups"),
-    ask: (client) => describeConfigs(client, 32, "g"),
-  },
-  {
-    operation: "alter_configs of a topic",
-    api: IncrementalAlterConfigs,
-    refused: TOPIC,
-    rule: one("alter_configs", "topics"),
-    ask: (client) => alterConfigs(client, 2, "there"),
-  },
-  {
-    operation: "alter_configs of the cluster",
-    api: IncrementalAlterConfigs,
-    refused: CLUSTER,
-    rule: one("alter_configs", "cluster"),
-    ask: (client) => alterConfigs(client, 4, "1"),
-  },
-  {
-    operation: "alter_configs of a topic, the old way",
-    api: AlterConfigs,
-    refused: TOPIC,
-    rule: one("alter_configs", "topics"),
-    ask: async (client) =>
-      (
-        await client.ask(AlterConfigs, 2, {
-          resources: [{ ...config(2, "there"), configs: [] }],
-          validateOnly: true,
-        })
-      ).responses[0]!.errorCode,
-  },
-  {
-    operation: "describe the cluster",
-    api: DescribeLogDirs,
-    refused: CLUSTER,
-    rule: one("describe", "cluster"),
-    ask: async (client) => {
-      const { errorCode, results } = await client.ask(DescribeLogDirs, 4, { topics: null });
-      if (errorCode !== 0) expect(results).toEqual([]);
-      return errorCode;
-    },
-  },
-  {
-    operation: "idempotent_write",
-    api: InitProducerId,
-    refused: CLUSTER,
-    rule: one("idempotent_write", "cluster"),
-    ask: (client) => initProducerId(client, null),
-  },
-  {
-    operation: "idempotent_write, by writing to some topic",
-    api: InitProducerId,
-    refused: CLUSTER,
-    rule: one("write", "topics"),
-    ask: (client) => initProducerId(client, null),
-  },
-  {
-    operation: "a producer id for a transactional id",
-    api: InitProducerId,
-    refused: TRANSACTION,
-    rule: one("write", "transactionalIds"),
-    ask: (client) => initProducerId(client, "x"),
-  },
+);
+
+type Row = readonly [
+  operation: string,
+  refused: string,
+  rule: Case["rule"],
+  asked: Pick<Case, "api" | "ask">,
+];
+
+const ROWS: readonly Row[] = [
+  ["write to a topic", TOPIC, one("write", "topics"), producing(null)],
+  [
+    "write with a transactional id",
+    TRANSACTION,
+    { allow: ["write"], topics: ["*"], transactionalIds: ["x"] },
+    producing("x"),
+  ],
+  ["read a topic", TOPIC, one("read", "topics"), reading],
+  ["describe a topic: offsets", TOPIC, one("describe", "topics"), listingOffsets],
+  ["describe a topic: epochs", TOPIC, one("describe", "topics"), listingEpochs],
+  ["describe a topic: metadata", TOPIC, one("describe", "topics"), describingTopic],
+  ["describe a topic: partitions", TOPIC, one("describe", "topics"), describingPartitions],
+  ["read a topic: producers", TOPIC, one("read", "topics"), describingProducers],
+  ["create a topic", TOPIC, one("create", "topics"), creating],
+  ["create on the cluster", TOPIC, one("create", "cluster"), creating],
+  [
+    "create a topic by asking for it",
+    TOPIC,
+    { allow: ["describe", "create"], topics: ["made"] },
+    creatingByMetadata,
+  ],
+  ["delete records", TOPIC, one("delete", "topics"), deletingRecords],
+  ["delete a topic", TOPIC, { allow: ["delete"], topics: ["doomed"] }, deletingTopic],
+  ["alter a topic", TOPIC, one("alter", "topics"), addingPartitions],
+  [
+    "describe_configs of a topic",
+    TOPIC,
+    one("describe_configs", "topics"),
+    describingConfigs(2, "there"),
+  ],
+  [
+    "describe_configs of the cluster",
+    CLUSTER,
+    one("describe_configs", "cluster"),
+    describingConfigs(4, "1"),
+  ],
+  [
+    "describe_configs of a group",
+    GROUP,
+    one("describe_configs", "groups"),
+    describingConfigs(32, "g"),
+  ],
+  [
+    "alter_configs of a topic",
+    TOPIC,
+    one("alter_configs", "topics"),
+    alteringConfigs(IncrementalAlterConfigs, 2, "there"),
+  ],
+  [
+    "alter_configs of the cluster",
+    CLUSTER,
+    one("alter_configs", "cluster"),
+    alteringConfigs(IncrementalAlterConfigs, 4, "1"),
+  ],
+  [
+    "alter_configs of a topic, the old way",
+    TOPIC,
+    one("alter_configs", "topics"),
+    alteringConfigs(AlterConfigs, 2, "there"),
+  ],
+  ["describe the cluster", CLUSTER, one("describe", "cluster"), describingLogDirs],
+  ["idempotent_write", CLUSTER, one("idempotent_write", "cluster"), producerIdFor(null)],
+  [
+    "idempotent_write, by writing to some topic",
+    CLUSTER,
+    one("write", "topics"),
+    producerIdFor(null),
+  ],
+  [
+    "a producer id for a transactional id",
+    TRANSACTION,
+    one("write", "transactionalIds"),
+    producerIdFor("x"),
+  ],
+];
+const GROUP_CASES: readonly Case[] = [
   {
     operation: "alter_configs of a group",
-    api: IncrementalAlterConfigs,
     refused: GROUP,
     rule: one("alter_configs", "groups"),
-    ask: (client) => alterConfigs(client, 32, "g"),
+    ...alteringConfigs(IncrementalAlterConfigs, 32, "g"),
   },
   {
     operation: "read a group: join",
@@ -500,6 +501,13 @@ const CASES: readonly Case[] = [
   },
 ];
 
+const CASES = [
+  ...ROWS.map(
+    ([operation, refused, rule, asked]): Case => ({ operation, refused, rule, ...asked }),
+  ),
+  ...GROUP_CASES,
+];
+
 async function commit(client: WireClient): Promise<number> {
   const { topics } = await client.ask(OffsetCommit, 9, {
     groupId: "g",
@@ -544,26 +552,6 @@ async function consumerHeartbeat(
     topicPartitions: [],
   });
   return answer.errorCode;
-}
-
-async function describeConfigs(client: WireClient, type: number, name: string): Promise<number> {
-  const resources = [{ ...config(type, name), configurationKeys: null }];
-  const { results } = await client.ask(DescribeConfigs, 4, { resources, includeSynonyms: false });
-  if (NOT_ALLOWED.includes(nameOf(results[0]!.errorCode))) expect(results[0]!.configs).toEqual([]);
-  return results[0]!.errorCode;
-}
-
-async function alterConfigs(client: WireClient, type: number, name: string): Promise<number> {
-  const resources = [{ ...config(type, name), configs: [] }];
-  const answer = await client.ask(IncrementalAlterConfigs, 1, { resources, validateOnly: true });
-  return answer.responses[0]!.errorCode;
-}
-
-async function initProducerId(client: WireClient, transactionalId: string | null) {
-  const request = { transactionalId, transactionTimeoutMs: 1000 };
-  const { errorCode, producerId } = await client.ask(InitProducerId, 4, request);
-  if (errorCode !== 0) expect(producerId).toBe(-1);
-  return errorCode;
 }
 
 describe("refused is refused, operation by operation", () => {

@@ -34,6 +34,23 @@ describe("scheduler", () => {
     expect(fired).toEqual([0, 1.5, 3, 7, 12]);
   });
 
+  test("yieldNow() calls the host's setImmediate as nobody's method", async () => {
+    // workerd's refused to be called on the scheduler: "Illegal invocation", at the first request in process.
+    const own = globalThis.setImmediate;
+    const seen: unknown[] = [];
+    try {
+      globalThis.setImmediate = function (this: unknown, task: () => void) {
+        seen.push(this);
+        return own(task);
+      } as typeof setImmediate;
+      await quiet().runtime.scheduler.yieldNow();
+    } finally {
+      globalThis.setImmediate = own;
+    }
+    expect(seen).toHaveLength(1);
+    expect([undefined, globalThis]).toContain(seen[0] as never);
+  });
+
   test("after() takes delays beyond 2^31 ms, and a cancelled timer stays silent", async () => {
     const { runtime } = quiet();
     let fired = 0;

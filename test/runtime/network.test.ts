@@ -264,6 +264,17 @@ describe.each(networks)("%s network", (_name, network) => {
     expect(error.message).toContain("another port");
   });
 
+  test("listen() on a name that nobody knows asks for another", async () => {
+    const listening = network.listen({ host: "no.such.host.invalid", port: 0 }, () => {});
+    const error = (await listening.then(
+      () => null,
+      (reason) => reason,
+    )) as NetworkError;
+    expect(error).toBeInstanceOf(NetworkError);
+    expect(error.message).toContain('is "no.such.host.invalid" a name of this machine?');
+    expect(error.message).toContain("Use 127.0.0.1, or 0.0.0.0 for all interfaces");
+  });
+
   test("connect() to a port where nobody listens is refused", async () => {
     const { listener, client } = await pair();
     await listener.close();

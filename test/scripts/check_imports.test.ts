@@ -32,6 +32,9 @@ describe("checkImports() over rooms", () => {
     ["mod.ts", "src/config/load_config.ts"],
     ["plugins/storage-fs/a.ts", "plugins/storage-memory/mod.ts"],
     ["plugins/storage-fs/a.ts", "src/core/log/b.ts"],
+    ["src/metadata/a.ts", "src/record/b.ts"],
+    ["src/files/a.ts", "src/base/b.ts"],
+    ["src/core/log/a.ts", "src/metadata/b.ts"],
     ["src/base/a.ts", "test/support/b.ts"],
     ["src/core/log/a.ts", "scripts/b.ts"],
   ])("%s may not import %s", (from, to) => {
@@ -50,6 +53,8 @@ describe("checkImports() over rooms", () => {
     ["mod.ts", "src/contracts/mod.ts"],
     ["plugins/transport-kafka/handlers/a.ts", "plugins/transport-kafka/b.ts"],
     ["plugins/transport-kafka/a.ts", "src/protocol/b.ts"],
+    ["plugins/metadata-file/a.ts", "src/metadata/b.ts"],
+    ["plugins/metadata-file/a.ts", "src/files/b.ts"],
     ["test/core/log/a.test.ts", "src/core/log/b.ts"],
   ])("%s may import %s", (from, to) => {
     expect(oneImport(from, to)).toEqual([]);
@@ -148,6 +153,9 @@ describe("checkImports() over packages", () => {
     ["src/client/a.ts", "node:net"],
     ["src/config/define_config.ts", "node:fs"],
     ["plugins/storage-memory/mod.ts", "node:fs"],
+    ["plugins/storage-fs/mod.ts", "node:fs"],
+    ["src/files/folder_lock.ts", "node:fs"],
+    ["src/metadata/a.ts", "node:fs"],
     ["src/core/log/a.ts", "millrace/contracts"],
     ["src/cli/a.ts", "kafkajs"],
     ["scripts/a.ts", "hono"],
@@ -158,7 +166,8 @@ describe("checkImports() over packages", () => {
   test.each([
     ["src/base/xxhash.ts", "xxhash-wasm"],
     ["src/config/load_config.ts", "node:fs/promises"],
-    ["plugins/storage-fs/mod.ts", "node:fs/promises"],
+    ["plugins/storage-kv/mod.ts", "node:fs/promises"],
+    ["src/files/node_files.ts", "node:fs"],
     ["src/runtime/logger.ts", "@logtape/logtape"],
     ["test/compat/kafkajs/a.test.ts", "kafkajs"],
   ])("%s may import %s", (from, name) => {

@@ -24,6 +24,8 @@ test("what is published has compiled targets with their types, and nothing of th
   expect(Object.keys(made.exports["."]!)).toEqual(["types", "default"]);
   expect(made.dependencies).toEqual({ zod: "4.0.0" });
   expect(made.optionalDependencies).toEqual({ "@a/b": "1.0.0" });
+  // wrangler could not bundle `millrace` as it followed the native package to a file that is not installed.
+  expect(made.browser).toEqual({ "@a/b": false });
   expect([made.name, made.version, made.license]).toEqual(["millrace", "1.2.3", "Apache-2.0"]);
   for (const key of ["private", "scripts", "devDependencies", "overrides", "allowScripts"]) {
     expect(key in made).toBe(false);

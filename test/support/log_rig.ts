@@ -34,6 +34,7 @@ export interface RigOptions {
   readonly usableBytes?: () => Promise<number>;
   /** Kafka's defaults when left out. */
   readonly cleaner?: Partial<typeof CLEANER_DEFAULTS>;
+  readonly onKept?: () => void;
   /** Codecs of the broker; the host's when left out. */
   readonly compression?: Compression;
   /** Default true. */
@@ -114,6 +115,7 @@ export class LogRig {
         journalFileBytes: options.journalFileBytes ?? 1024 * 1024,
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
+        ...(options.onKept === undefined ? {} : { onKept: options.onKept }),
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
         cleaner: () => ({ ...CLEANER_DEFAULTS, ...options.cleaner }),

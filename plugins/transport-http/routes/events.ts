@@ -4,7 +4,9 @@
 import { type Context, Hono } from "hono";
 import type { PartitionPosition } from "../../../src/gateway/fetch_records.ts";
 import { type PartitionStart, resolveOffsets } from "../../../src/gateway/offsets.ts";
+import { readRefusal } from "../../../src/gateway/read_right.ts";
 import { describeTopic } from "../../../src/gateway/topics.ts";
+import { kafkaError } from "../../../src/protocol/errors.ts";
 import type { Env } from "../exchange.ts";
 import { badRequest, Refusal, refusalOf } from "../problem.ts";
 import { Query } from "../query.ts";
@@ -26,16 +28,21 @@ export function eventRoutes(): Hono<Env> {
       );
     }
     const topic = c.req.param("topic");
-    const positions = await beginnings(c, topic, query);
+    // Before its offsets: a topic that is made anew meanwhile must not be followed from those.
+    const topicId = c.env.context.broker.log.topicIdOf(topic);
+    const positions = await beginnings(c, topic, topicId, query);
+    const refused = await readRefusal(c.env.context.broker, c.env.caller, topic);
+    if (refused !== null) throw refusalOf(refused);
     const headers = { "content-type": EVENTS_TYPE, "x-accel-buffering": "no" };
     if (c.req.raw.method === "HEAD") return new Response(null, { headers });
-    return new Response(eventStream(c.env, topic, positions), { headers });
+    return new Response(eventStream(c.env, topic, topicId, positions), { headers });
   });
 }
 
 async function beginnings(
   c: Context<Env>,
   topic: string,
+  topicId: string | null,
   query: Query,
 ): Promise<readonly PartitionPosition[]> {
   const { context, caller } = c.env;
@@ -46,10 +53,18 @@ async function beginnings(
   if (one === null && typeof at === "object" && "offset" in at && seen === null) {
     throw badRequest("An offset is of one partition: say which, by ?partition=");
   }
+  if (seen !== null && seen.topicId !== null && topicId !== null && seen.topicId !== topicId) {
+    throw refusalOf(
+      kafkaError(
+        "unknown_topic_id",
+        `Topic "${topic}" was made anew since Last-Event-ID was given`,
+      ),
+    );
+  }
   const partitions = one === null ? await partitionsOf(c, topic) : [partitionFrom(one)];
   const starts = partitions.map((partition): PartitionStart => {
     if (seen === null) return { partition, at };
-    const offset = seen.get(partition);
+    const offset = seen.positions.get(partition);
     // A partition that was not there yet is new to the client from its first record on.
     return { partition, at: offset === undefined ? "earliest" : { offset } };
   });

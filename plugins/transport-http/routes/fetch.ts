@@ -5,7 +5,7 @@
 import { type Context, Hono } from "hono";
 import {
   type FetchedRecords,
-  fetchRecords,
+  fetchWithRoom,
   type GatewayRecord,
 } from "../../../src/gateway/fetch_records.ts";
 import { resolveOffsets, type StartPosition } from "../../../src/gateway/offsets.ts";
@@ -42,7 +42,7 @@ export function fetchRoutes(): Hono<Env> {
       const start = startFrom(query, "earliest");
       const waitMs = query.whole("waitMs", 0, options.waitMsMax) ?? 0;
       const isolation = query.oneOf("isolation", ["read_committed", "read_uncommitted"]);
-      const { value, error } = await read(c, topic, partition, start, {
+      const bounds = {
         // A client that asks for the head alone does not want to wait for a body.
         waitMsMax: c.req.raw.method === "HEAD" ? 0 : waitMs,
         bytesMin: query.whole("minBytes", 1, options.fetchBytesMax) ?? 1,
@@ -51,43 +51,46 @@ export function fetchRoutes(): Hono<Env> {
           query.whole("max", 1, options.recordsMax) ??
           Math.min(RECORDS_DEFAULT, options.recordsMax),
         isolation: isolation ?? "read_uncommitted",
+      } as const;
+      return await read(c, topic, partition, start, bounds, async ({ value, error }) => {
+        if (value === null) throw await outOfRange(c, topic, partition, error);
+        const { records, highWatermark, logStartOffset } = value;
+        const { traffic } = c.env;
+        if (records.length > 0 && traffic.isReplyFull) throw replyFull();
+        const texts = jsonTexts(
+          records,
+          JSON_GROWTH * traffic.fetchBytesMax(options.fetchBytesMax),
+        );
+        const nextOffset = records[texts.length]?.offset ?? value.nextOffset;
+        const head = JSON.stringify({ topic, partition }).slice(0, -1);
+        const rest = JSON.stringify({ nextOffset, highWatermark, logStartOffset }).slice(1);
+        const bytes = encoder.encode(`${head},"records":[${texts.join(",")}],${rest}`);
+        return send(c, bytes, { "content-type": "application/json" });
       });
-      if (value === null) throw await outOfRange(c, topic, partition, error);
-      const { records, highWatermark, logStartOffset } = value;
-      const { traffic } = c.env;
-      if (records.length > 0 && traffic.isReplyFull) throw replyFull();
-      const texts = jsonTexts(records, JSON_GROWTH * traffic.fetchBytesMax(options.fetchBytesMax));
-      const nextOffset = records[texts.length]?.offset ?? value.nextOffset;
-      const head = JSON.stringify({ topic, partition }).slice(0, -1);
-      const rest = JSON.stringify({ nextOffset, highWatermark, logStartOffset }).slice(1);
-      const bytes = encoder.encode(`${head},"records":[${texts.join(",")}],${rest}`);
-      return send(c, bytes, { "content-type": "application/json" });
     })
     .get("/v1/topics/:topic/partitions/:partition/records/:offset", async (c) => {
       new Query(c.req.url, []);
       const topic = c.req.param("topic");
       const partition = partitionFrom(c.req.param("partition"));
       const offset = offsetFrom(c.req.param("offset"));
-      const one = { waitMsMax: 0, bytesMin: 1, bytesMax: 1, recordsMax: 1 };
-      const { value, error } = await read(
-        c,
-        topic,
-        partition,
-        { offset },
-        {
-          ...one,
-          isolation: "read_uncommitted",
-        },
-      );
-      if (value === null && error.code !== "offset_out_of_range") throw refusalOf(error);
-      const record = value?.records[0];
-      if (record === undefined || record.offset !== offset) {
-        throw new Refusal(404, "record_not_found", `There is no record at offset ${offset}`);
-      }
-      const isRaw = /\bapplication\/octet-stream\b/.test(c.req.header("accept") ?? "");
-      if (isRaw) return send(c, record.value ?? NONE, rawHeaders(record));
-      const json = encoder.encode(JSON.stringify({ topic, ...recordToJson(record) }));
-      return send(c, json, { "content-type": "application/json", vary: "Accept" });
+      const one = {
+        waitMsMax: 0,
+        bytesMin: 1,
+        bytesMax: 1,
+        recordsMax: 1,
+        isolation: "read_uncommitted",
+      } as const;
+      return await read(c, topic, partition, { offset }, one, async ({ value, error }) => {
+        if (value === null && error.code !== "offset_out_of_range") throw refusalOf(error);
+        const record = value?.records[0];
+        if (record === undefined || record.offset !== offset) {
+          throw new Refusal(404, "record_not_found", `There is no record at offset ${offset}`);
+        }
+        const isRaw = /\bapplication\/octet-stream\b/.test(c.req.header("accept") ?? "");
+        if (isRaw) return send(c, record.value ?? NONE, rawHeaders(record));
+        const json = encoder.encode(JSON.stringify({ topic, ...recordToJson(record) }));
+        return send(c, json, { "content-type": "application/json", vary: "Accept" });
+      });
     });
 }
 
@@ -118,13 +121,15 @@ type Found =
   | { readonly value: FetchedRecords; readonly error: null }
   | { readonly value: null; readonly error: KafkaError };
 
+/** Reads, and has `answer` make the answer while nobody else's is made. */
 async function read(
   c: Context<Env>,
   topic: string,
   partition: number,
   start: StartPosition,
   bounds: Bounds,
-): Promise<Found> {
+  answer: (found: Found) => Promise<Response>,
+): Promise<Response> {
   const { context, traffic } = c.env;
   const { broker, runtime } = context;
   if (traffic.isReplyFull) throw replyFull();
@@ -143,20 +148,31 @@ async function read(
       [{ partition, at: start }],
       bounds.isolation,
     );
-    if (!from!.ok) return { value: null, error: from!.error };
-    const bytesMax = traffic.fetchBytesMax(bounds.bytesMax);
-    // What is read at once is counted meanwhile; one that waits may wait for nothing.
-    const readBytes = bounds.waitMsMax === 0 ? bytesMax : 0;
-    traffic.holdReply(readBytes);
-    const [outcome] = await fetchRecords(broker, runtime, parking.caller, {
-      topic,
-      partitions: [{ partition, offset: from!.value.offset }],
-      ...bounds,
-      bytesMax,
-    }).finally(() => traffic.giveReply(readBytes));
-    return outcome!.ok
-      ? { value: outcome!.value, error: null }
-      : { value: null, error: outcome!.error };
+    if (!from!.ok) return await answer({ value: null, error: from!.error });
+    const fetched = await fetchWithRoom(
+      broker,
+      runtime,
+      parking.caller,
+      { ...bounds, topic, partitions: [{ partition, offset: from!.value.offset }] },
+      {
+        take: async () => {
+          const free = await traffic.reading();
+          return { bytesMax: traffic.fetchBytesMax(bounds.bytesMax), kept: free };
+        },
+        give: (free) => free(),
+      },
+    );
+    const { outcomes, kept: free } = fetched!;
+    try {
+      const [outcome] = outcomes;
+      return await answer(
+        outcome!.ok
+          ? { value: outcome!.value, error: null }
+          : { value: null, error: outcome!.error },
+      );
+    } finally {
+      free?.();
+    }
   } finally {
     expiry?.cancel();
     parking.end();

@@ -77,6 +77,7 @@ export const fetch = handlerOf<typeof Fetch>({
       if (known[place] !== undefined) continue;
       partitions.push({
         topic: topic!,
+        ...(version < TOPIC_IDS_SINCE ? {} : { topicId: each.topicId }),
         partition: each.partition,
         fetchOffset: each.fetchOffset,
         bytesMax: each.bytesMax,

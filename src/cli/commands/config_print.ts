@@ -2,9 +2,10 @@
 // Invariant: takes every flag that `millrace start` takes, and reads them by the same function.
 
 import { ConfigError } from "../../config/config_error.ts";
-import { explainPlan, planAsConfig } from "../../config/explain_plan.ts";
+import { type ExplainedValue, explainPlan, planAsConfig } from "../../config/explain_plan.ts";
 import { readEnvironment, readFlags } from "../../config/layers.ts";
 import { loadConfig } from "../../config/load_config.ts";
+import { type OnMissing, type Reference, referenceOf } from "../../config/references.ts";
 import { planStart } from "../../config/start_plan.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -32,7 +33,8 @@ export const print: Command = {
   summary: "show what a start would use, and where each value comes from",
   about:
     "Takes the flags of `millrace start` and shows the plan they make with the MILLRACE_* variables, the\n" +
-    "config file and the defaults. Secrets are not shown, only where they stand.",
+    "config file and the defaults. Secrets are not shown, only where they stand. Variables and files that\n" +
+    "options refer to may be missing: they are named, and the exit code is 0 all the same (config check: 1).",
   positionals: [
     {
       name: "file",
@@ -70,18 +72,30 @@ export const print: Command = {
       throw args.wrong("--all shows defaults, which --as-config leaves out: give one");
     }
     const folder = process.cwd();
-    const file = await loadConfig(named, folder, lookUp);
-    const plan = planStart(file, variables, flags, folder, lookUp);
+    const missing = new Map<string, string>();
+    const warnings = new Set<string>();
+    const onMissing: OnMissing = (reference, path, why) => {
+      missing.set(JSON.stringify(reference), why);
+      warnings.add(`${path} refers to ${why}: a start is refused`);
+    };
+    const file = await loadConfig(named, folder, lookUp, onMissing);
+    const plan = planStart(file, variables, flags, folder, lookUp, onMissing);
     const found = await host.checkSettings(plan.settings);
     if (found.errors.length > 0) throw new ConfigError(found.errors);
-    for (const warning of [...plan.warnings, ...found.warnings]) {
+    for (const warning of [...warnings, ...plan.warnings, ...found.warnings]) {
       host.tell(`warning: ${warning}\n`);
     }
     if (args.has("as-config")) {
       await host.print(`${JSON.stringify(planAsConfig(plan, folder), null, 2)}\n`);
       return 0;
     }
-    const rows = explainPlan(plan);
+    const whyUnset = (value: unknown): string | undefined => {
+      const reference: Reference | null = referenceOf(value);
+      return reference === null ? undefined : missing.get(JSON.stringify(reference));
+    };
+    const rows: (ExplainedValue & { readonly isUnset?: true })[] = explainPlan(plan).map((row) =>
+      whyUnset(row.value) === undefined ? row : { ...row, isUnset: true },
+    );
     if (args.has("all")) {
       for (const [name, value] of found.defaults ?? []) {
         if (plan.settings[name] !== undefined) continue;
@@ -91,10 +105,14 @@ export const print: Command = {
     }
     if (args.has("json")) await host.print(`${JSON.stringify(rows)}\n`);
     else {
+      const unset = (value: unknown): string => {
+        const why = whyUnset(value);
+        return why === undefined ? "" : `, unset: ${why}`;
+      };
       const lines = rows.map(({ path, value, source, detail }) => [
         path,
         typeof value === "string" ? value : value === null ? "-" : JSON.stringify(value),
-        source === "default" ? source : `${NOUNS[source]} ${detail}`,
+        (source === "default" ? source : `${NOUNS[source]} ${detail}`) + unset(value),
       ]);
       await host.print(table(["KEY", "VALUE", "FROM"], lines));
     }

@@ -5,12 +5,11 @@
 import { xxhashOnDemand } from "../../base/xxhash.ts";
 import type { Auth, AuthPlugin } from "../../contracts/auth.ts";
 import type { Broker, Feature } from "../../contracts/broker.ts";
-import { StorageError } from "../../contracts/errors.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
-import type { SegmentStore, Storage, StoragePlugin } from "../../contracts/storage.ts";
+import type { Storage, StoragePlugin } from "../../contracts/storage.ts";
 import type { Endpoint, RunningTransport, TransportPlugin } from "../../contracts/transport.ts";
-import { type Cluster, hasCluster, openCluster } from "../cluster/cluster.ts";
+import { type Cluster, openCluster } from "../cluster/cluster.ts";
 import { LogManager } from "../partition/log_manager.ts";
 import { Settings } from "../settings/dynamic.ts";
 import { readStaticSettings } from "../settings/static_settings.ts";
@@ -19,6 +18,7 @@ import { admit } from "./admission.ts";
 import { Gate } from "./admission_gate.ts";
 import { LazyGroups } from "./lazy_groups.ts";
 import { LogApiImpl } from "./log_api.ts";
+import { checkLogs, LogsMark } from "./logs_mark.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
 
@@ -97,7 +97,8 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
     opened.push(metadata);
     const storage: Storage = await options.storage.open(context);
     opened.push(storage);
-    if (storage.segments === undefined) {
+    const { segments } = storage;
+    if (segments === undefined) {
       throw new SettingsError([
         `The storage plugin "${options.storage.name}" keeps no segment files`,
       ]);
@@ -108,7 +109,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       opened.push(auth);
       auths.push(auth);
     }
-    await refuseForeignLogs(metadata, storage.segments);
+    const isMarked = await checkLogs(metadata, storage, segments, options.broker.id);
     const cluster = await openCluster({
       metadata,
       runtime,
@@ -117,13 +118,21 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       ...(options.broker.clusterId === undefined ? {} : { clusterId: options.broker.clusterId }),
     });
     opened.push(cluster);
+    const mark = new LogsMark({
+      cluster,
+      scheduler: runtime.scheduler,
+      log: runtime.log,
+      brokerId: options.broker.id,
+      isDone: isMarked || storage.isVolatile === true,
+    });
+    opened.push(mark);
     let onOffline: (reason: string) => void = () => {};
     const failed = new Promise<string>((resolve) => {
       onOffline = resolve;
     });
     const logs = await LogManager.open(
       {
-        store: storage.segments,
+        store: segments,
         runtime,
         journalFileBytes: settings.number("millrace.journal.file.bytes"),
         journalBytesMax: settings.number("millrace.journal.bytes"),
@@ -134,6 +143,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
         decompressedBytesMax: () => settings.number("socket.request.max.bytes"),
         usableBytes: async () => (await storage.location?.volume())?.usableBytes ?? -1,
         onOffline,
+        onKept: () => mark.set(),
       },
       topicsOf(cluster),
     );
@@ -148,20 +158,6 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
   }
-}
-
-/**
- * Logs without the metadata that names their topics would be dropped as of topics that are gone. A store
- * that knows no cluster yet has lost it, or belongs to another folder.
- */
-async function refuseForeignLogs(metadata: MetadataStore, segments: SegmentStore): Promise<void> {
-  if (await hasCluster(metadata)) return;
-  const files = [...(await segments.list("journal/")), ...(await segments.list("segments/"))];
-  if (files.every(({ sizeBytes }) => sizeBytes === 0)) return;
-  throw new StorageError(
-    "corrupt",
-    "Cannot start a new cluster on logs of an old one, which would drop them: put back the metadata that belongs to them, or choose an empty data folder",
-  );
 }
 
 function cleanerSettings(settings: Settings) {

@@ -32,7 +32,7 @@ import {
   refuse,
 } from "../../protocol/errors.ts";
 import { isInternalTopic } from "../cluster/topic_names.ts";
-import type { CommitGroup } from "../log/journal.ts";
+import type { CommitGroup } from "../log/commit_group.ts";
 import type { LogRead } from "../log/log_reader.ts";
 import { findOffset } from "../log/offset_lookup.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";
@@ -285,6 +285,8 @@ class ParkedFetch implements LogWaiter {
   readonly #buffers: Uint8Array<ArrayBuffer>[] = [];
   #wake: (() => void) | null = null;
   #hasNews = false;
+  /** Of a fetch that only waits: it need not any more. */
+  #hasSomething = false;
   #bytesMax = 0;
 
   constructor(logs: LogManager, runtime: Runtime, caller: Caller, request: FetchRequest) {
@@ -295,7 +297,7 @@ class ParkedFetch implements LogWaiter {
   }
 
   async run(): Promise<FetchResponse> {
-    const { waitMsMax, bytesMin } = this.#request;
+    const { waitMsMax, bytesMin, waitsOnly = false } = this.#request;
     const deadlineMs = this.#runtime.clock.monotonicMs() + waitMsMax;
     for (;;) {
       this.#hasNews = false;
@@ -306,7 +308,9 @@ class ParkedFetch implements LogWaiter {
       const outcome = read instanceof Promise ? await this.#listening(read) : read;
       const leftMs = deadlineMs - this.#runtime.clock.monotonicMs();
       const isEnough =
-        outcome.sizeBytes >= Math.min(bytesMin, this.#bytesMax) ||
+        (waitsOnly
+          ? this.#hasSomething
+          : outcome.sizeBytes >= Math.min(bytesMin, this.#bytesMax)) ||
         outcome.hasError ||
         leftMs <= 0 ||
         this.#caller.signal.aborted;
@@ -412,6 +416,9 @@ class ParkedFetch implements LogWaiter {
     const topic: TopicLogs | undefined = this.#logs.topicNamed(request.topic);
     const log = topic === undefined ? null : this.#logs.logIn(topic, request.partition);
     if (log === null) return refuse("unknown_topic_or_partition");
+    if (request.topicId !== undefined && topic?.id !== request.topicId) {
+      return refuse("unknown_topic_id", `Topic "${request.topic}" was deleted and made anew`);
+    }
     if (!this.#logs.isOnline) return refuse("kafka_storage_error");
     const epochRefusal = checkEpoch(log, request.leaderEpoch);
     if (epochRefusal !== null) return refuse(epochRefusal);
@@ -421,6 +428,10 @@ class ParkedFetch implements LogWaiter {
         "offset_out_of_range",
         `Offset ${fetchOffset} is outside ${log.logStartOffset} to ${log.logEndOffset}`,
       );
+    }
+    if (this.#request.waitsOnly === true) {
+      if (fetchOffset < log.highWatermark) this.#hasSomething = true;
+      return fetchResult(log, null);
     }
     const leftBytes = this.#bytesMax - state.sizeBytes;
     const isFirst = state.sizeBytes === 0;

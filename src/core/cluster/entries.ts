@@ -1,5 +1,5 @@
 // How the cluster's state lies in the metadata store: one entry a topic, one for each set of dynamic
-// configs, the cluster's id, the next producer id. Values are JSON with a format version in "v".
+// configs, the cluster's id, the next producer id, a mark for each broker that has logs. Values are JSON with a format version in "v".
 // Invariant: a value of a newer version is refused, never guessed at.
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
@@ -14,6 +14,7 @@ export const PRODUCER_IDS_KEY = "producer_ids/next";
 export const TOPIC_PREFIX = "topics/";
 export const BROKER_CONFIGS_PREFIX = "configs/broker/";
 export const GROUP_CONFIGS_PREFIX = "configs/group/";
+const LOGS_PREFIX = "logs/broker/";
 const ALL_BROKERS = "default";
 
 const encoder = new TextEncoder();
@@ -103,6 +104,20 @@ export function decodeNextProducerId(entry: Entry): number {
   const { next } = decode(entry);
   if (typeof next !== "number" || !Number.isSafeInteger(next) || next < 0) throw corrupt(entry.key);
   return next;
+}
+
+/** Where it is marked that a broker has logs. */
+export function logsKey(brokerId: number): string {
+  return LOGS_PREFIX + brokerId;
+}
+
+export function encodeLogsMark(): Uint8Array {
+  return encode({});
+}
+
+/** @throws {MetadataStoreError} "version" or "corrupt" */
+export function checkLogsMark(entry: Entry): void {
+  decode(entry);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

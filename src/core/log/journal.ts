@@ -7,6 +7,7 @@
 import { assert } from "../../base/assert.ts";
 import type { Clock, Logger, Random, Scheduler } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
+import { CommitGroup } from "./commit_group.ts";
 import { type JournalClient, JournalFile } from "./journal_file.ts";
 import {
   ENTRY_HEADER_BYTES,
@@ -35,6 +36,8 @@ export interface JournalOptions {
   readonly usableBytes?: () => Promise<number>;
   /** Called once, when a write or sync failed. */
   readonly onFailure: (error: unknown) => void;
+  /** Called once, when the first sync has made a file and its name durable. */
+  readonly onSynced?: () => void;
 }
 
 /**
@@ -59,49 +62,6 @@ const SMALL_SYNCS = 512;
 const SMALL_SYNC_BYTES = 2048;
 const SMALL_GROUPS_BYTES = 64 * 1024;
 
-/** Appends that become durable together. */
-export class CommitGroup {
-  readonly file: JournalFile;
-  readonly chunks: Uint8Array[] = [];
-  sizeBytes = 0;
-  endPosition = 0;
-  needsSync = false;
-  /** Where nothing in it needs a sync to be acknowledged. */
-  syncWithinMs = Number.POSITIVE_INFINITY;
-  state: "open" | "written" | "committed" | "failed" = "open";
-  readonly clients: JournalClient[] = [];
-  readonly endOffsets: number[] = [];
-  #waiters: (() => void)[] = [];
-
-  constructor(file: JournalFile) {
-    this.file = file;
-  }
-
-  get isSettled(): boolean {
-    return this.state === "committed" || this.state === "failed";
-  }
-
-  /** Resolves when the group is committed (true) or has failed (false). */
-  async settled(): Promise<boolean> {
-    if (!this.isSettled) await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    return this.state === "committed";
-  }
-
-  settle(state: "committed" | "failed"): void {
-    if (this.isSettled) return;
-    this.state = state;
-    if (state === "committed") {
-      for (let i = 0; i < this.clients.length; i++) {
-        this.clients[i]!.onCommitted(this.endOffsets[i]!);
-      }
-    }
-    this.chunks.length = 0;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const wake of waiters) wake();
-  }
-}
-
 export class Journal {
   readonly files = new Map<number, JournalFile>();
   readonly #options: JournalOptions;
@@ -115,6 +75,8 @@ export class Journal {
   #pendingBytes = 0;
   #isWriting = false;
   #isSyncing = false;
+  /** Syncs of the active file that run beside those of groups: of durability interval, and of flush(). */
+  #looseSyncs = 0;
   #writerGate: (() => void) | null = null;
   #idleWaiters: (() => void)[] = [];
   #headers = new Uint8Array(0);
@@ -126,6 +88,7 @@ export class Journal {
   #voucherTimer: { cancel(): void } | null = null;
   #failure: unknown = null;
   #isClosing = false;
+  #hasSynced = false;
   /** Syncs of few bytes to files that grew. */
   #smallSyncs = 0;
   /** Once a spare is ready, the next append begins a file in it. */
@@ -266,6 +229,7 @@ export class Journal {
     if (!file.isSealed || file.liveBytes > 0 || file.liveStates > 0 || file.readers > 0)
       return false;
     if (file.isGone) return true;
+    if (!this.#isFollowed(file)) return false;
     if (file.hasBarrier) {
       for (const other of this.files.keys()) if (other < file.number) return false;
     }
@@ -274,6 +238,14 @@ export class Journal {
     await file.file?.close();
     await this.spare.removeOrKeep(journalFileName(file.number), file.endPosition);
     return true;
+  }
+
+  /** Whether a later file is durable: a crash must never find the folder without any, as if it were another. */
+  #isFollowed({ number }: JournalFile): boolean {
+    for (const other of this.files.values()) {
+      if (other.number > number && other.file !== null && other.syncedBytes > 0) return true;
+    }
+    return false;
   }
 
   /** Commits what is pending and closes every file. What is appended from now on fails. */
@@ -286,7 +258,7 @@ export class Journal {
       await this.flush();
     }
     this.#voucherTimer?.cancel();
-    while (this.#isWriting || this.#isSyncing) {
+    while (this.#isBusy) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
     this.#intervalTimer?.cancel();
@@ -425,15 +397,16 @@ export class Journal {
 
   /** A file's entries are all synced before the next file has any: a later file vouches for the earlier. */
   async #createFile(next: JournalFile): Promise<void> {
-    while (this.#isSyncing) {
+    while (this.#isSyncing || this.#looseSyncs > 0) {
       await new Promise<void>((resolve) => {
         this.#writerGate = resolve;
       });
     }
-    if (this.#failure !== null) throw this.#failure;
+    this.#mustBeWhole();
     const previous = this.files.get(next.number - 1);
     if (previous?.file && previous.syncedBytes < previous.endPosition) {
       await previous.file.sync();
+      this.#mustBeWhole();
       previous.syncedBytes = previous.endPosition;
     }
     if (previous?.file && previous.isRecycled) {
@@ -448,6 +421,11 @@ export class Journal {
     next.readyBytes = spare?.sizeBytes ?? 0;
     await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
     next.file = file;
+  }
+
+  /** A sync that succeeds beside one that failed says nothing: the system may have dropped the pages. */
+  #mustBeWhole(): void {
+    if (this.#failure !== null) throw this.#failure;
   }
 
   #startSync(): void {
@@ -465,10 +443,9 @@ export class Journal {
     assert(groups.at(-1)!.file === file, "one sync covers groups of one journal file");
     try {
       await file.file!.sync();
-      // A sync that succeeds beside one that failed says nothing: the system may have dropped the pages.
-      if (this.#failure !== null) throw this.#failure;
+      this.#mustBeWhole();
       const isSmall = endPosition - file.syncedBytes < SMALL_GROUPS_BYTES;
-      file.syncedBytes = Math.max(file.syncedBytes, endPosition);
+      this.#synced(file, endPosition);
       for (const group of groups) group.settle("committed");
       this.#vouchLater();
       if (isSmall) this.#smallSync();
@@ -481,6 +458,13 @@ export class Journal {
     else this.#failPending();
     this.#openGate();
     this.#tellIdle();
+  }
+
+  #synced(file: JournalFile, endPosition: number): void {
+    file.syncedBytes = Math.max(file.syncedBytes, endPosition);
+    if (this.#hasSynced || this.#failure !== null) return;
+    this.#hasSynced = true;
+    this.#options.onSynced?.();
   }
 
   /** Once there are many, the journal goes on in a file made ready beside it. */
@@ -543,13 +527,18 @@ export class Journal {
     if (file.file === null || this.#failure !== null) return;
     const endPosition = file.endPosition - this.#pendingBytes;
     if (endPosition <= file.syncedBytes) return;
+    this.#looseSyncs++;
     try {
       await file.file.sync();
-      file.syncedBytes = Math.max(file.syncedBytes, endPosition);
+      this.#mustBeWhole();
+      this.#synced(file, endPosition);
     } catch (error) {
       this.#fail(error);
       this.#failPending();
     }
+    this.#looseSyncs--;
+    this.#openGate();
+    this.#tellIdle();
   }
 
   #fail(error: unknown): void {
@@ -568,8 +557,12 @@ export class Journal {
     this.#openGate();
   }
 
+  get #isBusy(): boolean {
+    return this.#isWriting || this.#isSyncing || this.#looseSyncs > 0;
+  }
+
   #tellIdle(): void {
-    if (this.#isWriting || this.#isSyncing) return;
+    if (this.#isBusy) return;
     const waiters = this.#idleWaiters;
     this.#idleWaiters = [];
     for (const wake of waiters) wake();

@@ -48,6 +48,8 @@ export interface LogManagerOptions {
   readonly usableBytes?: () => Promise<number>;
   /** Called once, with a reason for people, when the log folder went offline. */
   readonly onOffline: (reason: string) => void;
+  /** Called when a journal file is durable for the first time in this run, and one will be from then on. */
+  readonly onKept?: () => void;
 }
 
 /** A topic this broker holds, with the logs that were needed so far. */
@@ -143,6 +145,7 @@ export class LogManager implements Partitions {
         groupBytesMax: 8 * 1024 * 1024,
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
         onFailure: (error) => holder.manager?.goOffline(error),
+        onSynced: () => options.onKept?.(),
       },
       found.sealed,
       found.active,
@@ -160,6 +163,7 @@ export class LogManager implements Partitions {
       logOf: (topicId, partition) => manager.log(topicId, partition),
     });
     await manager.#checkSegments(findings.hasDamage);
+    if ([...found.sealed, found.active].some(({ file }) => file !== null)) options.onKept?.();
     manager.#reportOpened(findings, runtime.clock.monotonicMs() - startedMs);
     manager.#retentionDueMs = runtime.clock.monotonicMs() + options.retentionCheckMs();
     manager.#scheduleMaintenance();

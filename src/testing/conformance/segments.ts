@@ -24,6 +24,8 @@ export interface SkippedCases {
 
 /** What the suite of segment stores is told about one plugin. */
 export interface SegmentStoreConformance<Under extends StorageUnderTest> {
+  /** Whether the storage forgets by its nature, and has to say so (`Storage.isVolatile`). Default false. */
+  readonly isVolatile?: boolean;
   /** Called once a case. */
   open(): Under | Promise<Under>;
   /**
@@ -85,6 +87,9 @@ export function segmentStoreConformance<Under extends StorageUnderTest>(
       };
       (skipped.has(name) ? test.skip : test)(name, () => run(bench, losePower));
     }
+    test("says by isVolatile whether it forgets by its nature, as the broker takes it at its word", () => {
+      expect(storage.isVolatile ?? false).toBe(options.isVolatile ?? false);
+    });
     test("every skipped case is a case", () => {
       const known = new Set([...Object.keys(cases), ...Object.keys(powerLossCases)]);
       expect([...skipped].filter((name) => !known.has(name))).toEqual([]);

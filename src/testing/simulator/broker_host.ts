@@ -25,7 +25,7 @@ export interface BrokerHostOptions {
   readonly wrapTransport: (plugin: TransportPlugin) => TransportPlugin;
   /** Hears the broker's log. */
   readonly onLog: (event: string) => void;
-  /** Called when unsynced data may be gone: the power went, or a write failed. */
+  /** Called when the power went: unsynced data may be gone. */
   readonly onLoss: () => void;
 }
 
@@ -107,7 +107,6 @@ export class BrokerHost {
       this.#broker = broker;
       world.say(() => `${process.name} is up`);
       await broker.failed;
-      this.#options.onLoss();
       world.say(() => `${process.name} is offline and will be started again`);
       // The program stops what it can and exits; a supervisor may be quicker.
       if (random.below(2) === 0) await broker.stop(100);

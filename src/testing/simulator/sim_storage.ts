@@ -31,6 +31,8 @@ export interface StorageConditions {
   /** The next append or sync fails with this code. */
   failNextAppend: "io" | "full" | null;
   failNextSync: "io" | null;
+  /** Called when one of these fails: what was not synced may be gone. */
+  readonly onFailedWrite: () => void;
   /** How many of 1000 reads fail. */
   readErrorPermille: number;
   /** A mutation: this many of 100 syncs say that they are done and have done nothing. */
@@ -286,6 +288,7 @@ class SimSegmentFile implements SegmentFile {
         // The chunks are looked at as late as the contract allows: who reuses them early is found out.
         if (failure !== null) {
           this.#land(position, chunks, this.#store.random.below(sizeBytes));
+          conditions.onFailedWrite();
           throw new StorageError(failure, `Cannot append to "${this.name}": ${failure}`);
         }
         this.#land(position, chunks, sizeBytes);
@@ -328,6 +331,7 @@ class SimSegmentFile implements SegmentFile {
       () => {
         if (failure !== null) {
           file.syncFailed(ranges);
+          conditions.onFailedWrite();
           throw new StorageError(failure, `Cannot sync "${this.name}"`);
         }
         if (isLie) {

@@ -137,6 +137,7 @@ class Run {
       slowSyncUs: 1,
       failNextAppend: null,
       failNextSync: null,
+      onFailedWrite: () => this.#history.lossHappened(),
       readErrorPermille: 0,
       lyingSyncPercent: lyingSyncPercent(mutation),
       leavesOldBytes: mutation === "leaves_old_bytes",

@@ -9,7 +9,7 @@ import { StorageError } from "../../../src/contracts/errors.ts";
 import type { StoragePlugin } from "../../../src/contracts/storage.ts";
 import { SPARE_NAME } from "../../../src/core/log/journal_spare.ts";
 import { hookedStorage, type StorageCall, type StorageHook } from "../../support/hooked_storage.ts";
-import { LogRig } from "../../support/log_rig.ts";
+import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
 import {
   appendToAll,
   brokenIn,
@@ -176,4 +176,37 @@ describe("the log over storage that", () => {
       expect([call, at, broken]).toEqual([call, at, null]);
     }
   }, 3_600_000);
+});
+
+describe("a sync that fails while the next file is due", () => {
+  test("keeps the journal from beginning it: a later file would vouch for what the disk has lost", async () => {
+    const first = "journal/0000000001.log";
+    const topics = [topic("t", 1, { "millrace.durability": "interval" })];
+    const holder: { failSync: (error: Error) => void; begun: string[]; isHeld: boolean } = {
+      failSync: () => {},
+      begun: [],
+      isHeld: false,
+    };
+    const plugin = hookedStorage(storageMemory(), (call, name) => {
+      if (call === "open") holder.begun.push(name);
+      if (call !== "sync" || name !== first || !holder.isHeld) return undefined;
+      // Only the first one is held: those after it succeed, as fdatasync does once it has told of its error.
+      holder.isHeld = false;
+      return new Promise((_, reject) => {
+        holder.failSync = reject;
+      });
+    });
+    const rig = await LogRig.open(plugin, { topics, journalFileBytes: 4096 });
+    await rig.append(batchOf(["x".repeat(2000)]));
+    holder.isHeld = true;
+    await rig.test.advance(60_000);
+    expect(holder.isHeld).toBe(false);
+    const appending = rig.append(batchOf(["y".repeat(3000)]));
+    await rig.test.advance(10);
+    holder.failSync(new StorageError("io", "the disk says no"));
+    await appending;
+    await rig.logs.close().catch(() => {});
+    expect(rig.offlineReason).toContain("the disk says no");
+    expect(holder.begun.filter((name) => name.startsWith("journal/"))).toEqual([first]);
+  });
 });

@@ -4,7 +4,7 @@ import { StorageError } from "../../../src/contracts/errors.ts";
 import { SPARE_NAME } from "../../../src/core/log/journal_spare.ts";
 import { recordingFiles } from "../../../src/testing/power_loss/recording_files.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
-import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
+import { batchOf, LogRig, type RigOptions, topic } from "../../support/log_rig.ts";
 import type { TestRuntime } from "../../support/test_runtime.ts";
 
 const topics = [topic("t"), topic("u", 1, { "internal.segment.bytes": "20000" })];
@@ -14,6 +14,45 @@ const SPARE_PATH = "/data/broker-1/journal/spare";
 
 function lines(test: TestRuntime, event: string) {
   return test.lines.filter((line) => line.event === event);
+}
+
+type Disk = ReturnType<typeof recordingFiles>["layer"];
+
+function openOn(files: Disk, rigOptions: RigOptions = options): Promise<LogRig> {
+  return LogRig.open(storageFs({ directory: "/data", files }), rigOptions);
+}
+
+/** A disk on which one call waits from `hold` until `release`. */
+function holdable(call: "sync" | "syncDirectory") {
+  const { layer } = recordingFiles();
+  const held = Promise.withResolvers<void>();
+  let waiting: Promise<void> | null = null;
+  const files: Disk = {
+    ...layer,
+    async [call](...args: unknown[]) {
+      await waiting;
+      await (layer[call] as (...args: unknown[]) => Promise<void>)(...args);
+    },
+  };
+  return {
+    files,
+    hold() {
+      waiting = held.promise;
+    },
+    release() {
+      held.resolve();
+      waiting = null;
+    },
+  };
+}
+
+/** A rig whose spare is ready: the filling ends after the last of its four appends. */
+async function rigWithSpare(files: Disk): Promise<LogRig> {
+  const rig = await openOn(files);
+  for (let i = 0; i < 4; i++) await rig.append(batchOf([`value ${i}`.padEnd(100, ".")]));
+  for (let turn = 0; turn < 10; turn++) await rig.test.advance(2);
+  expect(rig.logs.journal.spare.isReady).toBe(true);
+  return rig;
 }
 
 async function appendMany(rig: LogRig, count: number, name = "t"): Promise<void> {
@@ -28,8 +67,7 @@ async function appendMany(rig: LogRig, count: number, name = "t"): Promise<void>
 describe("the journal's spare file", () => {
   test("is filled after small syncs, taken by the next file, and cut at close", async () => {
     const disk = recordingFiles();
-    const storage = storageFs({ directory: "/data", files: disk.layer });
-    const rig = await LogRig.open(storage, options);
+    const rig = await openOn(disk.layer);
     await appendMany(rig, 12);
     expect(rig.logs.journal.active.number).toBeGreaterThan(1);
     expect(rig.logs.journal.active.isRecycled).toBe(true);
@@ -42,7 +80,7 @@ describe("the journal's spare file", () => {
     expect(sizeBytes).toBeGreaterThanOrEqual(endPosition);
     expect(sizeBytes).toBeLessThan(endPosition + 100);
 
-    const again = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const again = await openOn(disk.layer);
     expect((await again.readAll(0)).length).toBe(12);
     expect(lines(again.test, "journal_tail_cut")).toEqual([]);
     expect(lines(again.test, "journal_space_cut")).toEqual([]);
@@ -51,12 +89,12 @@ describe("the journal's spare file", () => {
 
   test("left in use by a kill, has its space cut without a word of damage", async () => {
     const disk = recordingFiles();
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const rig = await openOn(disk.layer);
     await appendMany(rig, 12);
     expect(rig.logs.journal.active.isRecycled).toBe(true);
     disk.restartProcess();
 
-    const again = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const again = await openOn(disk.layer);
     expect((await again.readAll(0)).map(({ offset }) => offset)).toEqual([...Array(12).keys()]);
     expect(lines(again.test, "journal_space_cut").length).toBe(1);
     expect(again.test.lines.filter(({ level }) => level === "warn" || level === "error")).toEqual(
@@ -68,7 +106,7 @@ describe("the journal's spare file", () => {
 
   test("is what a given-up file becomes, and its old entries are never read again", async () => {
     const disk = recordingFiles();
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const rig = await openOn(disk.layer);
     const first = rig.logs.journal.active.number;
     await appendMany(rig, 40, "u");
     const { id } = rig.logs.topicNamed("u")!;
@@ -79,7 +117,7 @@ describe("the journal's spare file", () => {
     expect([...rig.logs.journal.files.values()].some(({ isRecycled }) => isRecycled)).toBe(true);
     disk.restartProcess();
 
-    const again = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const again = await openOn(disk.layer);
     const offsets = (await again.readAll(35, "u")).map(({ offset }) => offset);
     expect(offsets).toEqual([...Array(35).keys()].map((i) => i + 35));
     expect(again.logs.status(id, 0)).toMatchObject({ logStartOffset: 35, highWatermark: 70 });
@@ -88,7 +126,7 @@ describe("the journal's spare file", () => {
 
   test("taken and never synced since, is taken for a file that holds nothing", async () => {
     const disk = recordingFiles();
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
+    const rig = await openOn(disk.layer);
     const first = disk.points();
     for (let round = 0; round < 3; round++) {
       await appendMany(rig, 40, "u");
@@ -99,10 +137,7 @@ describe("the journal's spare file", () => {
     let seen = 0;
     for (let point = first; point <= disk.points(); point++) {
       const left = disk.rebuild(point, "nothing");
-      const after = await LogRig.open(
-        storageFs({ directory: "/data", files: left.layer }),
-        options,
-      );
+      const after = await openOn(left.layer);
       seen += after.logs.journal.active.isLeftBehind ? 1 : 0;
       const complaints = after.test.lines.filter(({ level }) => level === "error");
       expect([point, complaints]).toEqual([point, []]);
@@ -123,7 +158,7 @@ describe("the journal's spare file", () => {
         return disk.layer.write(fd, parts, position);
       },
     };
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), options);
+    const rig = await openOn(layer);
     await appendMany(rig, 60);
     expect(lines(rig.test, "journal_spare_failed").length).toBe(1);
     expect(rig.offlineReason).toBe(null);
@@ -140,7 +175,7 @@ describe("the journal's spare file", () => {
         largest = Math.max(largest, disk.layer.sizeOf(SPARE_PATH) ?? 0);
         return limit - (disk.layer.sizeOf(SPARE_PATH) ?? 0);
       };
-      const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), {
+      const rig = await openOn(disk.layer, {
         ...options,
         journalFileBytes: 2 * 1024 * 1024,
         usableBytes,
@@ -156,11 +191,7 @@ describe("the journal's spare file", () => {
 
   test("once ready is not gone on in before there is something to append", async () => {
     const disk = recordingFiles();
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
-    // The filling ends after the last append.
-    for (let i = 0; i < 4; i++) await rig.append(batchOf([`value ${i}`.padEnd(100, ".")]));
-    for (let turn = 0; turn < 10; turn++) await rig.test.advance(2);
-    expect(rig.logs.journal.spare.isReady).toBe(true);
+    const rig = await rigWithSpare(disk.layer);
     for (let turn = 0; turn < 3; turn++) await rig.test.advance(300);
     // A sealed file without one after it would have nothing to vouch for its end.
     const { active } = rig.logs.journal;
@@ -173,10 +204,7 @@ describe("the journal's spare file", () => {
 
   test("taken away by hand is not missed", async () => {
     const disk = recordingFiles();
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), options);
-    for (let i = 0; i < 4; i++) await rig.append(batchOf([`value ${i}`.padEnd(100, ".")]));
-    for (let turn = 0; turn < 10; turn++) await rig.test.advance(2);
-    expect(rig.logs.journal.spare.isReady).toBe(true);
+    const rig = await rigWithSpare(disk.layer);
     await disk.layer.unlink(SPARE_PATH);
     await appendMany(rig, 20);
     expect(rig.offlineReason).toBe(null);
@@ -234,19 +262,19 @@ describe("the journal's spare file", () => {
   test("half filled at a stop is removed; whole, it serves the next run", async () => {
     const disk = recordingFiles();
     const files = { ...options, journalFileBytes: 1024 * 1024 };
-    const rig = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
+    const rig = await openOn(disk.layer, files);
     rig.logs.journal.spare.prepare(1024 * 1024);
     await rig.test.advance(5);
     expect(disk.layer.sizeOf(SPARE_PATH)).toBeGreaterThan(0);
     await rig.close();
     expect(disk.layer.sizeOf(SPARE_PATH)).toBe(null);
 
-    const second = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
+    const second = await openOn(disk.layer, files);
     second.logs.journal.spare.prepare(1024 * 1024);
     for (let turn = 0; turn < 20; turn++) await second.test.advance(10);
     expect(second.logs.journal.spare.isReady).toBe(true);
     await second.close();
-    const third = await LogRig.open(storageFs({ directory: "/data", files: disk.layer }), files);
+    const third = await openOn(disk.layer, files);
     expect(third.logs.journal.spare.isReady).toBe(true);
     const names = (await third.storage.segments!.list("journal/")).map(({ name }) => name);
     expect(names).toContain(SPARE_NAME);
@@ -257,16 +285,8 @@ describe("the journal's spare file", () => {
 // Under load a given-up file was made the spare while the one before was still being renamed: the store refused
 // two changes of one name, and there was no spare any more until the next start.
 test("the next spare waits until the name of the last one is free", async () => {
-  const disk = recordingFiles();
-  let hold: Promise<void> | null = null;
-  const layer: typeof disk.layer = {
-    ...disk.layer,
-    async syncDirectory(path) {
-      await hold;
-      await disk.layer.syncDirectory(path);
-    },
-  };
-  const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), options);
+  const disk = holdable("syncDirectory");
+  const rig = await openOn(disk.files);
   const { spare } = rig.logs.journal;
   const store = rig.storage.segments!;
   for (const name of ["journal/a", "journal/b"]) {
@@ -277,12 +297,10 @@ test("the next spare waits until the name of the last one is free", async () => 
   }
   await spare.removeOrKeep("journal/a", 8 * 1024);
   expect(spare.isReady).toBe(true);
-  const held = Promise.withResolvers<void>();
-  hold = held.promise;
+  disk.hold();
   const taking = spare.take("journal/c");
   const removing = spare.removeOrKeep("journal/b", 8 * 1024);
-  held.resolve();
-  hold = null;
+  disk.release();
   await (await taking)!.file.close();
   await removing;
   expect(lines(rig.test, "journal_spare_failed")).toEqual([]);
@@ -291,54 +309,35 @@ test("the next spare waits until the name of the last one is free", async () => 
   await rig.close();
 });
 
-// Simulation seed 1403: retention had moved the start further, which was not yet synced, when DeleteRecords
-// was answered with it; after a crash what was said to be deleted was there again.
-test("DeleteRecords answers with the start that is synced", async () => {
-  const disk = recordingFiles();
-  let hold: Promise<void> | null = null;
-  const layer: typeof disk.layer = {
-    ...disk.layer,
-    async sync(fd, what) {
-      await hold;
-      await disk.layer.sync(fd, what);
-    },
-  };
-  const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), { topics });
-  await appendMany(rig, 10);
-  const { id } = rig.logs.topicNamed("t")!;
-  const held = Promise.withResolvers<void>();
-  hold = held.promise;
-  const first = rig.logs.deleteRecords(id, 0, 3);
-  await rig.test.advance(1);
-  const second = rig.logs.deleteRecords(id, 0, 7);
-  held.resolve();
-  expect(await first).toEqual({ ok: true, logStartOffset: 3 });
-  expect(await second).toEqual({ ok: true, logStartOffset: 7 });
-  await rig.close();
-});
-
-test("DeleteRecords of what is deleted already answers with the start that it waited for", async () => {
-  const disk = recordingFiles();
-  let hold: Promise<void> | null = null;
-  const layer: typeof disk.layer = {
-    ...disk.layer,
-    async sync(fd, what) {
-      await hold;
-      await disk.layer.sync(fd, what);
-    },
-  };
-  const rig = await LogRig.open(storageFs({ directory: "/data", files: layer }), { topics });
-  await appendMany(rig, 10);
-  const { id } = rig.logs.topicNamed("t")!;
-  const held = Promise.withResolvers<void>();
-  hold = held.promise;
-  const first = rig.logs.deleteRecords(id, 0, 5);
-  await rig.test.advance(1);
-  const repeated = rig.logs.deleteRecords(id, 0, 3);
-  const further = rig.logs.deleteRecords(id, 0, 8);
-  held.resolve();
-  expect(await first).toEqual({ ok: true, logStartOffset: 5 });
-  expect(await repeated).toEqual({ ok: true, logStartOffset: 5 });
-  expect(await further).toEqual({ ok: true, logStartOffset: 8 });
-  await rig.close();
+describe("DeleteRecords while the disk is slow", () => {
+  for (const [what, before, then] of [
+    // Simulation seed 1403: retention had moved the start further, which was not yet synced, when DeleteRecords
+    // was answered with it; after a crash what was said to be deleted was there again.
+    ["answers with the start that is synced", [3, 3], [[7, 7]]],
+    [
+      "answers with the start that it waited for, where all of it is deleted already",
+      [5, 5],
+      [
+        [3, 5],
+        [8, 8],
+      ],
+    ],
+  ] as const) {
+    test(what, async () => {
+      const disk = holdable("sync");
+      const rig = await openOn(disk.files, { topics });
+      await appendMany(rig, 10);
+      const { id } = rig.logs.topicNamed("t")!;
+      disk.hold();
+      const first = rig.logs.deleteRecords(id, 0, before[0]);
+      await rig.test.advance(1);
+      const later = then.map(([offset]) => rig.logs.deleteRecords(id, 0, offset));
+      disk.release();
+      expect(await first).toEqual({ ok: true, logStartOffset: before[1] });
+      for (const [i, [, logStartOffset]] of then.entries()) {
+        expect(await later[i]).toEqual({ ok: true, logStartOffset });
+      }
+      await rig.close();
+    });
+  }
 });

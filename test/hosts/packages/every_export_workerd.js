@@ -4,16 +4,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { bundle, startWorkerd } from "./workerd.js";
-
-/** Why an export is no use on workerd without Node's modules. */
-const needsNode = {
-  ".": "starts a broker of files and sockets",
-  "./plugins/metadata-file": "files are node:fs",
-  "./plugins/storage-fs": "files are node:fs",
-  "./plugins/storage-kv":
-    "SQLite's file is node:fs; the storage of a Durable Object has storage-kv/edge",
-};
+import { bundle, labelOf, needsNode, startWorkerd } from "./workerd.js";
 
 const [bun, peers] = process.argv.slice(2);
 const installed = JSON.parse(readFileSync("node_modules/millrace/package.json", "utf8"));
@@ -52,7 +43,6 @@ async function imported(files, compatibilityFlags) {
   }
 }
 
-const labelOf = (name) => (name === "." ? "millrace" : name.slice(2).replaceAll("/", "_"));
 const bundled = { plain: [], node: [] };
 for (const name of Object.keys(installed.exports)) {
   const file = `${labelOf(name)}.js`;

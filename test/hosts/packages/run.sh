@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The package as strangers get it: npm run pack, then its tarball in empty projects of Node, Bun, Deno and Workers.
+# The package as strangers get it: npm run pack, then its tarball in empty projects of Node, Bun, Deno, Workers, wrangler.
 # Every export is imported in each, examples/quickstart.ts runs in each, and the command serves on plain Node, twice.
 # Prints "ok …" and "not ok …" lines; .ci/run counts them. Dependencies come from the registry that npm is set to.
 set -uo pipefail
@@ -86,6 +86,15 @@ if peers=$(peers 2>"$work/err"); then
 else
   not_ok workers_has_miniflare
 fi
+
+# --- wrangler itself -------------------------------------------------------------------------------------------------
+# The last one that runs on Node 20. Its workerd is the one of test/hosts/workerd.
+wrangler=4.86.0
+mkdir -p "$work/wrangler"
+cp -R "$repo"/examples/worker/. "$repo/examples/quickstart.ts" "$here"/{wrangler,workerd}.js "$work/wrangler"
+wrangler_install() { in_project wrangler npm install --no-audit --no-fund --prefer-offline --save-exact "$tarball" "wrangler@$wrangler"; }
+check wrangler_installs wrangler_install
+each in_project wrangler node wrangler.js "$repo"
 
 # --- the command, on Node alone --------------------------------------------------------------------------------------
 millrace() { in_project node npx --no-install millrace "$@"; }

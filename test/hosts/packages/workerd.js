@@ -1,5 +1,5 @@
-// What both checks in workerd share: one bundled file of a source, as wrangler would make it, and workerd with such
-// files. Compatibility flags are given, none else is set: no module of Node's is there unless asked for.
+// What the checks in workerd share: which exports want Node's modules, one bundled file of a source, as wrangler would
+// make it, and workerd with such files. Compatibility flags are given, none else is set: no module of Node's is there unless asked for.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -8,6 +8,18 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const HOSTS_OWN = ["node:*", "cloudflare:*", "bun:*", "@node-rs/*", "*.wasm"];
+
+/** Why an export is no use on workerd without Node's modules. */
+export const needsNode = {
+  ".": "starts a broker of files and sockets",
+  "./plugins/metadata-file": "files are node:fs",
+  "./plugins/storage-fs": "files are node:fs",
+  "./plugins/storage-kv":
+    "SQLite's file is node:fs; the storage of a Durable Object has storage-kv/edge",
+};
+
+/** An export's name as part of a check's. */
+export const labelOf = (name) => (name === "." ? "millrace" : name.slice(2).replaceAll("/", "_"));
 
 /** Everything that `source` reaches in one file; compiled modules stay the host's. Returns the problem, or "". */
 export function bundle(bun, source, file) {

@@ -10,7 +10,6 @@ import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { metadataKv, sqliteKeyValue, storageKv } from "../../../plugins/storage-kv/mod.ts";
-import type { SqliteKeyValueOptions } from "../../../plugins/storage-kv/sqlite_key_value.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
 import { MetadataStoreError, StorageError } from "../../../src/contracts/errors.ts";
 import { pluginContext } from "../../../src/testing/conformance/plugin_context.ts";
@@ -65,9 +64,45 @@ describe("an SQLite file", () => {
     const error = await refusal(() => sqliteKeyValue({ path: file }));
     expect(error.code).toBe("locked");
     expect(error.message).toContain(file);
-    expect(error.message).toContain("stop that one");
+    expect(error.message).toContain("this process has it open already");
     await first.close();
     await (await sqliteKeyValue({ path: file })).close();
+  });
+
+  test("of the log is not the metadata's, and who is in the way is named", async () => {
+    // It blamed another process, which nobody could find.
+    const storage = await storageKv({ path: file }).open(pluginContext());
+    const linked = `${directory}/link.sqlite`;
+    fs.symlinkSync(file, linked);
+    for (const each of [file, linked]) {
+      const opening = metadataKv({ path: each }).open(pluginContext());
+      const error = await opening.then(
+        () => null,
+        (reason: MetadataStoreError) => reason,
+      );
+      expect(error?.code).toBe("locked");
+      expect(error?.message).toContain("this process has it open already, for the log");
+      expect(error?.message).toContain("give the metadata a path of its own");
+    }
+    await storage.close();
+    await (await metadataKv({ path: file }).open(pluginContext())).close();
+  });
+
+  test("has room for records: a size that takes none is refused at once", async () => {
+    for (const sizeBytesMax of [0, 1000, 4 * 1024 * 1024 - 1, 2 ** 30 + 0.5, Number.NaN]) {
+      for (const make of [storageKv, metadataKv]) {
+        const error = await refusal(async () => make({ path: file, sizeBytesMax }));
+        expect(error.message).toContain("at least 4194304 (4 MiB)");
+        expect(error.message).toContain(`found ${sizeBytesMax}`);
+      }
+    }
+    const storage = await storageKv({ path: file, sizeBytesMax: 4 * 1024 * 1024 }).open(
+      pluginContext(),
+    );
+    const segment = await storage.segments!.open("a", { create: true });
+    await segment.append([bytes(1_000_000, 1)]);
+    await segment.sync();
+    await storage.close();
   });
 
   test("is open in one process; a killed one leaves no lock", async () => {
@@ -75,6 +110,7 @@ describe("an SQLite file", () => {
     expect(await firstLine(child)).toBe("held");
     const error = await refusal(() => storageKv({ directory }).open(pluginContext()));
     expect(error.code).toBe("locked");
+    expect(error.message).toContain("another process");
     await killed(child);
     await (await storageKv({ directory }).open(pluginContext())).close();
   }, 20_000);
@@ -124,9 +160,9 @@ describe("an SQLite file", () => {
   });
 
   test("that is full takes nothing more, keeps what it has, and goes on with more room", async () => {
-    const options: SqliteKeyValueOptions = { path: file, sizeBytesMax: 400_000 };
     const context = pluginContext();
-    const storage = await storageKv(options).open(context);
+    const open = () => sqliteKeyValue({ path: file, sizeBytesMax: 400_000 });
+    const storage = await storageKv({ open }).open(context);
     const segment = await storage.segments!.open("a", { create: true });
     let appended = 0;
     const error = await refusal(async () => {

@@ -87,16 +87,37 @@ describe("Traffic", () => {
   test("fetches are small while answers wait, and never nothing", () => {
     const counts = traffic();
     expect(counts.fetchBytesMax(100 * MIB)).toBe(8 * MIB);
-    counts.holdReply(63 * MIB);
+    counts.holdReply(31 * MIB);
     expect(counts.fetchBytesMax(100 * MIB)).toBe(MIB);
     counts.holdReply(10 * MIB);
     expect(counts.fetchBytesMax(100 * MIB)).toBe(64 * 1024);
     expect(counts.fetchBytesMax(10)).toBe(10);
   });
 
+  test("lets four read at a time, first come first served", async () => {
+    const counts = traffic();
+    const ends = [];
+    for (let at = 0; at < 4; at++) ends.push(await counts.reading());
+    const begun: number[] = [];
+    const later = [0, 1].map((at) =>
+      counts.reading().then((end) => {
+        begun.push(at);
+        return end;
+      }),
+    );
+    await Promise.resolve();
+    expect(begun).toEqual([]);
+    ends[2]!();
+    (await later[0]!)();
+    (await later[1]!)();
+    expect(begun).toEqual([0, 1]);
+    for (const at of [0, 1, 3]) ends[at]!();
+    for (let at = 0; at < 4; at++) await counts.reading();
+  });
+
   test("says when nobody is given more", () => {
     const counts = traffic();
-    counts.holdReply(143 * MIB);
+    counts.holdReply(79 * MIB);
     expect(counts.isReplyFull).toBe(false);
     counts.holdReply(MIB);
     expect(counts.isReplyFull).toBe(true);

@@ -169,6 +169,35 @@ describe("transportKafka", () => {
     expect(asked.at(-1)).toBe(600 * 1024);
   });
 
+  test("beyond the double no further fetch begins until others have read, or had to go", async () => {
+    const harness = await Harness.start({ replyBytesMax: 1024 * 1024 });
+    let asked = 0;
+    harness.scripted.fetch = async (request) => {
+      asked++;
+      const batches = [new Uint8Array(700 * 1024)];
+      return request.partitions.map(() => ok({ ...emptyFetch(9), batches, sizeBytes: 700 * 1024 }));
+    };
+    const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1024 }];
+    const topics = [{ topic: "t", partitions }];
+    const clients = [];
+    for (let count = 0; count < 6; count++) {
+      const client = harness.connect();
+      client.peer.isStalled = true;
+      client.send(Fetch, 4, { maxWaitMs: 0, minBytes: 0, maxBytes: 1024, topics });
+      await settle();
+      clients.push(client);
+    }
+    expect(asked).toBe(3);
+    clients[0]!.peer.resume();
+    await settle();
+    expect(asked).toBeGreaterThan(3);
+    expect(asked).toBeLessThan(7);
+    const begun = asked;
+    await harness.hand.advance(40_000);
+    expect(clients[1]!.peer.closeReason).toBe("peer_not_reading");
+    expect(asked).toBeGreaterThan(begun);
+  });
+
   test("stop() ends quiet connections at once and waits for requests in progress", async () => {
     const harness = await Harness.start();
     let finish: () => void = () => {};

@@ -179,24 +179,35 @@ describe("slow readers", () => {
     expect(harness.log.releases).toBe(harness.log.fetches.length);
   });
 
-  test("are given small pieces where fetches hold what there is", async () => {
-    const harness = await Harness.start({ responseBytesMax: 200_000, replyBytesMax: 300_000 });
+  test("hold nothing while they wait, and then read one after the other, however many are woken", async () => {
+    const harness = await Harness.start({ replyBytesMax: 2_000_000 });
     harness.log.isEmpty = true;
-    const client = await harness.greeted();
-    client.tell(fetch(1, 150_000, 1000), fetch(2, 150_000, 1000), fetch(3, 150_000, 1000));
+    const clients = [];
+    for (let i = 0; i < 10; i++) clients.push(await harness.greeted());
+    const partitions = [[0, 0]];
+    for (const client of clients) {
+      client.peer.isStalled = true;
+      for (let id = 1; id <= 10; id++) {
+        client.tell({ id, op: "subscribe", topic: "t", partitions, credit: 0x7fffffff });
+      }
+      for (let id = 11; id <= 20; id++) client.tell(fetch(id, 1_000_000, 60_000));
+    }
     await settle();
-    expect(harness.log.fetches.map(({ bytesMax }) => bytesMax)).toEqual([150_000, 65_536, 65_536]);
-    const other = await harness.greeted();
-    other.tell(fetch(1, 150_000, 1000));
+    expect(harness.log.waits.length).toBeGreaterThanOrEqual(10);
+    // Each fetch looks once before it waits.
+    const looked = harness.log.fetches.length;
+    harness.log.isEmpty = false;
+    harness.log.valueBytes = 900_000;
+    harness.log.news();
+    for (let turn = 0; turn < 20; turn++) await settle();
+    // Each of them would read 900,000 bytes; there is room for four.
+    expect(harness.log.fetches.length - looked).toBeLessThanOrEqual(4);
+    for (const { peer } of clients) peer.reset();
     await settle();
-    expect(harness.log.fetches[3]!.bytesMax).toBe(65_536);
-    client.peer.finish();
-    other.peer.finish();
-    await settle();
-    expect(client.frames.length).toBe(4);
+    expect(harness.log.releases).toBe(harness.log.fetches.length);
   });
 
-  test("set little aside while they wait, and get whole batches when they are behind", async () => {
+  test("get whole batches of a subscription, and no room is held behind the last", async () => {
     const harness = await Harness.start();
     harness.log.valueBytes = 1000;
     harness.log.endOffset = 400;
@@ -204,10 +215,8 @@ describe("slow readers", () => {
     const partitions = [[0, 0]];
     client.tell({ id: 1, op: "subscribe", topic: "t", partitions, credit: 0x7fffffff });
     await settle();
-    const asked = harness.log.fetches.map(({ bytesMax }) => bytesMax);
-    expect(asked[0]).toBe(64 * 1024);
-    expect(asked[1]).toBe(1024 * 1024);
-    expect(asked.at(-1)).toBe(64 * 1024);
+    expect(harness.log.fetches.map(({ bytesMax }) => bytesMax)).toEqual([1024 * 1024]);
+    expect(harness.log.waits.length).toBe(2);
     client.peer.finish();
     await settle();
   });
@@ -325,6 +334,43 @@ describe("deadlines", () => {
   });
 });
 
+describe("a login that failed", () => {
+  const denying = {
+    mechanisms: ["BEARER"],
+    begin: () => ({ respond: async () => ({ kind: "denied" as const, reason: "not known" }) }),
+  };
+
+  test("is answered after the delay, and the connection closed behind the answer", async () => {
+    const harness = await Harness.start({}, denying);
+    harness.log.settings["connection.failed.authentication.delay.ms"] = "100";
+    const client = harness.connect();
+    const ping = { id: 1, op: "ping" };
+    client.tell({ id: 0, op: "hello", version: 1, token: "wrong" }, ping, ping);
+    await settle();
+    await harness.hand.advance(99);
+    expect(client.frames).toEqual([]);
+    await harness.hand.advance(1);
+    expect(client.frames.length).toBe(1);
+    expect(client.answer(0).error.code).toBe("sasl_authentication_failed");
+    expect(client.peer.closeReason).toBe("sasl_authentication_failed");
+    expect(harness.budget.heldBytes).toBe(0);
+  });
+
+  test("does not hold up the end of the transport, nor leave its timer", async () => {
+    const harness = await Harness.start({}, denying);
+    harness.log.settings["connection.failed.authentication.delay.ms"] = "60000";
+    const client = harness.connect();
+    client.tell({ id: 0, op: "hello", version: 1, token: "wrong" });
+    await settle();
+    const stopped = harness.transport.stop(1000);
+    await settle();
+    await stopped;
+    expect(client.peer.closeReason).not.toBe(null);
+    await harness.hand.advance(1000);
+    expect(harness.hand.pendingTimers).toBe(0);
+  });
+});
+
 describe("connections", () => {
   test("are bounded in all, by setting, and for each address", async () => {
     const harness = await Harness.start({ connectionsMax: 2 });
@@ -384,14 +430,14 @@ describe("connections", () => {
       { id: 3, ...subscribe },
     );
     await settle();
-    expect(harness.log.fetches.length).toBe(2);
+    expect([harness.log.fetches.length, harness.log.waits.length]).toEqual([1, 2]);
     client.peer.finish();
     await settle();
     await Promise.all(harness.hand.spawned);
     // What was asked before is answered: with nothing, as nothing came.
     expect(client.answer(1).partitions[0].records).toEqual([]);
     expect(harness.endings).toEqual(["connection_ended"]);
-    expect(harness.log.releases).toBe(2);
+    expect(harness.log.releases).toBe(1);
   });
 });
 

@@ -127,14 +127,35 @@ describe("FrameReader", () => {
 });
 
 describe("ReplyMemory", () => {
-  test("grants what there is, and a little where there is nothing", () => {
-    const replies = new ReplyMemory(1_000_000);
-    expect(replies.grant(500_000, 0, 600_000)).toBe(500_000);
-    expect(replies.grant(500_000, 400_000, 600_000)).toBe(200_000);
-    replies.heldBytes = 900_000;
-    expect(replies.grant(500_000, 0, 600_000)).toBe(100_000);
-    replies.heldBytes = 2_000_000;
-    expect(replies.grant(500_000, 0, 600_000)).toBe(65_536);
-    expect(replies.grant(10, 0, 600_000)).toBe(10);
+  test("has room up to its limit, for the only answer of a connection up to the double, and for the first", () => {
+    const replies = new ReplyMemory(1000);
+    expect(replies.hasRoom(5000, false)).toBe(true);
+    replies.made(900);
+    expect(replies.hasRoom(100, false)).toBe(true);
+    expect(replies.hasRoom(101, false)).toBe(false);
+    expect(replies.hasRoom(1100, true)).toBe(true);
+    expect(replies.hasRoom(1101, true)).toBe(false);
+    expect(replies.isScarce).toBe(false);
+    replies.made(100);
+    expect(replies.isScarce).toBe(true);
+  });
+
+  test("wakes one after the other, and is scarce while somebody waits", () => {
+    const replies = new ReplyMemory(1000);
+    const woken: number[] = [];
+    const wakes = [0, 1, 2, 3].map((at) => () => void woken.push(at));
+    replies.made(500);
+    for (const wake of wakes) replies.enter(wake);
+    expect(replies.isScarce).toBe(true);
+    replies.leave(wakes[1]!);
+    replies.sent(0);
+    expect(woken).toEqual([]);
+    replies.sent(500);
+    expect(woken).toEqual([0]);
+    replies.wakeNext();
+    replies.wakeNext();
+    replies.wakeNext();
+    expect(woken).toEqual([0, 2, 3]);
+    expect(replies.isScarce).toBe(false);
   });
 });

@@ -38,13 +38,22 @@ export class Client {
 /** A log of one topic "t", of which fetches give `valueBytes` a record, from any offset on. */
 export class FakeLog {
   readonly appends: AppendRequest[] = [];
+  /** Those that read. */
   readonly fetches: FetchRequest[] = [];
+  /** Those that only wait. */
+  readonly waits: FetchRequest[] = [];
   /** Appends wait for this. */
   gate: Promise<void> = Promise.resolve();
   valueBytes = 100;
   /** Fetches wait for their signal instead. */
   isEmpty = false;
   releases = 0;
+  readonly #parked: (() => void)[] = [];
+
+  /** Wakes what waits. */
+  news(): void {
+    for (const wake of this.#parked.splice(0)) wake();
+  }
   /** Where fetches begin to wait. */
   endOffset = Number.POSITIVE_INFINITY;
 
@@ -69,19 +78,27 @@ export class FakeLog {
         }));
       },
       fetch: async (caller: { signal: AbortSignal }, request: FetchRequest) => {
-        this.fetches.push(request);
+        // Behind every end: it is only asked whether the topic may be read.
+        if (request.partitions[0]!.fetchOffset === Number.MAX_SAFE_INTEGER) {
+          const outside = { ok: false, error: { code: "offset_out_of_range" } };
+          return { partitions: [outside], release: () => {} };
+        }
+        const isRead = request.waitsOnly !== true;
+        (isRead ? this.fetches : this.waits).push(request);
         const hasNone = request.partitions.every(
           ({ fetchOffset }) => fetchOffset >= this.endOffset,
         );
         if ((this.isEmpty || hasNone) && request.waitMsMax > 0 && !caller.signal.aborted) {
           await new Promise<void>((resolve) => {
             caller.signal.addEventListener("abort", () => resolve(), { once: true });
+            this.#parked.push(resolve);
           });
         }
         const partitions = request.partitions.map(({ fetchOffset, bytesMax }) => {
           const batches: Uint8Array[] = [];
           let sizeBytes = 0;
-          for (let offset = fetchOffset; !this.isEmpty && offset < this.endOffset; offset++) {
+          const end = this.isEmpty || !isRead ? fetchOffset : this.endOffset;
+          for (let offset = fetchOffset; offset < end; offset++) {
             const builder = new RecordBatchBuilder({ baseOffset: offset });
             builder.append(1, null, new Uint8Array(this.valueBytes));
             const batch = builder.build();
@@ -93,7 +110,10 @@ export class FakeLog {
           const ends = { highWatermark, lastStableOffset: highWatermark, logStartOffset: 0 };
           return { ok: true, value: { ...ends, abortedTransactions: [], batches, sizeBytes } };
         });
-        return { partitions, release: () => this.releases++ };
+        const release = () => {
+          if (isRead) this.releases++;
+        };
+        return { partitions, release };
       },
     },
     topics: {

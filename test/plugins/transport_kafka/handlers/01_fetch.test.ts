@@ -89,6 +89,7 @@ describe("Fetch", () => {
         }),
       );
       const [asked] = harness.scripted.of<FetchRequest>("fetch");
+      const byId = version < 13 ? {} : { topicId: TOPIC_ID };
       expect(asked).toEqual({
         isolation: "read_committed",
         waitMsMax: 300,
@@ -97,12 +98,20 @@ describe("Fetch", () => {
         partitions: [
           {
             topic: "orders",
+            ...byId,
             partition: 0,
             fetchOffset: 5,
             bytesMax: 1000,
             leaderEpoch: version >= 9 ? 4 : -1,
           },
-          { topic: "orders", partition: 2, fetchOffset: 9, bytesMax: 1000, leaderEpoch: -1 },
+          {
+            topic: "orders",
+            ...byId,
+            partition: 2,
+            fetchOffset: 9,
+            bytesMax: 1000,
+            leaderEpoch: -1,
+          },
         ],
       });
       const [topic] = answer.responses;

@@ -5,11 +5,10 @@
 // to any holder, a new holder to any smaller ticket. Tickets stay as long as the lock, so that no
 // listing misses a contender in the middle of a change of name.
 
-import { StorageError } from "../../src/contracts/errors.ts";
-import type { Scheduler } from "../../src/contracts/runtime.ts";
+import type { Scheduler } from "../contracts/runtime.ts";
 import { codeOf, type FileLayer } from "./file_layer.ts";
 
-/** "~" is in no segment's name. */
+/** "~" is in no name that plugins give. */
 const TICKET = "ticket~";
 const HELD = "lock~";
 /** Turns of the event loop that a new holder waits for a smaller ticket to go. */
@@ -18,11 +17,18 @@ const TURNS_MAX = 50;
 /** Releases the folder. */
 export type Unlock = () => Promise<void>;
 
-/** @throws {StorageError} "locked" when a live process holds the folder */
+/** What a folder is locked by: the calls, of all, that it takes. */
+type LockFiles = Pick<FileLayer, "open" | "close" | "unlink" | "list" | "ownProcess" | "isRunning">;
+
+/**
+ * @param locked Makes the error for when a live process holds the folder, of what there is to say of it.
+ * @throws What `locked` makes, and errors of `files`
+ */
 export async function lockFolder(
-  files: FileLayer,
+  files: LockFiles,
   folder: string,
   scheduler: Scheduler,
+  locked: (message: string) => Error,
 ): Promise<Unlock> {
   const own = createTicket(files, folder);
   const unlock = async (): Promise<void> => {
@@ -31,12 +37,12 @@ export async function lockFolder(
   };
   try {
     const before = await rivalsOf(files, folder, own);
-    if (before.holder !== null) throw lockedBy(folder, before.holder);
+    if (before.holder !== null) throw locked(heldBy(folder, before.holder));
     files.close(files.open(`${folder}/${HELD}${own}`, "create"));
     for (let turn = 0; ; turn++) {
       const { smaller } = await rivalsOf(files, folder, own);
       if (smaller === null) return unlock;
-      if (turn === TURNS_MAX) throw lockedBy(folder, smaller);
+      if (turn === TURNS_MAX) throw locked(heldBy(folder, smaller));
       await scheduler.yieldNow();
     }
   } catch (error) {
@@ -46,7 +52,7 @@ export async function lockFolder(
 }
 
 /** Makes a ticket that no other contender, in this process or another, has. */
-function createTicket(files: FileLayer, folder: string): string {
+function createTicket(files: LockFiles, folder: string): string {
   const process = files.ownProcess();
   for (let number = 0; ; number++) {
     const ticket = `${process}~${number}`;
@@ -61,7 +67,7 @@ function createTicket(files: FileLayer, folder: string): string {
 
 /** The files of live processes that stand in the way; those of dead ones are removed. */
 async function rivalsOf(
-  files: FileLayer,
+  files: LockFiles,
   folder: string,
   own: string,
 ): Promise<{ holder: string | null; smaller: string | null }> {
@@ -83,7 +89,7 @@ async function rivalsOf(
   return { holder, smaller };
 }
 
-async function remove(files: FileLayer, path: string): Promise<void> {
+async function remove(files: LockFiles, path: string): Promise<void> {
   try {
     await files.unlink(path);
   } catch (error) {
@@ -92,10 +98,7 @@ async function remove(files: FileLayer, path: string): Promise<void> {
   }
 }
 
-function lockedBy(folder: string, ticket: string): StorageError {
+function heldBy(folder: string, ticket: string): string {
   const pid = ticket.slice(0, ticket.indexOf("-"));
-  return new StorageError(
-    "locked",
-    `Cannot open folder "${folder}" as process ${pid} holds it: stop that process, or give this broker another data folder`,
-  );
+  return `Cannot open folder "${folder}" as process ${pid} holds it: stop that process`;
 }

@@ -1,4 +1,4 @@
-// The few file calls storage-fs makes, as an interface: node:fs beneath it in a broker, and in tests a
+// The few file calls that plugins make, as an interface: node:fs beneath it in a broker, and in tests a
 // layer that records every call and rebuilds what a power loss may leave (millrace/testing).
 // Errors are those of node:fs: thrown, with a `code` such as "ENOENT" or "ENOSPC".
 
@@ -48,4 +48,12 @@ export interface FolderEntry {
 export function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === "string" ? code : "";
+}
+
+/** The path above, "." for a bare name, null for the top. */
+export function parentOf(path: string): string | null {
+  if (path === "/" || path === "." || path === "") return null;
+  const slash = path.lastIndexOf("/");
+  if (slash === -1) return ".";
+  return slash === 0 ? "/" : path.slice(0, slash);
 }
