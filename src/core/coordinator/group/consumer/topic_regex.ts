@@ -9,6 +9,8 @@ import { parseRegex, RegexError, type RegexNode } from "./regex_syntax.ts";
 const STEPS_MAX = 10_000;
 /** Nodes emitted at most: repeats of nothing make no states. */
 const EMITTED_MAX = 10 * STEPS_MAX;
+/** Well below 2^31, whatever the length of the next name. */
+const MOMENT_MAX = 2_000_000_000;
 
 type Step =
   | { readonly kind: "set"; readonly set: CharSet }
@@ -18,8 +20,9 @@ type Step =
 
 export class TopicRegex {
   readonly #steps: Step[] = [];
-  /** Marks of the states already reached at a position. */
+  /** When each state was reached last: at a position of a name, which no other position of any name shares. */
   readonly #reachedAt: Int32Array;
+  #moment = 0;
   /** States visited so far, over all names: what matching has cost. */
   cost = 0;
   #emittedCount = 0;
@@ -33,12 +36,17 @@ export class TopicRegex {
 
   /** Whether all of the name matches. */
   matches(name: string): boolean {
-    this.#reachedAt.fill(-1);
+    if (this.#moment > MOMENT_MAX) {
+      this.#moment = 0;
+      this.#reachedAt.fill(0);
+    }
     let states: number[] = [];
+    this.#moment++;
     this.#reach(0, name, 0, states);
     for (let at = 0; at < name.length && states.length > 0; at++) {
       const code = name.charCodeAt(at);
       const next: number[] = [];
+      this.#moment++;
       for (const state of states) {
         this.cost++;
         const step = this.#steps[state]!;
@@ -55,8 +63,8 @@ export class TopicRegex {
   #reach(from: number, name: string, at: number, states: number[]): void {
     const open = [from];
     for (let state = open.pop(); state !== undefined; state = open.pop()) {
-      if (this.#reachedAt[state] === at) continue;
-      this.#reachedAt[state] = at;
+      if (this.#reachedAt[state] === this.#moment) continue;
+      this.#reachedAt[state] = this.#moment;
       this.cost++;
       const step = this.#steps[state]!;
       if (step.kind === "split") open.push(step.second, step.first);
