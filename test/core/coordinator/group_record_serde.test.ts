@@ -5,6 +5,16 @@ import { describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../src/base/uuid.ts";
 import type { GroupRecord } from "../../../src/core/coordinator/group/group_record.ts";
 import { groupRecordSerde } from "../../../src/core/coordinator/group/group_record_serde.ts";
+import {
+  OffsetCommitKey,
+  OffsetCommitValue,
+} from "../../../src/protocol/internal_records/offset_commit.ts";
+import {
+  decodeStoredKey,
+  decodeStoredValue,
+  encodeStoredKey,
+  encodeStoredValue,
+} from "../../../src/protocol/stored.ts";
 import { bytesOfHex, hexOfBytes, loadOtherVectors } from "../../vectors/load.ts";
 
 /** Names of the messages of each kind, and the version a 4.3 broker writes; 1 too, for offsets that say when they expire. */
@@ -49,6 +59,46 @@ describe("records that Kafka stored", () => {
       expect(hexOfBytes(groupRecordSerde.encode(record).value!)).toBe(value.stored!);
     }
     expect([...counted].sort()).toEqual([...written]);
+  });
+});
+
+describe("offsets, which have a reader of their own", () => {
+  const key = encodeStoredKey(OffsetCommitKey, { group: "g", topic: "a-topic", partition: 3 });
+
+  test.each([0, 1, 2, 3, 4])("version %i is read as the general decoder reads it", (version) => {
+    const texts = ["", "metadata", "grüße", "x".repeat(300)];
+    const ids = [ZERO_UUID, `${"Q".repeat(21)}A`];
+    for (const metadata of texts) {
+      for (const topicId of ids) {
+        for (const offset of [0, -1, 5, Number.MAX_SAFE_INTEGER]) {
+          const value = encodeStoredValue(OffsetCommitValue, version, {
+            offset,
+            leaderEpoch: 9,
+            metadata,
+            commitTimestamp: 1_700_000_000_000,
+            expireTimestamp: 1_800_000_000_000,
+            topicId,
+          });
+          expect(groupRecordSerde.decode(key, value)).toEqual({
+            kind: "offset_commit",
+            key: decodeStoredKey(OffsetCommitKey, key),
+            value: decodeStoredValue(OffsetCommitValue, value),
+          });
+        }
+      }
+    }
+  });
+
+  test("unknown tags are kept, and damage is named", () => {
+    const commit = { offset: 1, metadata: "", commitTimestamp: 1, topicId: ZERO_UUID };
+    const plain = encodeStoredValue(OffsetCommitValue, 4, commit);
+    expect(plain.at(-1)).toBe(0);
+    const tagged = new Uint8Array([...plain.subarray(0, -1), 1, 7, 2, 0xaa, 0xbb]);
+    const record = groupRecordSerde.decode(key, tagged)!;
+    expect(groupRecordSerde.encode(record).value!).toEqual(tagged);
+    for (let size = 0; size < plain.length; size++) {
+      expect(() => groupRecordSerde.decode(key, plain.subarray(0, size))).toThrow();
+    }
   });
 });
 

@@ -38,6 +38,7 @@ import {
 } from "../../../protocol/stored.ts";
 import type { RecordSerde } from "../runtime/shard.ts";
 import type { GroupRecord } from "./group_record.ts";
+import { readOffsetCommit } from "./offset_record_reader.ts";
 
 type Kind = GroupRecord["kind"];
 
@@ -138,6 +139,8 @@ export const groupRecordSerde: RecordSerde<GroupRecord> = {
   },
 
   decode(key, value) {
+    const offset = value === null ? null : readOffsetCommit(key, value);
+    if (offset !== null) return offset;
     const form = byRecordType.get(storedRecordType(key));
     if (form === undefined) return null;
     return {
