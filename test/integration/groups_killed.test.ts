@@ -3,7 +3,7 @@
 // MILLRACE_TEST_FULL=1 makes twenty rounds of it.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OffsetCommit } from "../../src/protocol/messages/08_offset_commit.ts";
@@ -152,6 +152,23 @@ test("what was acknowledged is committed after kill -9, or something later that 
     client.close();
   }
 }, 300_000);
+
+test("an older copy of the data put back, as by a disk that lies about syncing, is found out", async () => {
+  const committer = new Committer("sabotaged");
+  const run = committer.run();
+  await until("commits are acknowledged", () => committer.acknowledged > 5);
+  cpSync(join(folder, "data"), join(folder, "older"), { recursive: true });
+  const { sent } = committer;
+  await until("more are", () => committer.acknowledged > sent + 5);
+  await program.kill();
+  await run;
+  rmSync(join(folder, "data"), { recursive: true });
+  renameSync(join(folder, "older"), join(folder, "data"));
+  program = await Program.start(folder, ...flags);
+  const client = await connect();
+  expect(await committer.committed(client)).toBeLessThan(committer.acknowledged);
+  client.close();
+}, 60_000);
 
 for (const protocol of protocols) {
   test(`${protocol}: a group whose broker was killed while it rebalanced goes on where it was`, async () => {
