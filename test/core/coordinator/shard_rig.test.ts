@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../src/base/uuid.ts";
 import type { GroupRecord } from "../../../src/core/coordinator/group/group_record.ts";
-import type { GroupShardOptions } from "../../../src/core/coordinator/group/group_shard.ts";
+import type { GroupShardOptions } from "../../../src/core/coordinator/group/group_shard_options.ts";
 import {
   answer,
   type Decision,

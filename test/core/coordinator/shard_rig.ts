@@ -10,15 +10,10 @@ import type { GroupCall } from "../../../src/core/coordinator/group/group.ts";
 import type { GroupRecord } from "../../../src/core/coordinator/group/group_record.ts";
 import { groupRecordSerde } from "../../../src/core/coordinator/group/group_record_serde.ts";
 import type { GroupSettings } from "../../../src/core/coordinator/group/group_settings.ts";
-import type { GroupShardOptions } from "../../../src/core/coordinator/group/group_shard.ts";
+import type { GroupShardOptions } from "../../../src/core/coordinator/group/group_shard_options.ts";
 import type { TopicSeen, TopicView } from "../../../src/core/coordinator/group/topic_view.ts";
-import type {
-  Answer,
-  Decision,
-  Now,
-  Reply,
-  ShardTimers,
-} from "../../../src/core/coordinator/runtime/shard.ts";
+import type { Answer, Decision, Now, Reply } from "../../../src/core/coordinator/runtime/shard.ts";
+import { RigTimers } from "./rig_timers.ts";
 
 /** What is under test: a whole shard, or one part of it with what it needs around it. */
 export interface RigSubject {
@@ -69,52 +64,6 @@ export class Asked<Response> implements Reply<Response> {
     if (typeof this.#outcome === "string") return;
     if (this.#outcome !== null) throw new Error("A reply was answered twice");
     this.#outcome = { response };
-  }
-}
-
-interface RigTimer {
-  readonly key: string;
-  readonly dueMs: number;
-  readonly order: number;
-  readonly decide: (now: Now) => Decision<GroupRecord>;
-}
-
-/** The timers of one life of the subject. */
-class RigTimers implements ShardTimers<GroupRecord> {
-  readonly byKey = new Map<string, RigTimer>();
-  readonly #rig: { readonly now: Now };
-  #count = 0;
-
-  constructor(rig: { readonly now: Now }) {
-    this.#rig = rig;
-  }
-
-  set(key: string, delayMs: number, decide: RigTimer["decide"]): void {
-    const dueMs = this.#rig.now.monotonicMs + Math.max(delayMs, 0);
-    this.byKey.delete(key);
-    this.byKey.set(key, { key, dueMs, order: this.#count++, decide });
-  }
-
-  cancel(key: string): void {
-    this.byKey.delete(key);
-  }
-
-  has(key: string): boolean {
-    return this.byKey.has(key);
-  }
-
-  /** The one that is due first, if it is due by `untilMs`. */
-  next(untilMs: number): RigTimer | null {
-    let first: RigTimer | null = null;
-    for (const timer of this.byKey.values()) {
-      if (timer.dueMs > untilMs) continue;
-      const isEarlier =
-        first === null ||
-        timer.dueMs < first.dueMs ||
-        (timer.dueMs === first.dueMs && timer.order < first.order);
-      if (isEarlier) first = timer;
-    }
-    return first;
   }
 }
 

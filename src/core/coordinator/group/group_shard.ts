@@ -52,8 +52,6 @@ import type { GroupShardOptions } from "./group_shard_options.ts";
 import { Groups } from "./groups.ts";
 import { GroupOffsets } from "./offsets.ts";
 
-export type { GroupShardOptions };
-
 type Decided = Decision<GroupRecord>;
 
 export class GroupShard implements Shard<GroupRecord>, GroupRequests {

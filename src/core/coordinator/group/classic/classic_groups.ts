@@ -22,7 +22,7 @@ import type {
 import type { Answer, Decision, Now, Reply } from "../../runtime/shard.ts";
 import type { GroupCall } from "../group.ts";
 import type { ClassicGroupRecord, GroupRecord } from "../group_record.ts";
-import type { GroupShardOptions } from "../group_shard.ts";
+import type { GroupShardOptions } from "../group_shard_options.ts";
 import type { Groups } from "../groups.ts";
 import { ClassicGroup } from "./classic_group.ts";
 import { Joins, refuseJoin } from "./join.ts";

@@ -12,7 +12,7 @@ import type { Decision, Now, Reply } from "../../runtime/shard.ts";
 import type { GroupCall } from "../group.ts";
 import type { GroupRecord } from "../group_record.ts";
 import type { GroupSettings } from "../group_settings.ts";
-import type { GroupShardOptions } from "../group_shard.ts";
+import type { GroupShardOptions } from "../group_shard_options.ts";
 import type { ClassicGroup } from "./classic_group.ts";
 import { ClassicMember, ownProtocols } from "./member.ts";
 import type { Rebalances } from "./rebalance.ts";

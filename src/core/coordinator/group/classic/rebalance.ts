@@ -5,7 +5,7 @@
 
 import type { Decision, Now } from "../../runtime/shard.ts";
 import type { GroupRecord } from "../group_record.ts";
-import type { GroupShardOptions } from "../group_shard.ts";
+import type { GroupShardOptions } from "../group_shard_options.ts";
 import type { Groups } from "../groups.ts";
 import { ClassicGroup, type Sessions } from "./classic_group.ts";
 import type { ClassicMember } from "./member.ts";

@@ -4,7 +4,7 @@ import { expect } from "bun:test";
 import { ClassicGroup } from "../../../../../src/core/coordinator/group/classic/classic_group.ts";
 import { ClassicGroups } from "../../../../../src/core/coordinator/group/classic/classic_groups.ts";
 import type { GroupRecord } from "../../../../../src/core/coordinator/group/group_record.ts";
-import type { GroupShardOptions } from "../../../../../src/core/coordinator/group/group_shard.ts";
+import type { GroupShardOptions } from "../../../../../src/core/coordinator/group/group_shard_options.ts";
 import { Groups } from "../../../../../src/core/coordinator/group/groups.ts";
 import type { Decision, Now } from "../../../../../src/core/coordinator/runtime/shard.ts";
 import { type KafkaErrorName, NONE, wireCodeOf } from "../../../../../src/protocol/errors.ts";

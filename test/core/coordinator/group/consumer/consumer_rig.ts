@@ -8,7 +8,7 @@ import { ConsumerGroup } from "../../../../../src/core/coordinator/group/consume
 import { ConsumerGroups } from "../../../../../src/core/coordinator/group/consumer/consumer_groups.ts";
 import type { GroupRecord } from "../../../../../src/core/coordinator/group/group_record.ts";
 import type { HeartbeatCall } from "../../../../../src/core/coordinator/group/group_requests.ts";
-import type { GroupShardOptions } from "../../../../../src/core/coordinator/group/group_shard.ts";
+import type { GroupShardOptions } from "../../../../../src/core/coordinator/group/group_shard_options.ts";
 import { Groups } from "../../../../../src/core/coordinator/group/groups.ts";
 import type { Decision, Now } from "../../../../../src/core/coordinator/runtime/shard.ts";
 import { type KafkaErrorName, wireCodeOf } from "../../../../../src/protocol/errors.ts";
