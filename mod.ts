@@ -11,6 +11,8 @@ import {
   clientOptionsOf,
   connectWith,
   createClient,
+  type GroupConsumer,
+  type GroupConsumerOptions,
   type Producer,
   type ProducerOptions,
 } from "./src/client/mod.ts";
@@ -83,9 +85,13 @@ export class Millrace {
     return this.#ownClient().producer(options);
   }
 
+  /** A member of a group, in process: members share the partitions, wherever they run. */
+  consumer(options: GroupConsumerOptions): GroupConsumer;
   /** A consumer of this broker, in process: it reads the partitions that it is told. */
-  consumer(options: ConsumerOptions): Consumer {
-    return this.#ownClient().consumer(options);
+  consumer(options: ConsumerOptions): Consumer;
+  consumer(options: ConsumerOptions | GroupConsumerOptions): Consumer | GroupConsumer {
+    const client = this.#ownClient();
+    return "group" in options ? client.consumer(options) : client.consumer(options);
   }
 
   /** Topics, partitions, settings and offsets of this broker, in process. */

@@ -15,6 +15,15 @@ import { IncrementalAlterConfigs } from "../protocol/messages/44_incremental_alt
 import { DescribeCluster } from "../protocol/messages/60_describe_cluster.ts";
 import type { Api } from "../protocol/schema.ts";
 import { ClientError, kafkaErrorOf, requireNone, unwrap } from "./client_error.ts";
+import type { CoordinatorContext } from "./group/coordinator.ts";
+import type {
+  GroupDescription,
+  GroupFilter,
+  GroupListing,
+  MemberToRemove,
+} from "./group/group_admin.ts";
+import type { CommittedOffset, OffsetToCommit } from "./group/group_options.ts";
+import type { TopicPartition } from "./group/partition_key.ts";
 import type { ClusterMetadata, TopicInfo, TopicLookup } from "./metadata.ts";
 import { deleteRecords, type OffsetFound, type OffsetSpec, offsetsAt } from "./offsets.ts";
 import { checkOptions } from "./option_checks.ts";
@@ -377,6 +386,109 @@ export class Admin {
       const own = { ...this.#options, ...bounds };
       return deleteRecords(this.#runtime, this.#port, this.#metadata, own, targets);
     });
+  }
+
+  /** Every group of the cluster, or those in some states or of some types, by name. */
+  listGroups(
+    filter: GroupFilter = {},
+    options: AdminCallOptions = {},
+  ): Promise<readonly GroupListing[]> {
+    return this.#inGroups(options, (groups, context, bounds) =>
+      groups.listGroups(context, filter, bounds),
+    );
+  }
+
+  /** Groups of both protocols with their members, one outcome each. */
+  describeGroups(
+    groups: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<GroupDescription>[]> {
+    return this.#inGroups(options, (own, context, bounds) =>
+      own.describeGroups(context, groups, bounds),
+    );
+  }
+
+  /** One group with its members. @throws {ClientError} "group_id_not_found", … */
+  async describeGroup(group: string, options: AdminCallOptions = {}): Promise<GroupDescription> {
+    const [outcome] = await this.describeGroups([group], options);
+    return unwrap(outcome!, `Cannot describe group "${group}"`);
+  }
+
+  /** Removes groups without members, with their offsets, one outcome each. */
+  deleteGroups(
+    groups: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.#inGroups(options, (own, context, bounds) =>
+      own.deleteGroups(context, groups, bounds),
+    );
+  }
+
+  /** What a group has committed: of the partitions given, in order, or of all. */
+  listGroupOffsets(
+    group: string,
+    partitions: readonly TopicPartition[] | null = null,
+    options: AdminCallOptions = {},
+  ): Promise<readonly CommittedOffset[]> {
+    return this.#inGroups(options, (own, context, bounds) =>
+      own.groupOffsets(context, group, partitions, bounds),
+    );
+  }
+
+  /** Commits for a group, which must have no members ("unknown_member_id"); one outcome an offset. */
+  alterGroupOffsets(
+    group: string,
+    offsets: readonly OffsetToCommit[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.#inGroups(options, async (own, context, bounds) => {
+      // Under their ids, where they have some: not for another topic of the name.
+      const topics = [...new Set(offsets.map(({ topic }) => topic))];
+      await Promise.allSettled(topics.map((topic) => this.#metadata.topic(topic, bounds)));
+      return own.alterGroupOffsets(context, group, offsets, bounds);
+    });
+  }
+
+  /** Forgets offsets of topics that no member reads ("group_subscribed_to_topic"); one outcome a partition. */
+  deleteGroupOffsets(
+    group: string,
+    partitions: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.#inGroups(options, (own, context, bounds) =>
+      own.deleteGroupOffsets(context, group, partitions, bounds),
+    );
+  }
+
+  /** Puts members out of a group, by id or instance id; one outcome a member. */
+  removeMembers(
+    group: string,
+    members: readonly MemberToRemove[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.#inGroups(options, (own, context, bounds) =>
+      own.removeMembers(context, group, members, bounds),
+    );
+  }
+
+  /** Groups' part is loaded when it is first asked for. */
+  async #inGroups<T>(
+    options: AdminCallOptions,
+    call: (
+      groups: typeof import("./group/group_admin.ts"),
+      context: CoordinatorContext,
+      bounds: CallBounds,
+    ) => Promise<T>,
+  ): Promise<T> {
+    const groups = await import("./group/group_admin.ts");
+    const context: CoordinatorContext = {
+      runtime: this.#runtime,
+      port: this.#port,
+      metadata: this.#metadata,
+      backoff: this.#options,
+      timeoutMs: this.#options.timeoutMs,
+    };
+    return this.#within(options, (bounds) => call(groups, context, bounds));
   }
 
   /** Sends to the controller, finding it again while brokers deny being it. */

@@ -19,6 +19,7 @@ import { DescribeCluster } from "../protocol/messages/60_describe_cluster.ts";
 import { DescribeProducers } from "../protocol/messages/61_describe_producers.ts";
 import { DescribeTopicPartitions } from "../protocol/messages/75_describe_topic_partitions.ts";
 import { type BrokerCall, callOf, plainCall } from "./broker_call.ts";
+import { groupCalls } from "./broker_group_calls.ts";
 import { fetch, listOffsets, offsetForLeaderEpoch, produce } from "./broker_log_calls.ts";
 
 const deleteRecords = callOf<typeof DeleteRecords>({
@@ -88,6 +89,7 @@ const all: readonly BrokerCall[] = [
   plainCall(DescribeTopicPartitions, (broker, ...call) =>
     broker.topics.describeTopicPartitions(...call),
   ),
+  ...groupCalls,
 ];
 
 /** What a Broker serves in process, by API key. */

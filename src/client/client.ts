@@ -5,6 +5,8 @@ import { Admin } from "./admin.ts";
 import { ClientError } from "./client_error.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import type { ClientContext } from "./context.ts";
+import type { GroupConsumerOptions } from "./group/group_options.ts";
+import { GroupConsumer } from "./group_consumer.ts";
 import { checkSasl, type SaslOptions } from "./login.ts";
 import { type ClusterInfo, ClusterMetadata } from "./metadata.ts";
 import { checkOptions } from "./option_checks.ts";
@@ -50,6 +52,9 @@ export interface Client {
   /** One attempt to reach the cluster, so that a wrong address shows at once. @throws {ClientError} */
   connect(): Promise<ClusterInfo>;
   producer(options?: ProducerOptions): Producer;
+  /** A member of a group, which shares the partitions with its other members. @throws {TypeError} */
+  consumer(options: GroupConsumerOptions): GroupConsumer;
+  /** A consumer of the partitions that it is told. @throws {TypeError} */
   consumer(options: ConsumerOptions): Consumer;
   /**
    * Sends what producers still hold, then ends everything. Idempotent. All has ended when the promise is settled,
@@ -112,7 +117,16 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
     requestTimeoutMs,
   };
   const producers = new Set<Producer>();
-  const consumers = new Set<Consumer>();
+  const consumers = new Set<Consumer | GroupConsumer>();
+  const consumer = (own: ConsumerOptions | GroupConsumerOptions): Consumer | GroupConsumer => {
+    const onClose = (self: Consumer | GroupConsumer) => consumers.delete(self);
+    const made =
+      "group" in own
+        ? new GroupConsumer(context, own, onClose)
+        : new Consumer(context, own, onClose);
+    if (!made.isClosed) consumers.add(made);
+    return made;
+  };
   let closing: Promise<void> | null = null;
   return {
     admin,
@@ -122,14 +136,11 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
       producers.add(producer);
       return producer;
     },
-    consumer(own) {
-      const consumer = new Consumer(context, own, (self) => consumers.delete(self));
-      if (!consumer.isClosed) consumers.add(consumer);
-      return consumer;
-    },
+    consumer: consumer as Client["consumer"],
     close(graceMs) {
       closing ??= (async () => {
-        for (const consumer of [...consumers]) consumer.close();
+        // Members commit and leave before the way to the cluster is closed.
+        await Promise.allSettled([...consumers].map((consumer) => consumer.close()));
         const open = [...producers];
         const closed = await Promise.allSettled(open.map((producer) => producer.close(graceMs)));
         port.close();

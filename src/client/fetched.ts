@@ -29,6 +29,8 @@ export class FetchedBatch {
   readonly from: number;
   /** First offset not to show. */
   readonly end: number;
+  /** The offset behind the batch, where the next one begins. */
+  readonly next: number;
   /** What timestamp deltas count from; the time of every record when `isLogAppendTime`. */
   readonly baseTimestampMs: number;
   readonly isLogAppendTime: boolean;
@@ -47,6 +49,7 @@ export class FetchedBatch {
     this.baseOffset = batch.baseOffset;
     this.from = bounds.from;
     this.end = bounds.end;
+    this.next = Math.min(batch.lastOffset + 1, bounds.end);
     this.highWatermark = bounds.highWatermark;
     this.isLogAppendTime = (batch.attributes & LOG_APPEND_TIME_BIT) !== 0;
     this.baseTimestampMs = this.isLogAppendTime

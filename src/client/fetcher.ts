@@ -28,6 +28,11 @@ export interface FetcherOptions {
   readonly bytesMax: number;
   readonly partitionBytesMax: number;
   readonly bufferBytesMax: number;
+  /** Of a member of a group, whose partitions come and go. */
+  readonly group?: {
+    /** Whether having read every partition to its end is the end. */
+    mayEnd(): boolean;
+  };
 }
 
 /** One partition's progress. */
@@ -84,7 +89,7 @@ const TAKEN_MAX = 1_024;
 let lanes = 0;
 
 export class PartitionFetcher {
-  readonly states: readonly FetchState[];
+  readonly #states: FetchState[];
   readonly #context: ClientContext;
   readonly #options: FetcherOptions;
   readonly #buffer: Buffered[] = [];
@@ -104,7 +109,12 @@ export class PartitionFetcher {
   constructor(context: ClientContext, options: FetcherOptions, states: readonly FetchState[]) {
     this.#context = context;
     this.#options = options;
-    this.states = states;
+    this.#states = [...states];
+  }
+
+  /** The partitions that are read. */
+  get states(): readonly FetchState[] {
+    return this.#states;
   }
 
   start(): void {
@@ -129,7 +139,13 @@ export class PartitionFetcher {
 
   /** Goes on at `offset`; what was fetched of the partition and not given out is dropped. */
   seek(state: FetchState, offset: number): void {
+    this.#forget(state);
     state.position = offset;
+    this.look();
+  }
+
+  /** Drops what was fetched of a partition, and what is on its way. */
+  #forget(state: FetchState): void {
     state.topicId = null;
     state.seeks++;
     state.failures = 0;
@@ -143,6 +159,27 @@ export class PartitionFetcher {
     });
     this.#buffer.splice(0, this.#buffer.length, ...left);
     this.#bufferAt = 0;
+  }
+
+  /** Reads these too from now on. */
+  add(states: readonly FetchState[]): void {
+    this.#states.push(...states);
+    this.#go();
+  }
+
+  /** Reads these no more; what was fetched of them and not given out is dropped, and the batch given out last is stale. */
+  remove(states: readonly FetchState[]): void {
+    for (const state of states) {
+      const at = this.#states.indexOf(state);
+      if (at >= 0) this.#states.splice(at, 1);
+      this.#forget(state);
+    }
+    // What they filled of the buffer is free for the others.
+    this.look();
+  }
+
+  /** Looks again whether this is the end, and what is to be fetched. */
+  look(): void {
     this.#hand();
     this.#go();
   }
@@ -167,6 +204,7 @@ export class PartitionFetcher {
 
   #isOver(): boolean {
     if (this.#closing.signal.aborted) return true;
+    if (this.#options.group?.mayEnd() === false) return false;
     // Batches of paused partitions may still be there.
     if (this.#bufferAt < this.#buffer.length) return false;
     return this.states.every((state) => state.position >= state.end);
@@ -260,7 +298,7 @@ export class PartitionFetcher {
       const { metadata } = this.#context;
       await metadata.topic(topic, { signal: this.#closing.signal, unknownWaitMs: 5_000 });
     } catch (error) {
-      if (!isRetriable(error)) this.#fail(error);
+      if (!this.#isPassing(error)) this.fail(error);
       else for (const state of this.states) if (state.topic === topic) this.#retryLater(state);
     } finally {
       this.#refreshing.delete(topic);
@@ -320,7 +358,7 @@ export class PartitionFetcher {
       }
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      if (!isRetriable(error)) this.#fail(error);
+      if (!isRetriable(error)) this.fail(error);
       for (const { state } of fetching) {
         metadata.invalidate(state.topic);
         this.#retryLater(state);
@@ -344,7 +382,7 @@ export class PartitionFetcher {
       else if (error.retriable || MOVED.has(error.code)) {
         this.#context.metadata.invalidate(state.topic);
         this.#retryLater(state);
-      } else this.#fail(refusal(error, `Cannot fetch ${state.topic}-${state.partition}`));
+      } else this.fail(refusal(error, `Cannot fetch ${state.topic}-${state.partition}`));
       return;
     }
     state.failures = 0;
@@ -356,7 +394,7 @@ export class PartitionFetcher {
     const { batches, nextOffset } = state.opener.open(bytes, state.position, bounds, aborted);
     if (nextOffset === state.position) {
       const text = `Offset ${nextOffset} of ${state.topic}-${state.partition} lies in a batch of more than ${this.#options.partitionBytesMax} bytes: raise partitionBytesMax`;
-      this.#fail(new ClientError("record_list_too_large", text));
+      this.fail(new ClientError("record_list_too_large", text));
       return;
     }
     state.position = nextOffset;
@@ -384,23 +422,29 @@ export class PartitionFetcher {
         // Somebody has chosen another place meanwhile.
       } else if (outOfRange === "error" && isAnew) {
         const text = `Topic "${topic}" was deleted and made anew: offset ${position} of partition ${partition} was of the one before`;
-        this.#fail(new ClientError("unknown_topic_id", text));
+        this.fail(new ClientError("unknown_topic_id", text));
       } else if (outOfRange === "error") {
         const text = `Offset ${position} of ${topic}-${partition} is out of range: it holds ${earliest} to ${latest} (exclusive)`;
-        this.#fail(new ClientError("offset_out_of_range", text));
+        this.fail(new ClientError("offset_out_of_range", text));
       } else {
         state.position = outOfRange === "earliest" ? earliest! : latest!;
         state.topicId = null;
         state.opener.forget();
       }
     } catch (error) {
-      if (!isRetriable(error)) this.#fail(error);
-      else this.#retryLater(state);
+      if (this.#isPassing(error)) this.#retryLater(state);
+      else if (state.seeks === seeks) this.fail(error);
     } finally {
       this.#resetting.delete(state);
     }
     this.#hand();
     this.#go();
+  }
+
+  /** A group reads on without a topic that has gone: its rebalance takes the partitions away. */
+  #isPassing(error: unknown): boolean {
+    const isGone = error instanceof ClientError && error.code === "unknown_topic_or_partition";
+    return isRetriable(error) || (isGone && this.#options.group !== undefined);
   }
 
   #retryLater(state: FetchState): void {
@@ -432,7 +476,8 @@ export class PartitionFetcher {
     }
   }
 
-  #fail(error: unknown): void {
+  /** Ends the reading: whoever waits for a batch gets the error. */
+  fail(error: unknown): void {
     if (this.#closing.signal.aborted) return;
     this.#failure ??= error;
     this.#hand();

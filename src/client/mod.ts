@@ -1,4 +1,4 @@
-// millrace/client: producers, consumers by assignment, and admin, over Kafka's wire or any other port.
+// millrace/client: producers, consumers by assignment or in groups, and admin, over Kafka's wire or any other port.
 
 export type {
   Admin,
@@ -20,6 +20,22 @@ export { ClientError, type ClientErrorCode } from "./client_error.ts";
 export { clientOptionsOf, connectWith } from "./connect.ts";
 export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";
 export type { ConsumedRecord, FetchedBatch } from "./fetched.ts";
+export type {
+  GroupDescription,
+  GroupFilter,
+  GroupListing,
+  GroupMemberInfo,
+  MemberToRemove,
+} from "./group/group_admin.ts";
+export type {
+  AssignorName,
+  CommittedOffset,
+  GroupConsumerOptions,
+  OffsetToCommit,
+  RebalanceCallback,
+} from "./group/group_options.ts";
+export type { TopicPartition } from "./group/partition_key.ts";
+export type { GroupConsumer } from "./group_consumer.ts";
 export type { SaslOptions } from "./login.ts";
 export type { ClusterInfo, PartitionInfo, TopicInfo, TopicLookup } from "./metadata.ts";
 export type { OffsetFound, OffsetSpec } from "./offsets.ts";

@@ -10,10 +10,18 @@ import { Produce } from "../protocol/messages/00_produce.ts";
 import { Fetch } from "../protocol/messages/01_fetch.ts";
 import { ListOffsets } from "../protocol/messages/02_list_offsets.ts";
 import { Metadata } from "../protocol/messages/03_metadata.ts";
+import { OffsetCommit } from "../protocol/messages/08_offset_commit.ts";
+import { OffsetFetch } from "../protocol/messages/09_offset_fetch.ts";
+import { FindCoordinator } from "../protocol/messages/10_find_coordinator.ts";
+import { JoinGroup } from "../protocol/messages/11_join_group.ts";
+import { Heartbeat } from "../protocol/messages/12_heartbeat.ts";
+import { LeaveGroup } from "../protocol/messages/13_leave_group.ts";
+import { SyncGroup } from "../protocol/messages/14_sync_group.ts";
 import { ApiVersions } from "../protocol/messages/18_api_versions.ts";
 import { CreateTopics } from "../protocol/messages/19_create_topics.ts";
 import { InitProducerId } from "../protocol/messages/22_init_producer_id.ts";
 import { DescribeConfigs } from "../protocol/messages/32_describe_configs.ts";
+import { ConsumerGroupHeartbeat } from "../protocol/messages/68_consumer_group_heartbeat.ts";
 import {
   apiKeyOf,
   apiVersionOf,
@@ -56,6 +64,15 @@ const SERVED: readonly Api[] = [
   CreateTopics,
   InitProducerId,
   DescribeConfigs,
+  // Of groups there is no model: what a test does not handle breaks the connection.
+  OffsetCommit,
+  OffsetFetch,
+  FindCoordinator,
+  JoinGroup,
+  Heartbeat,
+  LeaveGroup,
+  SyncGroup,
+  ConsumerGroupHeartbeat,
 ];
 
 type FetchAnswer = ResponseInputOf<typeof Fetch>;
