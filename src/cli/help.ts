@@ -26,6 +26,10 @@ Files and pipes:
   millrace consume hello --output copy.log       byte for byte the same, where the topic has one partition
   millrace consume hello --format json | head -3
 
+Sharing the work:
+  millrace consume hello --group billing --follow   several of these read one part of the topic each, and go on
+  millrace group lag billing                        where the group left off; this shows how far it is behind
+
 Any Kafka broker will do: --bootstrap HOST:PORT, or MILLRACE_BOOTSTRAP=HOST:PORT.
 Exit codes: 0 done, 1 it failed, 2 the command line is wrong. --json prints for programs.
 `;

@@ -32,6 +32,27 @@ export const commands: readonly CommandEntry[] = [
   entry("consume", "print or save the records of a topic", async () => {
     return (await import("./commands/consume.ts")).command;
   }),
+  entry("group list", "show the consumer groups", async () => {
+    return (await import("./commands/group_list.ts")).command;
+  }),
+  entry("group describe", "show a group's state, offsets and members", async () => {
+    return (await import("./commands/group_describe.ts")).command;
+  }),
+  entry("group lag", "show how far a group is behind, in records and in seconds", async () => {
+    return (await import("./commands/group_lag.ts")).command;
+  }),
+  entry("group reset", "move a group's committed offsets", async () => {
+    return (await import("./commands/group_reset.ts")).command;
+  }),
+  entry("group delete", "remove groups with their committed offsets", async () => {
+    return (await import("./commands/group_delete.ts")).command;
+  }),
+  entry("group export", "save a group's committed offsets", async () => {
+    return (await import("./commands/group_export.ts")).exportCommand;
+  }),
+  entry("group import", "commit offsets for a group from a file", async () => {
+    return (await import("./commands/group_export.ts")).importCommand;
+  }),
   entry("cluster describe", "show the cluster and its brokers", async () => {
     return (await import("./commands/cluster_describe.ts")).command;
   }),

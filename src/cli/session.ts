@@ -132,6 +132,13 @@ async function fixOf(
       return "raise the topic's limit, e.g. `millrace topic alter TOPIC --config max.message.bytes=10485760`";
     case "request_timed_out":
       return "is the broker overloaded, or a replica missing? --timeout SECONDS gives it longer";
+    case "group_max_size_reached":
+      return "raise group.max.size (or group.consumer.max.size) of the broker, or stop a member";
+    case "inconsistent_group_protocol":
+      return "its members speak another protocol: --protocol classic or consumer, or another group";
+    case "fenced_instance_id":
+    case "unreleased_instance_id":
+      return "another member has this --instance-id";
     case "offset_out_of_range":
       return "--from beginning starts at the first record that is there";
     case "unsupported_version":

@@ -1,6 +1,13 @@
 // `millrace consume`.
 
-import type { Assignment, Consumer, ConsumerOptions, StartAt } from "../../client/mod.ts";
+import type {
+  Assignment,
+  Consumer,
+  ConsumerOptions,
+  GroupConsumer,
+  GroupConsumerOptions,
+  StartAt,
+} from "../../client/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
@@ -19,7 +26,10 @@ export const command: Command = {
   about: `Reads from the beginning to what is the end now; --follow goes on with what comes until Ctrl-C.
 Order is kept within a partition; partitions come side by side. --format lines prints values, each with a
 newline (--separator) after it: what went in as lines comes out byte for byte. --format json prints one
-object a line, which \`millrace produce --format json\` reads. --format raw prints values and nothing else.`,
+object a line, which \`millrace produce --format json\` reads. --format raw prints values and nothing else.
+
+With --group it reads as a member: members share the topic's partitions, what was printed is committed, and the next one
+goes on there; --from says where a group begins that has committed nothing yet.`,
   positionals: [{ name: "topic", summary: "which one" }],
   flags: [
     {
@@ -35,6 +45,19 @@ object a line, which \`millrace produce --format json\` reads. --format raw prin
       summary: "only this partition",
       isList: true,
     },
+    {
+      name: "group",
+      short: "g",
+      value: "NAME",
+      summary: "read as a member of this group, and commit what was printed",
+    },
+    {
+      name: "protocol",
+      value: "NAME",
+      summary: "of the group (auto: the next-generation one where the broker has it)",
+      choices: ["auto", "consumer", "classic"],
+    },
+    { name: "instance-id", value: "NAME", summary: "be a static member of the group" },
     { name: "max", short: "n", value: "N", summary: "end after so many records" },
     { name: "until-end", summary: "end at what is the end now (so without --follow)" },
     { name: "follow", short: "F", summary: "go on with what comes (so with --from end)" },
@@ -70,12 +93,17 @@ object a line, which \`millrace produce --format json\` reads. --format raw prin
       command: "millrace consume access --output copy.log",
       says: "into a file, as fast as it goes",
     },
+    {
+      command: "millrace consume hello --group billing --follow",
+      says: "as one of several that share the work",
+    },
     { command: "millrace consume users -k '\\t' | cut -f 1 | sort -u", says: "all keys" },
   ],
   run(args, host) {
     const topic = args.required("topic");
     const format = outputFormat(args);
-    const options = consumerOptions(args, topic);
+    const options =
+      args.text("group") === undefined ? consumerOptions(args, topic) : groupOptions(args, topic);
     return withClient(args, host, async (client) => {
       const path = args.text("output");
       const isFile = path !== undefined && path !== "-";
@@ -83,15 +111,16 @@ object a line, which \`millrace produce --format json\` reads. --format raw prin
       const isQuiet = args.has("quiet") || (!isFile && host.isOutputTerminal);
       const shown = isQuiet ? { ...host, isErrorTerminal: false } : host;
       const progress = new Progress(shown, null);
-      const consumer = client.consumer({ ...options, signal: host.interrupted });
+      const own = { ...options, signal: host.interrupted };
+      const consumer = "group" in own ? client.consumer(own) : client.consumer(own);
       const writer = new RecordWriter(sink, format);
       try {
-        await consumeAll(consumer.batches(), writer, options, progress);
+        await consumeAll(consumer, writer, options, progress);
       } catch (error) {
         // Whoever read has had enough, as `head` does.
         if (!(error instanceof BrokenPipe)) throw error;
       } finally {
-        consumer.close();
+        await consumer.close();
         progress.clear();
         if (isFile) await sink.close();
       }
@@ -104,16 +133,24 @@ object a line, which \`millrace produce --format json\` reads. --format raw prin
 };
 
 async function consumeAll(
-  batches: ReturnType<Consumer["batches"]>,
+  consumer: Consumer | GroupConsumer,
   writer: RecordWriter,
-  options: ConsumerOptions,
+  options: ConsumerOptions | GroupConsumerOptions,
   progress: Progress,
 ): Promise<void> {
   const { recordsMax = Number.POSITIVE_INFINITY, untilEnd = false } = options;
-  for await (const batch of batches) {
-    await writer.write(batch, recordsMax - writer.records);
-    // Nobody should wait for a record because others have not come yet.
-    if (!untilEnd) await writer.flush();
+  const isGroup = "committed" in consumer;
+  for await (const batch of consumer.batches()) {
+    const left = recordsMax - writer.records;
+    await writer.write(batch, left);
+    // Nobody should wait for a record because others have not come yet; and what is committed is to be out.
+    if (!untilEnd || isGroup) await writer.flush();
+    if (isGroup && writer.records >= recordsMax) {
+      const { topic, partition } = batch;
+      const last = batch.records(left).at(-1);
+      if (last !== undefined)
+        await consumer.commit([{ topic, partition, offset: last.offset + 1 }]);
+    }
     progress.records = writer.records;
     progress.bytes = writer.bytes;
     progress.update();
@@ -150,7 +187,39 @@ function bytesOf(args: Arguments, name: string): Uint8Array | null {
   );
 }
 
+function groupOptions(args: Arguments, topic: string): GroupConsumerOptions {
+  const from = startOf(args);
+  if (from !== "beginning" && from !== "end") {
+    throw args.wrong(
+      "--from is beginning or end with --group, which goes on where it was: `millrace group reset` moves it",
+    );
+  }
+  if (args.list("partition").length > 0) {
+    throw args.wrong("--partition is not for --group: its members share all partitions");
+  }
+  if (args.has("follow") && args.has("until-end")) {
+    throw args.wrong("Give --follow or --until-end, not both");
+  }
+  const recordsMax = args.whole("max", 0);
+  const instanceId = args.text("instance-id");
+  return {
+    group: args.text("group")!,
+    topics: [topic],
+    protocol: (args.text("protocol") ?? "auto") as "auto",
+    autoOffsetReset: from === "end" ? "latest" : "earliest",
+    untilEnd: !args.has("follow") && (from !== "end" || args.has("until-end")),
+    isolation: (args.text("isolation") ?? "read_uncommitted") as "read_uncommitted",
+    waitMsMax: FOLLOW_WAIT_MS,
+    ...(recordsMax === undefined ? {} : { recordsMax }),
+    ...(instanceId === undefined ? {} : { instanceId }),
+  };
+}
+
 function consumerOptions(args: Arguments, topic: string): ConsumerOptions {
+  for (const name of ["protocol", "instance-id"]) {
+    if (args.text(name) !== undefined)
+      throw args.wrong(`--${name} is for members: give --group too`);
+  }
   const from = startOf(args);
   const isFollowing = args.has("follow") || (from === "end" && !args.has("until-end"));
   if (args.has("follow") && args.has("until-end")) {
