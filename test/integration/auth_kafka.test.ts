@@ -2,30 +2,16 @@
 // words Kafka has for it; and our own client with its token right, wrong and missing.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import {
-  type AuthTokenOptions,
-  type AuthTokenRule,
-  authToken,
-} from "../../plugins/auth-token/mod.ts";
+import { authToken } from "../../plugins/auth-token/mod.ts";
 import { servedApis } from "../../plugins/transport-kafka/dispatch.ts";
 import { ZERO_UUID } from "../../src/base/uuid.ts";
 import { type Client, ClientError, createClient } from "../../src/client/mod.ts";
-import { errorByCode } from "../../src/protocol/errors.ts";
-import type { RequestInputOf, ResponseOf } from "../../src/protocol/infer.ts";
 import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
 import { ListOffsets } from "../../src/protocol/messages/02_list_offsets.ts";
 import { Metadata } from "../../src/protocol/messages/03_metadata.ts";
-import { OffsetCommit } from "../../src/protocol/messages/08_offset_commit.ts";
-import { OffsetFetch } from "../../src/protocol/messages/09_offset_fetch.ts";
-import { FindCoordinator } from "../../src/protocol/messages/10_find_coordinator.ts";
-import { JoinGroup } from "../../src/protocol/messages/11_join_group.ts";
-import { Heartbeat } from "../../src/protocol/messages/12_heartbeat.ts";
-import { LeaveGroup } from "../../src/protocol/messages/13_leave_group.ts";
-import { SyncGroup } from "../../src/protocol/messages/14_sync_group.ts";
 import { DescribeGroups } from "../../src/protocol/messages/15_describe_groups.ts";
 import { ListGroups } from "../../src/protocol/messages/16_list_groups.ts";
-import { SaslHandshake } from "../../src/protocol/messages/17_sasl_handshake.ts";
 import { CreateTopics } from "../../src/protocol/messages/19_create_topics.ts";
 import { DeleteTopics } from "../../src/protocol/messages/20_delete_topics.ts";
 import { DeleteRecords } from "../../src/protocol/messages/21_delete_records.ts";
@@ -34,90 +20,31 @@ import { OffsetForLeaderEpoch } from "../../src/protocol/messages/23_offset_for_
 import { DescribeConfigs } from "../../src/protocol/messages/32_describe_configs.ts";
 import { AlterConfigs } from "../../src/protocol/messages/33_alter_configs.ts";
 import { DescribeLogDirs } from "../../src/protocol/messages/35_describe_log_dirs.ts";
-import { SaslAuthenticate } from "../../src/protocol/messages/36_sasl_authenticate.ts";
 import { CreatePartitions } from "../../src/protocol/messages/37_create_partitions.ts";
-import { DeleteGroups } from "../../src/protocol/messages/42_delete_groups.ts";
 import { IncrementalAlterConfigs } from "../../src/protocol/messages/44_incremental_alter_configs.ts";
-import { OffsetDelete } from "../../src/protocol/messages/47_offset_delete.ts";
 import { DescribeCluster } from "../../src/protocol/messages/60_describe_cluster.ts";
 import { DescribeProducers } from "../../src/protocol/messages/61_describe_producers.ts";
 import { ConsumerGroupHeartbeat } from "../../src/protocol/messages/68_consumer_group_heartbeat.ts";
-import { ConsumerGroupDescribe } from "../../src/protocol/messages/69_consumer_group_describe.ts";
 import { DescribeTopicPartitions } from "../../src/protocol/messages/75_describe_topic_partitions.ts";
-import type { Api, Fields } from "../../src/protocol/schema.ts";
-import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
-import { hostCryptography } from "../../src/runtime/cryptography.ts";
 import { type HostRuntime, hostRuntime } from "../../src/runtime/host_runtime.ts";
+import { commit, consumerHeartbeat, fetchOffsets, GROUP_CASES } from "./auth_group_cases.ts";
+import {
+  asking,
+  batch,
+  type Case,
+  CLUSTER,
+  config,
+  GROUP,
+  loggedIn,
+  NOT_ALLOWED,
+  nameOf,
+  one,
+  TOPIC,
+  TRANSACTION,
+  tokensOf,
+  topic,
+} from "./auth_rig.ts";
 import { Live, type WireClient } from "./live.ts";
-
-const utf8 = new TextEncoder();
-
-function hashOf(token: string): string {
-  const digest = hostCryptography.digest("SHA-256", utf8.encode(token));
-  return `sha256:${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** Everybody's token is "NAME-token". */
-function tokensOf(...names: string[]): AuthTokenOptions["tokens"] {
-  return names.map((name) => ({ principal: `User:${name}`, hash: hashOf(`${name}-token`) }));
-}
-
-async function loggedIn(live: Live, name: string): Promise<WireClient> {
-  const client = await live.connect();
-  expect((await client.ask(SaslHandshake, 1, { mechanism: "PLAIN" })).errorCode).toBe(0);
-  const authBytes = utf8.encode(`\0${name}\0${name}-token`);
-  expect((await client.ask(SaslAuthenticate, 2, { authBytes })).errorCode).toBe(0);
-  return client;
-}
-
-function batch(): Uint8Array {
-  const builder = new RecordBatchBuilder();
-  builder.append(-1, null, utf8.encode("hello"));
-  return builder.build();
-}
-
-const nameOf = (code: number): string => errorByCode(code)?.code ?? "none";
-const TOPIC = "topic_authorization_failed";
-const CLUSTER = "cluster_authorization_failed";
-const GROUP = "group_authorization_failed";
-const TRANSACTION = "transactional_id_authorization_failed";
-const NOT_ALLOWED = [TOPIC, CLUSTER, GROUP, TRANSACTION];
-
-const topic = (name: string) => ({
-  name,
-  numPartitions: 1,
-  replicationFactor: 1,
-  assignments: [],
-  configs: [],
-});
-const config = (resourceType: number, resourceName: string) => ({ resourceType, resourceName });
-
-/** An operation, one API that needs it, what it is refused with, and the rule that allows it. */
-interface Case {
-  readonly operation: string;
-  readonly api: Api;
-  readonly refused: string;
-  readonly rule: Omit<AuthTokenRule, "principal">;
-  ask(client: WireClient): Promise<number>;
-}
-
-const one = <T extends string>(
-  operation: T,
-  what: "topics" | "cluster" | "groups" | "transactionalIds",
-) => ({
-  allow: [operation] as never,
-  ...(what === "cluster" ? { cluster: true } : { [what]: ["there", "new", "g", "h", "x"] }),
-});
-
-/** One request, and the error code that its answer gives what it names. */
-function asking<const A extends Api<Fields, Fields>>(
-  api: A,
-  version: number,
-  request: () => RequestInputOf<A>,
-  codeOf: (answer: ResponseOf<A>) => number,
-): Pick<Case, "api" | "ask"> {
-  return { api, ask: async (client) => codeOf(await client.ask(api, version, request())) };
-}
 
 const producing = (transactionalId: string | null) =>
   asking(
@@ -367,138 +294,12 @@ const ROWS: readonly Row[] = [
     one("write", "transactionalIds"),
     producerIdFor("x"),
   ],
-];
-const GROUP_CASES: readonly Case[] = [
-  {
-    operation: "alter_configs of a group",
-    refused: GROUP,
-    rule: one("alter_configs", "groups"),
-    ...alteringConfigs(IncrementalAlterConfigs, 32, "g"),
-  },
-  {
-    operation: "read a group: join",
-    api: JoinGroup,
-    refused: GROUP,
-    rule: one("read", "groups"),
-    ask: async (client) => {
-      const { errorCode, memberId } = await client.ask(JoinGroup, 9, {
-        groupId: "g",
-        sessionTimeoutMs: 10_000,
-        rebalanceTimeoutMs: 10_000,
-        memberId: "",
-        protocolType: "consumer",
-        protocols: [{ name: "range", metadata: new Uint8Array(0) }],
-      });
-      if (NOT_ALLOWED.includes(nameOf(errorCode))) expect(memberId).toBe("");
-      return errorCode;
-    },
-  },
-  {
-    operation: "read a group: sync",
-    api: SyncGroup,
-    refused: GROUP,
-    rule: one("read", "groups"),
-    ask: async (client) =>
-      (
-        await client.ask(SyncGroup, 5, {
-          groupId: "g",
-          generationId: 1,
-          memberId: "m",
-          protocolType: "consumer",
-          protocolName: "range",
-          assignments: [],
-        })
-      ).errorCode,
-  },
-  {
-    operation: "read a group: heartbeat",
-    api: Heartbeat,
-    refused: GROUP,
-    rule: one("read", "groups"),
-    ask: async (client) =>
-      (await client.ask(Heartbeat, 4, { groupId: "g", generationId: 1, memberId: "m" })).errorCode,
-  },
-  {
-    operation: "read a group: leave",
-    api: LeaveGroup,
-    refused: GROUP,
-    rule: one("read", "groups"),
-    ask: async (client) =>
-      (await client.ask(LeaveGroup, 5, { groupId: "g", members: [{ memberId: "m" }] })).errorCode,
-  },
-  {
-    operation: "read a group: heartbeat of the consumer protocol",
-    api: ConsumerGroupHeartbeat,
-    refused: GROUP,
-    rule: one("read", "groups"),
-    ask: (client) => consumerHeartbeat(client, "h", null),
-  },
-  {
-    operation: "read a group and a topic: commit",
-    api: OffsetCommit,
-    refused: GROUP,
-    rule: { allow: ["read"], groups: ["g"], topics: ["there"] },
-    ask: commit,
-  },
-  {
-    operation: "describe a group: offsets",
-    api: OffsetFetch,
-    refused: GROUP,
-    rule: one("describe", "groups"),
-    ask: async (client) => (await fetchOffsets(client)).errorCode,
-  },
-  {
-    operation: "describe a group: coordinator",
-    api: FindCoordinator,
-    refused: GROUP,
-    rule: one("describe", "groups"),
-    ask: (client) => findCoordinator(client, 0, "g"),
-  },
-  {
-    operation: "describe a transactional id: coordinator",
-    api: FindCoordinator,
-    refused: TRANSACTION,
-    rule: one("describe", "transactionalIds"),
-    ask: (client) => findCoordinator(client, 1, "x"),
-  },
-  {
-    operation: "describe a group",
-    api: DescribeGroups,
-    refused: GROUP,
-    rule: one("describe", "groups"),
-    ask: async (client) =>
-      (await client.ask(DescribeGroups, 6, { groups: ["g"], includeAuthorizedOperations: false }))
-        .groups[0]!.errorCode,
-  },
-  {
-    operation: "describe a group of the consumer protocol",
-    api: ConsumerGroupDescribe,
-    refused: GROUP,
-    rule: one("describe", "groups"),
-    ask: async (client) =>
-      (
-        await client.ask(ConsumerGroupDescribe, 1, {
-          groupIds: ["g"],
-          includeAuthorizedOperations: false,
-        })
-      ).groups[0]!.errorCode,
-  },
-  {
-    operation: "delete a group",
-    api: DeleteGroups,
-    refused: GROUP,
-    rule: { allow: ["delete"], groups: ["doomed"] },
-    ask: async (client) =>
-      (await client.ask(DeleteGroups, 2, { groupsNames: ["doomed"] })).results[0]!.errorCode,
-  },
-  {
-    operation: "delete a group: offsets",
-    api: OffsetDelete,
-    refused: GROUP,
-    rule: one("delete", "groups"),
-    ask: async (client) =>
-      (await client.ask(OffsetDelete, 0, { groupId: "g", topics: [] })).errorCode,
-  },
+  [
+    "alter_configs of a group",
+    GROUP,
+    one("alter_configs", "groups"),
+    alteringConfigs(IncrementalAlterConfigs, 32, "g"),
+  ],
 ];
 
 const CASES = [
@@ -507,52 +308,6 @@ const CASES = [
   ),
   ...GROUP_CASES,
 ];
-
-async function commit(client: WireClient): Promise<number> {
-  const { topics } = await client.ask(OffsetCommit, 9, {
-    groupId: "g",
-    memberId: "",
-    topics: [
-      {
-        name: "there",
-        partitions: [{ partitionIndex: 0, committedOffset: 5, committedMetadata: "" }],
-      },
-    ],
-  });
-  return topics[0]!.partitions[0]!.errorCode;
-}
-
-async function fetchOffsets(client: WireClient) {
-  const answer = await client.ask(OffsetFetch, 9, {
-    groups: [{ groupId: "g", topics: [{ name: "there", partitionIndexes: [0] }] }],
-    requireStable: false,
-  });
-  return answer.groups[0]!;
-}
-
-async function findCoordinator(client: WireClient, keyType: number, key: string) {
-  const { coordinators } = await client.ask(FindCoordinator, 6, {
-    keyType,
-    coordinatorKeys: [key],
-  });
-  return coordinators[0]!.errorCode;
-}
-
-async function consumerHeartbeat(
-  client: WireClient,
-  groupId: string,
-  subscribedTopicNames: string[] | null,
-): Promise<number> {
-  const answer = await client.ask(ConsumerGroupHeartbeat, 1, {
-    groupId,
-    memberId: "m",
-    memberEpoch: 0,
-    rebalanceTimeoutMs: 10_000,
-    subscribedTopicNames,
-    topicPartitions: [],
-  });
-  return answer.errorCode;
-}
 
 describe("refused is refused, operation by operation", () => {
   let live: Live;
