@@ -23,6 +23,9 @@ const READ_BYTES = 256 * 1024;
 /** Bytes of records gone through between two turns of the event loop. */
 const SLICE_BYTES = 256 * 1024;
 
+/** While others append, so many times what a slice took is theirs, in at most so many turns of the event loop. */
+const BUSY_SHARE = 2;
+const BUSY_TURNS_MAX = 200;
 /** Longest wait at a time for log.cleaner.io.max.bytes.per.second. */
 const WAIT_MS_MAX = 250;
 
@@ -75,6 +78,8 @@ export class Cleaner {
   #isRunning = false;
   #isStopped = false;
   #sliceBytes = 0;
+  #sliceStartedMs = 0;
+  #lastAppendedBytes = 0;
   #throttledBytes = 0;
   #throttledSinceMs = 0;
 
@@ -92,6 +97,7 @@ export class Cleaner {
     this.#isRunning = true;
     this.#throttledBytes = 0;
     this.#throttledSinceMs = this.#options.runtime.clock.monotonicMs();
+    this.#sliceStartedMs = this.#throttledSinceMs;
     const tried = new Set<PartitionLog>();
     let cleaned = 0;
     try {
@@ -310,17 +316,27 @@ export class Cleaner {
 
   /** Lets everybody else go first, and waits where log.cleaner.io.max.bytes.per.second says so. */
   async #pause(): Promise<void> {
-    const { settings, runtime } = this.#options;
+    const { settings, runtime, journal } = this.#options;
     const { clock, scheduler } = runtime;
     this.#sliceBytes = 0;
-    const tookMs = clock.monotonicMs() - this.#throttledSinceMs;
-    const owedMs = (this.#throttledBytes / settings().bytesPerSecond) * 1000 - tookMs;
+    const nowMs = clock.monotonicMs();
+    const owedMs =
+      (this.#throttledBytes / settings().bytesPerSecond) * 1000 - (nowMs - this.#throttledSinceMs);
     if (owedMs > 1) {
       // Not at once, so that a stop does not wait for it.
       const waitMs = Math.min(owedMs, WAIT_MS_MAX);
       await new Promise<void>((resolve) => scheduler.after(waitMs, "cleaner_throttle", resolve));
     }
     await scheduler.yieldNow();
+    if (journal.appendedBytes !== this.#lastAppendedBytes) {
+      // One append takes several turns: with a slice in each it would take as many slices.
+      const untilMs = nowMs + BUSY_SHARE * (nowMs - this.#sliceStartedMs);
+      for (let turn = 0; turn < BUSY_TURNS_MAX && clock.monotonicMs() < untilMs; turn++) {
+        await scheduler.yieldNow();
+      }
+      this.#lastAppendedBytes = journal.appendedBytes;
+    }
+    this.#sliceStartedMs = clock.monotonicMs();
   }
 }
 
