@@ -129,7 +129,10 @@ export class SegmentRewrite {
 
   /** Removes the old files, and writes the index of the new one. Failures are said: the next start removes what is left. */
   async removeSources(logger: Logger): Promise<void> {
-    if (this.#hasFile) await this.#files.writeIndex(this.#log, this.#segment, this.#index);
+    // Retention or the end of the topic may have been quicker.
+    if (this.#hasFile && this.#log.segments.includes(this.#segment)) {
+      await this.#files.writeIndex(this.#log, this.#segment, this.#index);
+    }
     for (const source of this.#sources) await this.#remove(source, logger);
   }
 

@@ -664,6 +664,17 @@ async function walk(seed: number, steps: number): Promise<Record<string, number>
   const rows = await check();
   const { cleanedEnd } = logOf(rig);
   if (doublesIn(rows, cleanedEnd).length > 0) throw new Error(`keys twice before ${cleanedEnd}`);
+  // The topic goes while it is being cleaned: so does every file of it.
+  for (let i = 0; i < 60; i++) await append();
+  const cleaning = rig.logs.clean();
+  for (let turn = random.below(40); turn > 0; turn--) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await rig.logs.topicDeleted(options.topics![0]!);
+  await cleaning;
+  expect(await filesIn(rig)).toEqual([]);
+  const said = rig.test.lines.filter(({ level }) => level === "error" || level === "warn");
+  expect(said).toEqual([]);
   expect(rig.test.failures).toEqual([]);
   expect(rig.logs.pool.lentBytes).toBe(0);
   await rig.close();
