@@ -176,6 +176,12 @@ export function createGroupApi(context: GroupContext): GroupApi {
       return outcome.ok ? outcome.value : refusedConsumerHeartbeat(outcome.error);
     },
     async consumerGroupDescribe(caller, request, version) {
+      if (!servesConsumerProtocol(context)) {
+        const groups = request.groupIds.map((groupId) =>
+          refusedConsumerDescribe(groupId, "unsupported_version"),
+        );
+        return { throttleTimeMs: 0, groups };
+      }
       const rows = await byShard<string, DescribedConsumerGroup>(
         context,
         request.groupIds.filter((groupId) => groupId !== ""),
@@ -200,6 +206,11 @@ export function createGroupApi(context: GroupContext): GroupApi {
       };
     },
   };
+}
+
+function servesConsumerProtocol({ api }: GroupContext): boolean {
+  const served = api.settings.text("group.coordinator.rebalance.protocols") ?? "";
+  return served.split(",").includes("consumer");
 }
 
 function withOperations<Row extends { readonly errorCode: number }>(row: Row): Row {
