@@ -11,6 +11,7 @@ import { type KafkaErrorName, wireCodeOf } from "../../../src/protocol/errors.ts
 import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
 import { GroupCalls } from "../../support/group_calls.ts";
 import { caller } from "../../support/log_rig.ts";
+import { settle, TestRuntime } from "../../support/test_runtime.ts";
 
 interface Live {
   readonly broker: RunningBroker;
@@ -367,6 +368,46 @@ describe("offsets", () => {
     expect(await live.calls.offsetsOf("g")).toEqual([]);
     expect(await live.calls.commitOne("g", "t", 0, 6)).toBe(0);
     expect(await live.calls.offsetsOf("g")).toEqual(["t/0=6"]);
+  });
+});
+
+describe("after a start", () => {
+  test("groups are loaded in the background a second later; a broker without any loads nothing", async () => {
+    const plugins = { storage: storageMemory(), metadata: metadataMemory() };
+    const opened: { readonly test: TestRuntime; readonly broker: RunningBroker }[] = [];
+    const open = async () => {
+      const test = new TestRuntime();
+      const broker = await createBroker({
+        broker: { id: 1 },
+        runtime: test.runtime,
+        ...plugins,
+        transports: [],
+        settings: { "offsets.topic.num.partitions": 3 },
+      });
+      await broker.start();
+      opened.push({ test, broker });
+      return { test, broker };
+    };
+    const first = await open();
+    await first.test.advance(2000);
+    expect(first.broker.log.topicIdOf("__consumer_offsets")).toBeNull();
+    const made = await createTopic(first.broker, caller, { name: "t", partitions: 1 });
+    expect(made.ok).toBe(true);
+    const calls = new GroupCalls(first.broker, caller);
+    for (let i = 0; i < 9; i++) expect(await calls.commitOne(`g${i}`, "t", 0, i)).toBe(0);
+    await first.broker.stop(0);
+
+    const second = await open();
+    await second.test.advance(999);
+    expect(second.test.events("coordinator_loaded")).toEqual([]);
+    await second.test.advance(1);
+    for (let i = 0; i < 20 && second.test.events("coordinator_loaded").length < 3; i++) {
+      await settle();
+    }
+    const loaded = second.test.events("coordinator_loaded").map(({ fields }) => fields["records"]);
+    expect(loaded.reduce((sum: number, count) => sum + Number(count), 0)).toBe(9);
+    await second.broker.stop(0);
+    expect(opened.flatMap(({ test }) => test.failures)).toEqual([]);
   });
 });
 
