@@ -1,9 +1,8 @@
-// When the cleaner runs, and that its code is loaded only once some compacted partition is dirty.
+// When the cleaner runs, and that its code is loaded only once some compacted partition may be dirty enough.
 // Invariant: it looks on its own, beside retention and the giving up of journal files, and never ends the broker.
 // Kafka: LogCleaner.CleanerThread.
 
 import type { Cleaner, CleanerOptions, CleanerSettings } from "../log/cleaner.ts";
-import { isEarlyRollDue, planCleaning } from "../log/cleaner_plan.ts";
 
 /** What holds where nobody says otherwise: the defaults of log.cleaner.*. */
 export const CLEANER_DEFAULTS: CleanerSettings & { readonly backoffMs: number } = {
@@ -13,6 +12,9 @@ export const CLEANER_DEFAULTS: CleanerSettings & { readonly backoffMs: number } 
   loadFactor: 0.9,
   bytesPerSecond: Number.POSITIVE_INFINITY,
 };
+
+/** In one segment of fewer bytes there is nothing to clean, unless records may only wait so long. */
+const SMALL_BYTES = 256 * 1024;
 
 export interface LazyCleanerOptions extends CleanerOptions {
   /** How long to wait when there was nothing to clean. */
@@ -65,7 +67,7 @@ export class LazyCleaner {
     const { runtime, backoffMs } = this.#options;
     let cleaned = 0;
     try {
-      if (this.#isDue()) {
+      if (this.#mayBeDue()) {
         if (code === null) await preloadCleaner();
         this.#cleaner ??= new code!.Cleaner(this.#options);
         if (this.#isClosed) return 0;
@@ -78,12 +80,14 @@ export class LazyCleaner {
     return cleaned;
   }
 
-  #isDue(): boolean {
+  /** Without the code: the cleaner itself looks closer. */
+  #mayBeDue(): boolean {
     const { logs, runtime, settings } = this.#options;
     if (!settings().isEnabled) return false;
     const wallMs = runtime.clock.wallMs();
-    for (const log of logs()) {
-      if (isEarlyRollDue(log, wallMs) || planCleaning(log, wallMs)?.isDue === true) return true;
+    for (const { segments, sizeBytes, topic } of logs()) {
+      if (segments.length > 1 || sizeBytes > SMALL_BYTES) return true;
+      if (sizeBytes > 0 && topic.settings.maxCompactionLagMs < wallMs) return true;
     }
     return false;
   }
