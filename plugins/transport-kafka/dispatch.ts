@@ -97,7 +97,7 @@ export class Session implements RequestDecoder {
     const dataBytesMax = handler.dataBytesMax?.(context, body) ?? 0;
     const { correlationId } = header;
     let held: Frame | null = frame;
-    if (handler.holdsFrame !== true) {
+    if (handler.holdsFrame === undefined) {
       frame.release();
       held = null;
     }
@@ -149,12 +149,14 @@ class RequestJob implements Job {
 
   async run(): Promise<Reply | null> {
     try {
-      const answer = await this.#handler.handle(
+      const called = this.#handler.handle(
         this.#context,
         this.#caller,
         this.#request as never,
         this.#version,
       );
+      if (this.#handler.holdsFrame === "for_the_call") this.#frame?.release();
+      const answer = await called;
       const { response, release } = answer;
       if (response === null) return null;
       try {

@@ -36,8 +36,11 @@ export interface Answer<R> {
 export interface HandlerOf<A> {
   readonly api: A;
   readonly overlap: Overlap;
-  /** True when the request holds views of the frame that the broker may look at until it answers. */
-  readonly holdsFrame?: true;
+  /**
+   * True when the request holds views of the frame that the broker may look at until it answers; "for_the_call" when the
+   * handler has copied them by its first `await`. Otherwise the frame is gone before the handler is called.
+   */
+  readonly holdsFrame?: true | "for_the_call";
   /** True when int64 values beyond 2^53 are dealt with here; otherwise such requests are refused unread. */
   readonly takesBigints?: true;
   /** Most bytes of records that the response can carry; 0 when left out. */

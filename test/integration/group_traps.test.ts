@@ -130,6 +130,30 @@ describe("trap 5: pending members", () => {
   });
 });
 
+describe("what members say of themselves", () => {
+  test("comes to the leader, and assignments to members, byte for byte, also where it is large", async () => {
+    for (const sizeBytes of [0, 1, 20_000, 400_000]) {
+      const said = new Uint8Array(sizeBytes).map((_, i) => i ^ (i >> 8));
+      const groupId = `of ${sizeBytes}`;
+      const joined = await client.ask(JoinGroup, 3, {
+        ...joinOf(""),
+        groupId,
+        rebalanceTimeoutMs: 9000,
+        protocols: [{ name: "range", metadata: said }],
+      });
+      expect(joined.members[0]!.metadata).toEqual(said);
+      const { generationId, memberId } = joined;
+      const synced = await client.ask(SyncGroup, 3, {
+        groupId,
+        generationId,
+        memberId,
+        assignments: [{ memberId, assignment: said }],
+      });
+      expect([synced.errorCode, synced.assignment]).toEqual([0, said]);
+    }
+  });
+});
+
 describe("trap 9: first calls", () => {
   test("are answered in full, although the topic of groups is made for them", async () => {
     const found = await client.ask(FindCoordinator, 6, { keyType: 0, coordinatorKeys: ["a", "b"] });

@@ -12,6 +12,7 @@ import { handlerOf } from "../handler.ts";
 export const joinGroup = handlerOf<typeof JoinGroup>({
   api: JoinGroup,
   overlap: "serial",
+  holdsFrame: "for_the_call",
   async handle(context, caller, request, version) {
     // Kept for as long as the member is one, which is longer than the frame.
     const protocols = request.protocols.map(({ name, metadata }) => ({

@@ -11,6 +11,7 @@ import { handlerOf } from "../handler.ts";
 export const syncGroup = handlerOf<typeof SyncGroup>({
   api: SyncGroup,
   overlap: "serial",
+  holdsFrame: "for_the_call",
   async handle(context, caller, request, version) {
     // Kept for as long as the generation lasts, which is longer than the frame.
     const assignments = request.assignments.map(({ memberId, assignment }) => ({

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import type { OffsetCommitRequest } from "../../../src/protocol/messages/08_offset_commit.ts";
 import { OffsetCommit } from "../../../src/protocol/messages/08_offset_commit.ts";
-import { JoinGroup } from "../../../src/protocol/messages/11_join_group.ts";
+import { JoinGroup, type JoinGroupRequest } from "../../../src/protocol/messages/11_join_group.ts";
 import { Heartbeat } from "../../../src/protocol/messages/12_heartbeat.ts";
 import { SyncGroup } from "../../../src/protocol/messages/14_sync_group.ts";
 import { settle } from "./fakes.ts";
@@ -87,6 +87,28 @@ describe("a member that waits", () => {
       expect(client.peer.frames.length).toBe(2);
     });
   }
+
+  test("holds no memory of its request while it waits", async () => {
+    const harness = await Harness.start();
+    let finish: () => void = () => {};
+    harness.scripted.answers.set(
+      "joinGroup",
+      () =>
+        new Promise((resolve) => {
+          finish = () => resolve(joined);
+        }),
+    );
+    const client = harness.connect();
+    const metadata = new Uint8Array(100_000).map((_, i) => i);
+    client.send(JoinGroup, 5, { ...join, protocols: [{ name: "range", metadata }] });
+    await settle();
+    expect(harness.budget.heldBytes).toBe(0);
+    const [request] = harness.scripted.of<JoinGroupRequest>("joinGroup");
+    expect(request!.protocols[0]!.metadata).toEqual(metadata);
+    finish();
+    await settle();
+    expect(client.peer.frames.length).toBe(1);
+  });
 
   test("commits of one connection are decided in order, and none waits for another", async () => {
     const harness = await Harness.start();
