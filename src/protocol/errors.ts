@@ -211,10 +211,17 @@ export const errors = byName as Readonly<Record<KafkaErrorName, KafkaError>>;
 /** Every error, by ascending wire code. */
 export const kafkaErrors: readonly KafkaError[] = [...byCode.values()];
 
-/** The error of that name, with the table's text or with `message`. */
+/** The error of that name, with the table's text or with `message`, see `errorText`. */
 export function kafkaError(name: KafkaErrorName, message?: string): KafkaError {
   const error = errors[name];
-  return message === undefined ? error : { ...error, message };
+  return message === undefined ? error : { ...error, message: errorText(message) };
+}
+
+const TEXT_LENGTH_MAX = 2000;
+
+/** A text that an answer can carry: names in it may be as long as a string on the wire, and then it would not be one. */
+export function errorText(text: string): string {
+  return text.length > TEXT_LENGTH_MAX ? `${text.slice(0, TEXT_LENGTH_MAX)}…` : text;
 }
 
 /** The error that a wire code means; null for 0. A code this table does not know is an unknown_server_error. */

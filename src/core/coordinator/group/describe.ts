@@ -2,7 +2,7 @@
 // What a caller may do with a group is not known here: those bits are set by whoever knows the caller.
 // Kafka: GroupMetadataManager.describeGroups, listGroups; GroupCoordinatorShard.deleteGroups.
 
-import { NONE, wireCodeOf } from "../../../protocol/errors.ts";
+import { errorText, NONE, wireCodeOf } from "../../../protocol/errors.ts";
 import type { ListGroupsRequest } from "../../../protocol/messages/16_list_groups.ts";
 import { answer, type Decision, type Reply } from "../runtime/shard.ts";
 import { ClassicGroup } from "./classic/classic_group.ts";
@@ -67,7 +67,7 @@ function undescribed(groupId: string, version: number, isOther: boolean): Descri
     : `Group ${groupId} not found.`;
   return {
     errorCode: saysSo ? wireCodeOf("group_id_not_found") : NONE,
-    errorMessage: saysSo ? message : null,
+    errorMessage: saysSo ? errorText(message) : null,
     groupId,
     groupState: "Dead",
     protocolType: "",

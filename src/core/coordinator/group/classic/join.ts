@@ -22,6 +22,7 @@ import { Turn } from "./turn.ts";
 
 /** Of a text that comes from a client, as much as is logged. */
 const REASON_LENGTH_MAX = 255;
+const NAME_LENGTH_MAX = 255;
 
 /** One request on its way through the paths. */
 export interface Join {
@@ -97,7 +98,7 @@ export class Joins {
     const { request, call, turn, reply } = join;
     const { groupInstanceId } = request;
     const uuid = uuidToHex(randomUuid(this.#options.random));
-    const memberId = `${groupInstanceId ?? call.clientId}-${uuid}`;
+    const memberId = `${beginning(groupInstanceId ?? call.clientId)}-${uuid}`;
     if (groupInstanceId !== null) {
       const predecessor = group.staticMemberId(groupInstanceId);
       if (predecessor !== undefined) this.#replace(join, group, predecessor, memberId);
@@ -262,4 +263,11 @@ function currentOf(group: ClassicGroup, memberId: string) {
     protocolName: group.protocolName,
     leader: group.leaderId ?? "",
   };
+}
+
+/** Of a name that may be as long as a string on the wire: with an id behind it, it would be longer. */
+function beginning(name: string): string {
+  if (name.length <= NAME_LENGTH_MAX) return name;
+  // By whole characters: half of one would come back as another one.
+  return Array.from(name).slice(0, NAME_LENGTH_MAX).join("");
 }

@@ -1,6 +1,6 @@
 // ConsumerGroupDescribe. Kafka: ConsumerGroup.asDescribedGroup, ConsumerGroupMember.asConsumerGroupDescribeMember.
 
-import { NONE, wireCodeOf } from "../../../../protocol/errors.ts";
+import { errorText, NONE, wireCodeOf } from "../../../../protocol/errors.ts";
 import type { ConsumerGroupDescribeResponse } from "../../../../protocol/messages/69_consumer_group_describe.ts";
 import type { TopicView } from "../topic_view.ts";
 import { ConsumerGroup } from "./consumer_group.ts";
@@ -24,10 +24,11 @@ export function describe(context: ConsumerContext, groupId: string): DescribedCo
       ...EMPTY,
       groupId,
       errorCode: wireCodeOf("group_id_not_found"),
-      errorMessage:
+      errorMessage: errorText(
         group === undefined
           ? `Group ${groupId} not found`
           : `Group ${groupId} is not a consumer group`,
+      ),
     };
   }
   const topics = topicsOf(context);

@@ -1,13 +1,13 @@
 // A request of a member that is refused: thrown from wherever it shows, caught where requests come in.
 
-import type { KafkaErrorName } from "../../../../protocol/errors.ts";
+import { errorText, type KafkaErrorName } from "../../../../protocol/errors.ts";
 
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly error: KafkaErrorName;
 
   constructor(error: KafkaErrorName, message: string) {
-    super(message);
+    super(errorText(message));
     this.error = error;
   }
 }
