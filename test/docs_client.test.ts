@@ -49,7 +49,12 @@ test("every block does what the page says", async () => {
   expect(lines[0]).toBe("1");
   expect(lines[1]).toMatch(/^\d 0$/);
   expect(lines.slice(2, 6)).toHaveLength(4);
-  expect(lines.slice(6)).toEqual(["2 3600000", "audit,orders"]);
+  expect(lines.slice(6)).toEqual([
+    "2 3600000",
+    "audit,orders",
+    "true Empty",
+    "true kitchen,ledger",
+  ]);
 });
 
 test("the options it lists are those that there are", () => {
@@ -59,13 +64,16 @@ test("the options it lists are those that there are", () => {
       [...row[1]!.matchAll(/`(\w+)`/g)].map((match) => match[1]!),
     ),
   );
-  const sources = ["client.ts", "producer_record.ts", "consumer.ts"].map((name) =>
-    fs.readFileSync(fileURLToPath(new URL(`../src/client/${name}`, import.meta.url)), "utf8"),
+  const sources = ["client.ts", "producer_record.ts", "consumer.ts", "group/group_options.ts"].map(
+    (name) =>
+      fs.readFileSync(fileURLToPath(new URL(`../src/client/${name}`, import.meta.url)), "utf8"),
   );
   const declared = new Set<string>();
   for (const source of sources) {
     const [, body] =
-      /export interface (?:Client|Producer|Consumer)Options \{\n([\s\S]*?)\n\}/.exec(source) ?? [];
+      /export interface (?:Client|Producer|Consumer|GroupConsumer)Options \{\n([\s\S]*?)\n\}/.exec(
+        source,
+      ) ?? [];
     for (const match of body!.matchAll(/^ {2}readonly (\w+)\?/gm)) declared.add(match[1]!);
   }
   expect(declared.size).toBeGreaterThan(35);

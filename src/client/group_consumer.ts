@@ -22,7 +22,7 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
   readonly #context: ClientContext;
   readonly #options: GroupConsumerOptions;
   readonly #onClose: (self: GroupConsumer) => void;
-  readonly #onAbort = () => void this.close().catch(() => {});
+  readonly #onAbort = () => this.#endSoon();
   #engine: GroupEngine | null = null;
   #isIterated = false;
   #closing: Promise<void> | null = null;
@@ -175,6 +175,15 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
       });
     }
     return this.#closing;
+  }
+
+  /** Closes when what is in hand is done with: nobody has to read it again. */
+  #endSoon(): void {
+    const end = async () => {
+      // Whoever iterates is told what comes of it.
+      this.close().catch(() => {});
+    };
+    void (this.#engine === null ? end() : this.#engine.gate.step(end));
   }
 
   /** Joins the group; null when it was closed before. */

@@ -48,6 +48,16 @@ test("quickstart: a broker, a topic, records in and out", async () => {
   expect(lines.length).toBe(5);
 });
 
+test("group: three members share the work, one leaves, nothing is lost or done twice", async () => {
+  const { code, output, errors } = await run("group");
+  expect({ code, errors }).toEqual({ code: 0, errors: "" });
+  const lines = output.trim().split("\n");
+  expect(lines.some((line) => line.startsWith("Ada gives up"))).toBe(true);
+  expect(output).not.toContain("was done before");
+  expect(lines).toContain("600 orders are done");
+  expect(lines.some((line) => /^the group is \w+ with 2 member\(s\)$/.test(line))).toBe(true);
+});
+
 describe("connect: any cluster by its address", () => {
   let millrace: Millrace;
   beforeAll(async () => {

@@ -6,15 +6,19 @@ import type { ResponseOf } from "../../protocol/infer.ts";
 import { FindCoordinator } from "../../protocol/messages/10_find_coordinator.ts";
 import type { Api } from "../../protocol/schema.ts";
 import { ClientError, isRetriable, kafkaErrorOf, refusal } from "../client_error.ts";
-import type { ClientContext } from "../context.ts";
-import type { RequestSource, SendOptions } from "../port.ts";
-import { retrying } from "../waiting.ts";
+import type { ClusterMetadata } from "../metadata.ts";
+import type { ClientPort, RequestSource, SendOptions } from "../port.ts";
+import { type BackoffOptions, type ClientRuntime, retrying } from "../waiting.ts";
 
 /** What the search needs of the client. */
-export type CoordinatorContext = Pick<
-  ClientContext,
-  "runtime" | "port" | "metadata" | "backoff" | "timeoutMs"
->;
+export interface CoordinatorContext {
+  readonly runtime: ClientRuntime;
+  readonly port: ClientPort;
+  readonly metadata: ClusterMetadata;
+  readonly backoff: BackoffOptions;
+  /** Until a call gives up, retries included, in ms. */
+  readonly timeoutMs: number;
+}
 
 const GROUP = 0;
 const COORDINATOR_LOAD_IN_PROGRESS = 14;

@@ -83,7 +83,7 @@ export interface GroupConsumerOptions {
   readonly bufferBytesMax?: number;
   /** What one compressed batch may become. Default 256 MiB. */
   readonly batchBytesMax?: number;
-  /** Ends the iteration, without an error. */
+  /** Ends the iteration, without an error, when the record in hand is done with. */
   readonly signal?: AbortSignal;
 }
 

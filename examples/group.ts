@@ -1,0 +1,56 @@
+// A group shares the work: three members of one process read a topic together, one of them leaves in the middle, and
+// nothing is lost or done twice. In life they are processes on several machines; the code is the same.
+//
+//   bun examples/group.ts        deno run -A examples/group.ts
+
+import { Millrace } from "millrace";
+
+const millrace = await Millrace.start({
+  storage: "memory",
+  metadata: "memory",
+  transports: [],
+  settings: { "group.initial.rebalance.delay.ms": 0 },
+});
+await millrace.admin().createTopic({ name: "orders", partitions: 6 });
+
+const done = new Map<string, string>();
+const leaving = new AbortController();
+
+async function work(name: string, signal?: AbortSignal): Promise<void> {
+  const consumer = millrace.consumer({
+    group: "kitchen",
+    topics: ["orders"],
+    // Called before a partition is another's: what this member does with its own files or caches ends here.
+    onRevoked: (partitions) => console.log(`${name} gives up ${partitions.length} partition(s)`),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  // A record is done with when the next one is asked for. It is committed every five seconds, when partitions
+  // move, and at the end.
+  for await (const record of consumer) {
+    const order = new TextDecoder().decode(record.value ?? undefined);
+    if (done.has(order)) console.log(`${order} was done before`);
+    done.set(order, name);
+  }
+}
+
+const producer = millrace.producer();
+const order = (number: number) => ({
+  topic: "orders",
+  key: `table ${number % 40}`,
+  value: `order ${number}`,
+});
+const all = Promise.all([work("Ada", leaving.signal), work("Ben"), work("Cleo")]);
+for (let number = 1; number <= 600; number++) {
+  await producer.send(order(number));
+  if (number === 300) leaving.abort();
+}
+
+while (done.size < 600) await new Promise((resolve) => setTimeout(resolve, 10));
+console.log(`${done.size} orders are done`);
+
+const { state, members } = await millrace.admin().describeGroup("kitchen");
+console.log(`the group is ${state} with ${members.length} member(s)`);
+
+// Leaves the group for all members that are left, with what they are done with committed.
+await millrace.stop();
+await all;
