@@ -1,4 +1,5 @@
-// Bundles Millrace for the edge and holds what was promised of it: what a start loads is under 120 kB gzip, and in no bundle
+// Bundles Millrace for the edge and holds what was promised of it: the core, and what a start on the edge loads,
+// is under 120 kB gzip, and in no bundle
 // is a node: import, eval, or a name of Bun, Deno or Node. Run: bun run scripts/bundle_core.ts. Exit code 1 otherwise.
 
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -15,11 +16,13 @@ interface Weighed {
   /** Paths from the root; all of their exports are kept. */
   readonly entries: readonly string[];
   readonly gzipKbMax: number;
+  /** Whether that is the bound of what comes on first use as well: a bundler that makes one file carries all. */
+  readonly isOfAll?: true;
 }
 
 const KB = 1000;
 const weighed: readonly Weighed[] = [
-  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120 },
+  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120, isOfAll: true },
   {
     name: "core, storage-kv and runtime",
     entries: ["src/edge/object_broker.ts"],
@@ -134,10 +137,11 @@ function inWords({ bytes, gzipBytes }: Size): string {
 
 if (import.meta.main) {
   let failed = false;
-  for (const { name, entries, gzipKbMax } of weighed) {
+  for (const { name, entries, gzipKbMax, isOfAll } of weighed) {
     const { code, atStart, later } = await bundle(entries);
     const faults = [...faultsOf(code)];
-    if (atStart.gzipBytes > gzipKbMax * KB) faults.push(`must be <= ${gzipKbMax} kB gzip`);
+    const weighedBytes = atStart.gzipBytes + (isOfAll ? later.gzipBytes : 0);
+    if (weighedBytes > gzipKbMax * KB) faults.push(`must be <= ${gzipKbMax} kB gzip`);
     const more = later.bytes === 0 ? "" : `; on first use ${inWords(later)}`;
     console.log(
       `${faults.length === 0 ? "ok" : "not ok"} ${name}: ${inWords(atStart)} (at most ${gzipKbMax})${more}`,
