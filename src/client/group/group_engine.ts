@@ -179,7 +179,7 @@ export class GroupEngine {
 
   #commitLater(): void {
     const { autoCommitMs } = this.#plan;
-    if (autoCommitMs === null || autoCommitMs === Number.POSITIVE_INFINITY) return;
+    if (autoCommitMs === null) return;
     const { scheduler } = this.#context.runtime;
     this.#commitTimer = scheduler.after(autoCommitMs, "group_commit", () => {
       const isMember = this.ownership.identity() !== null;
@@ -194,7 +194,6 @@ export class GroupEngine {
 
   #expireLater(delayMs: number): void {
     const { scheduler } = this.#context.runtime;
-    if (delayMs === Number.POSITIVE_INFINITY) return;
     this.#expiryTimer = scheduler.after(delayMs, "group_poll", () => {
       const { maxPollIntervalMs } = this.#plan;
       const leftMs = maxPollIntervalMs - this.gate.busyMs;

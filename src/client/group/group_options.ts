@@ -151,7 +151,7 @@ export interface GroupPlan {
   readonly sessionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly maxPollIntervalMs: number;
-  /** Infinity: at rebalances and at the end alone. Null: never. */
+  /** Beside the commits of rebalances and of the end. Null: never, these neither. */
   readonly autoCommitMs: number | null;
   readonly autoOffsetReset: "earliest" | "latest" | "error";
   readonly refreshMs: number;
@@ -168,12 +168,19 @@ export function planOf(options: GroupConsumerOptions): GroupPlan {
     pattern: options.pattern ?? null,
     assignors: options.assignors ?? ["range", "cooperative-sticky"],
     serverAssignor: options.serverAssignor ?? null,
-    sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_MS,
-    heartbeatIntervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_MS,
-    maxPollIntervalMs: options.maxPollIntervalMs ?? 300_000,
-    autoCommitMs: (options.autoCommit ?? true) ? (options.autoCommitMs ?? 5_000) : null,
+    sessionTimeoutMs: whole(options.sessionTimeoutMs ?? SESSION_MS),
+    heartbeatIntervalMs: whole(options.heartbeatIntervalMs ?? HEARTBEAT_MS),
+    maxPollIntervalMs: whole(options.maxPollIntervalMs ?? 300_000),
+    autoCommitMs: (options.autoCommit ?? true) ? whole(options.autoCommitMs ?? 5_000) : null,
     autoOffsetReset: options.autoOffsetReset ?? "earliest",
-    refreshMs: options.refreshMs ?? 60_000,
+    refreshMs: whole(options.refreshMs ?? 60_000),
     isolation: options.isolation ?? "read_uncommitted",
   };
+}
+
+/** What the protocol and timers can take: Infinity is three weeks. */
+const LONGEST_MS = 0x7000_0000;
+
+function whole(timeMs: number): number {
+  return Math.min(Math.ceil(timeMs), LONGEST_MS);
 }

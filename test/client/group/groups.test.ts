@@ -235,6 +235,45 @@ for (const way of ways) {
       await inside.stop();
     });
 
+    test(
+      "members of both protocols share one group, and it moves from one to the other and back",
+      async () => {
+        const client = rig.client(way);
+        await topicOf(client);
+        const seen = new Map<string, number>();
+        const inHand = new Set<string>();
+        const reader = (protocol: "classic" | "consumer") =>
+          new Reader(client, { group: "g", topics: ["t"], protocol }, seen, inHand);
+        const shares = (readers: Reader[]) => readers.map(({ partitions }) => partitions).join();
+        let made = 0;
+        const check = async () => {
+          await produce(client, made, 120);
+          made += 120;
+          await until(() => seen.size === made);
+        };
+        const old = [reader("classic"), reader("classic")];
+        await until(() => shares(old) === "3,3");
+        await check();
+        const mixed = [...old, reader("consumer")];
+        await until(() => shares(mixed) === "2,2,2");
+        expect((await client.admin.describeGroup("g")).type).toBe("consumer");
+        await check();
+        await Promise.all(old.map((each) => each.stop()));
+        const young = [mixed[2]!, reader("consumer")];
+        await until(() => shares(young) === "3,3");
+        await check();
+        const back = [...young, reader("classic")];
+        await until(() => shares(back) === "2,2,2");
+        await Promise.all(young.map((each) => each.stop()));
+        await until(() => shares([back[2]!]) === "6");
+        await check();
+        expect((await client.admin.describeGroup("g")).type).toBe("classic");
+        expect([...seen.values()].every((times) => times === 1)).toBe(true);
+        await back[2]!.stop();
+      },
+      TEST_MS,
+    );
+
     test("a member that was put out joins again", async () => {
       const client = rig.client(way);
       await topicOf(client);
