@@ -57,13 +57,15 @@ need_java() { # sets KAFKA_LIBS, JAVA_CP
   JAVA_CP="$dir/classes:$KAFKA_LIBS/*"
 }
 
-install_venv() { python3 -m venv "$PWD/venv" && "$PWD/venv/bin/pip" install -q -r "$compat/librdkafka/requirements.txt"; }
-need_librdkafka() { # sets VENV_PYTHON
+install_venv() { python3 -m venv "$PWD/venv" && "$PWD/venv/bin/pip" install -q -r "$1"; }
+need_venv() { # need_venv NAME REQUIREMENTS: sets VENV_PYTHON
   have python3 || die "python3 is needed"
-  local dir; dir=$MILLRACE_CACHE/librdkafka-$(digest "$compat/librdkafka/requirements.txt")
-  once "$dir" install_venv || die "confluent-kafka is missing"
+  local dir; dir=$MILLRACE_CACHE/$1-$(digest "$2")
+  once "$dir" install_venv "$2" || die "the Python packages of $1 are missing"
   VENV_PYTHON=$dir/venv/bin/python
 }
+need_librdkafka() { need_venv librdkafka "$compat/librdkafka/requirements.txt"; } # sets VENV_PYTHON
+need_aiokafka() { need_venv aiokafka "$compat/groups/requirements.txt"; } # sets VENV_PYTHON
 
 go_sources() { find "$1" -maxdepth 1 \( -name '*.go' -o -name go.mod -o -name go.sum \) | LC_ALL=C sort; }
 install_go() { local out=$PWD; cd "$1" && go build -mod=readonly -trimpath -o "$out/program" .; }

@@ -3,6 +3,7 @@
 //	create TOPIC PARTITIONS [name=value …]    lines TOPIC CODEC FILE [idempotent]    cat TOPIC
 //	write TOPIC CODEC RECORDS                 read FOLDER TOPIC…                     one TOPIC SIZE
 //	admin PREFIX                              load …, verify … (kill rounds, see load.go and verify.go)
+//	members (consumer groups, see members.go)
 //
 // BOOTSTRAP names the broker. Record lines are those of make_input.ts.
 package main
@@ -86,6 +87,8 @@ func main() {
 		err = one(ctx, args[0], args[1])
 	case "admin":
 		admin(ctx, args[0])
+	case "members":
+		err = members(context.Background())
 	case "load":
 		err = load(args)
 	case "verify":

@@ -34,6 +34,12 @@ func fail(err error) {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "members" { // see members.go
+		if err := members(context.Background()); err != nil {
+			fail(err)
+		}
+		return
+	}
 	if len(os.Args) < 3 {
 		fail(errors.New("a verb and a topic are needed"))
 	}

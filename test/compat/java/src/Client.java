@@ -1,5 +1,5 @@
 // The Java side of the client checks; lib.sh calls its verbs (see main). BOOTSTRAP names the broker.
-// Record lines are those of make_input.ts. It consumes by assignment only.
+// Record lines are those of make_input.ts. It consumes by assignment; in groups: GroupMembers.
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -45,6 +45,7 @@ public final class Client {
           for (String topic : Arrays.copyOfRange(args, 2, args.length)) read(Path.of(args[1]), topic);
         }
         case "one" -> one(args[1], Integer.parseInt(args[2]));
+        case "members" -> GroupMembers.run();
         case "admin" -> System.exit(new AdminChecks(args[1]).run() ? 0 : 1);
         default -> throw new IllegalArgumentException("verb " + args[0]);
       }
