@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { handlers } from "../../plugins/transport-kafka/handlers/table.ts";
 import { SeededRandom } from "../../src/base/prng.ts";
-import { DescribeGroups } from "../../src/protocol/messages/15_describe_groups.ts";
+import { OffsetCommit } from "../../src/protocol/messages/08_offset_commit.ts";
+import { OffsetFetch } from "../../src/protocol/messages/09_offset_fetch.ts";
 import { ListGroups } from "../../src/protocol/messages/16_list_groups.ts";
 import { CreateTopics } from "../../src/protocol/messages/19_create_topics.ts";
-import { ConsumerGroupDescribe } from "../../src/protocol/messages/69_consumer_group_describe.ts";
 import { type AnyField, type AnyFields, versionRange } from "../../src/protocol/schema.ts";
 import { isFullTestRun } from "../support/test_scale.ts";
 import { Live, type WireClient } from "./live.ts";
@@ -102,16 +102,39 @@ class Anything {
   }
 }
 
-async function everything(client: WireClient): Promise<unknown> {
+function simpleCommit(anything: Anything, committedOffset: number) {
+  const partitionIndex = anything.one([0, 1, 2]);
+  return {
+    groupId: anything.one(["g", "h", "simple", LONG]),
+    memberId: "",
+    topics: [
+      {
+        name: anything.one(["t", "u"]),
+        partitions: [{ partitionIndex, committedOffset, committedMetadata: "" }],
+      },
+    ],
+  };
+}
+
+/** All groups, and what is committed, as lines. */
+async function everything(client: WireClient): Promise<{ ids: string[]; offsets: string[] }> {
   const listed = await client.ask(ListGroups, 5, { statesFilter: [], typesFilter: [] });
   expect(listed.errorCode).toBe(0);
   const ids = listed.groups.map(({ groupId }) => groupId).sort();
-  const classic = await client.ask(DescribeGroups, 6, { groups: ids });
-  const modern = await client.ask(ConsumerGroupDescribe, 1, {
-    groupIds: ids,
-    includeAuthorizedOperations: false,
+  const { groups } = await client.ask(OffsetFetch, 9, {
+    groups: ids.map((groupId) => ({ groupId, topics: null })),
+    requireStable: true,
   });
-  return { ids, classic: classic.groups.length, modern: modern.groups.length };
+  const offsets: string[] = [];
+  for (const { groupId, topics, errorCode } of groups) {
+    expect(errorCode).toBe(0);
+    for (const { name, partitions } of topics) {
+      for (const { partitionIndex, committedOffset, metadata } of partitions) {
+        offsets.push(`${groupId} ${name} ${partitionIndex}: ${committedOffset} ${metadata}`);
+      }
+    }
+  }
+  return { ids, offsets: offsets.sort() };
 }
 
 for (let round = 0; round < ROUNDS; round++) {
@@ -137,6 +160,8 @@ for (let round = 0; round < ROUNDS; round++) {
       const waiting: WireClient[] = [];
       const answered = new Set<number>();
       for (let i = 0; i < REQUESTS; i++) {
+        // Amid all that, commits that mean something where nobody is a member.
+        if (i % 10 === 0) await client.ask(OffsetCommit, 7, simpleCommit(anything, i));
         const { api } = handlers[anything.one(KEYS)]!;
         const version =
           api.lowest + anything.one(NUMBERS.slice(0, 3)) * 3 > api.highestStable
@@ -165,7 +190,8 @@ for (let round = 0; round < ROUNDS; round++) {
         }
       }
       expect([...answered].sort((a, b) => a - b)).toEqual(KEYS);
-      const before = (await everything(client)) as { ids: string[] };
+      const before = await everything(client);
+      expect(before.offsets.length).toBeGreaterThan(0);
       for (const each of waiting) each.close();
       client.close();
       await live.stop();
@@ -173,9 +199,10 @@ for (let round = 0; round < ROUNDS; round++) {
 
       live = await Live.start({ folder, settings });
       const again = await live.connect();
-      const after = (await everything(again)) as { ids: string[] };
+      const after = await everything(again);
       // A group that nothing was ever written of is gone; none comes up.
       expect(after.ids.filter((id) => !before.ids.includes(id))).toEqual([]);
+      expect(after.offsets).toEqual(before.offsets);
       again.close();
     } finally {
       await live.stop();
