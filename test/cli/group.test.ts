@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { durationText } from "../../src/cli/group_lag.ts";
 import { type CliRig, startCliRig } from "./rig.ts";
 
@@ -103,7 +104,7 @@ describe("group", () => {
     expect(busy.text).toContain("it has a member. Stop them first");
     expect((await failure(["group", "delete", "live"])).text).toContain("it has a member");
     const ended = new Promise((resolve) => child.on("close", resolve));
-    child.kill("SIGTERM");
+    process.kill(child.pid!, "SIGINT");
     expect(await ended).toBe(0);
     expect(await committed("live")).toBe("0=2 1=2 2=2");
   });
