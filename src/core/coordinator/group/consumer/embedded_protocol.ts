@@ -2,7 +2,7 @@
 // speak it for them. Invariant: an unknown newer version is read as the newest known one, as its fields come behind.
 // Kafka: ConsumerProtocol.
 
-import { ByteReader } from "../../../../base/byte_reader.ts";
+import { ByteReader, DecodeError } from "../../../../base/byte_reader.ts";
 import { ByteWriter } from "../../../../base/byte_writer.ts";
 import { codecOf } from "../../../../protocol/compile.ts";
 import {
@@ -30,7 +30,7 @@ export function readAssignment(assignment: Uint8Array): ConsumerProtocolAssignme
  * Partitions as a classic member is told them; topics that are gone are left out.
  *
  * @param metadata What the member joined with: it is answered in its own version
- * @throws {DecodeError} when the metadata has no version
+ * @throws {DecodeError} when the metadata has no version that there can be
  */
 export function writeAssignment(
   partitions: Iterable<readonly [topicId: string, partitions: readonly number[]]>,
@@ -63,7 +63,8 @@ export function withTopicIds(
   });
 }
 
-/** Negative ones are refused by the codec. */
+/** @throws {DecodeError} for a negative one: what stands behind it is not known */
 function version(stated: number): number {
+  if (stated < 0) throw new DecodeError(`Version ${stated} of what members say does not exist`);
   return Math.min(stated, VERSION_MAX);
 }

@@ -195,9 +195,11 @@ export function downgrade(
   const { groupId } = group;
   const value = classicValue(context, group, members, replaced, now);
   if (value === null) return null;
+  // By then the records have emptied the group: whose timers end is known only now.
+  const timed = [...group.members.keys()];
   context.options.timers.set(`consumer downgraded ${groupId}`, 0, (later) => {
     if (context.groups.get(groupId)?.type !== "classic") return NO_DECISION;
-    for (const memberId of group.members.keys()) context.timers.cancelAll(groupId, memberId);
+    for (const memberId of timed) context.timers.cancelAll(groupId, memberId);
     return context.classic.downgraded(groupId, rebalanceReason, later);
   });
   const memberIds = [...group.members.keys()].map((memberId) =>

@@ -217,23 +217,25 @@ describe("classic members in a consumer group", () => {
     rig.checkReplay();
   });
 
-  test("metadata that is none", () => {
+  test("metadata that is none, or of a version below all", () => {
     const { rig } = mixed();
     const call = rig.call({ version: 3 });
-    const request = {
-      groupId: "g",
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 60_000,
-      memberId: "",
-      groupInstanceId: null,
-      protocolType: "consumer",
-      protocols: [{ name: "cooperative-sticky", metadata: new Uint8Array([0, 1, 0]) }],
-      reason: null,
-    };
-    const asked = rig.ask<{ errorCode: number }>((subject, reply) =>
-      subject.consumer.classicJoin(call, request, reply as never),
-    );
-    expectError(asked.value, "inconsistent_group_protocol");
+    for (const metadata of [[], [0, 1, 0], [255, 255, 0, 0, 0, 0, 0, 0, 0, 0]]) {
+      const request = {
+        groupId: "g",
+        sessionTimeoutMs: 10_000,
+        rebalanceTimeoutMs: 60_000,
+        memberId: "",
+        groupInstanceId: null,
+        protocolType: "consumer",
+        protocols: [{ name: "cooperative-sticky", metadata: new Uint8Array(metadata) }],
+        reason: null,
+      };
+      const asked = rig.ask<{ errorCode: number }>((subject, reply) =>
+        subject.consumer.classicJoin(call, request, reply as never),
+      );
+      expectError(asked.value, "inconsistent_group_protocol");
+    }
   });
 
   test("syncs and heartbeats that are refused", () => {
@@ -359,6 +361,32 @@ describe("downgrades", () => {
     back.synced(back.sync());
     expect(back.owned.length).toBe(owned);
     expectError(clients[0]!.heartbeat(), "none");
+    rig.checkReplay();
+  });
+
+  test("what members of the consumer group were late for is forgotten with it", () => {
+    const { rig, clients } = rigWithClassic(1, { rebalanceTimeoutMs: 20_000 });
+    const client = clients[0]!;
+    const member = new TestMember(rig, { memberId: "new" });
+    settleMixed(rig, clients, [member]);
+    rig.topics.grow("t", 6);
+    member.heartbeat();
+    // It has 20 s to join the consumer group again, which ends before.
+    expectError(client.heartbeat(), "rebalance_in_progress");
+    member.leave();
+    rig.advance(0);
+    expect([...rig.timers.byKey.keys()].filter((key) => key.startsWith("consumer"))).toEqual([]);
+    client.joined(client.join());
+    client.synced(client.sync());
+    // The group is a consumer group again, and its member late for nothing.
+    const next = new TestMember(rig, { memberId: "next" });
+    settleMixed(rig, clients, [next]);
+    for (let seconds = 0; seconds < 25; seconds += 5) {
+      rig.advance(5_000);
+      expectError(client.heartbeat(), "none");
+      next.heartbeat();
+    }
+    expect(rig.group().memberCount).toBe(2);
     rig.checkReplay();
   });
 
