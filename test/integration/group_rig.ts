@@ -406,19 +406,24 @@ class ConsumerMember extends Member {
   #epoch = 0;
   /** What it has to say of its partitions: changed since the last heartbeat. */
   #mustTell = false;
+  /** An answer may have been lost, or could not be followed. */
+  #mustTellAll = false;
 
   protected identity() {
     return { memberId: this.name, epoch: this.#epoch };
   }
 
-  /** The broker may have gone an epoch further: what the member has says that it did not hear of it. */
+  /** The broker may have gone further, and thinks that this was heard: who says all of itself is told all again. */
   protected hasReconnected(): void {
-    this.#mustTell = true;
+    this.#mustTellAll = true;
   }
 
   protected refused(code: number): void {
-    // The next heartbeat brings the newer epoch.
-    if (code === Code.staleMemberEpoch) return;
+    // The next heartbeat brings the newer epoch, and what could not be taken by the older one.
+    if (code === Code.staleMemberEpoch) {
+      this.#mustTellAll = true;
+      return;
+    }
     if (code !== Code.unknownMember && code !== Code.fencedMemberEpoch) {
       throw new Error(`${this.name} is refused: ${code}`);
     }
@@ -428,6 +433,7 @@ class ConsumerMember extends Member {
 
   protected async keep(): Promise<void> {
     const isJoining = this.#epoch === 0;
+    const isFull = isJoining || this.#mustTellAll;
     const { topic } = this.group;
     const topicPartitions =
       this.owned.size === 0 ? [] : [{ topicId: topic.id, partitions: [...this.owned.keys()] }];
@@ -435,13 +441,14 @@ class ConsumerMember extends Member {
       groupId: this.group.groupId,
       memberId: this.name,
       memberEpoch: this.#epoch,
-      rebalanceTimeoutMs: isJoining ? SESSION_MS : -1,
-      subscribedTopicNames: isJoining ? [topic.name] : null,
-      topicPartitions: isJoining || this.#mustTell ? topicPartitions : null,
+      rebalanceTimeoutMs: isFull ? SESSION_MS : -1,
+      subscribedTopicNames: isFull ? [topic.name] : null,
+      topicPartitions: isFull || this.#mustTell ? topicPartitions : null,
     });
     if (answer.errorCode !== NONE) return this.refused(answer.errorCode);
     this.#epoch = answer.memberEpoch;
     this.#mustTell = false;
+    this.#mustTellAll = false;
     if (answer.assignment === null) return;
     const target = new Set(
       answer.assignment.topicPartitions.flatMap(({ partitions }) => partitions),
