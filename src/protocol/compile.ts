@@ -205,7 +205,7 @@ function compileField(name: string, field: AnyField, scope: Scope): Compiled {
       return arrayOf(where, compileField(name, field.element!, scope), scope.flexible, nullable);
     case "struct": {
       const inner = structOf(field.fields!, scope);
-      return nullable ? nullableStruct(inner) : refusingNull(where, inner);
+      return nullable ? nullableStruct(inner, field.tag !== undefined) : refusingNull(where, inner);
     }
     default:
       return scalarOf(where, field.type);
@@ -346,12 +346,14 @@ function arrayOf(where: string, element: Compiled, compact: boolean, nullable: b
   };
 }
 
-function nullableStruct(inner: Compiled): Compiled {
+/** Null is -1, but 0 inside a tag, where Kafka writes a varint; 1 stands ahead of the fields in both. */
+function nullableStruct(inner: Compiled, isTagged: boolean): Compiled {
+  const none = isTagged ? 0 : -1;
   return {
     bytesMin: 1,
-    read: (reader) => (reader.int8() < 0 ? null : inner.read(reader)),
+    read: (reader) => (reader.int8() <= none ? null : inner.read(reader)),
     write(writer, value: StructValue | null) {
-      writer.int8(value === null ? -1 : 1);
+      writer.int8(value === null ? none : 1);
       if (value !== null) inner.write(writer, value as never);
     },
   };

@@ -25,4 +25,5 @@ for client in "$@"; do
     *) relay "$BUN" "$compat/groups/drive.ts" "$client" ;;
   esac
 done
+[ -n "${KEEP:-}" ] && cp -r "$WORK" "$KEEP"
 finish

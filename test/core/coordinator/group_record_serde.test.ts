@@ -182,3 +182,29 @@ describe("what is special", () => {
     expect(record).toEqual(group);
   });
 });
+
+describe("a group as a 4.3.1 broker wrote it", () => {
+  const member = "0016547a492b43494f7651356d612b785157455a72334c77";
+  /** librdkafka in a consumer group of its own; that it never spoke the classic protocol is a null in a tag. */
+  const STORED: readonly [key: string, value: string][] = [
+    [`000500026731${member}`, "0000000002610b2f3132372e302e302e310203747401000493e00001000100"],
+    ["000300026731", "0000000000020100080f96f7c5c9d3e0c5"],
+    [`000700026731${member}`, "0000024404333938ba4ad1a06910cd1384037a02000000000000"],
+    ["000600026731", "000000000002010008000001a207998f2a"],
+    [
+      `000800026731${member}`,
+      "0000000000020000000000024404333938ba4ad1a06910cd1384037a020000000001000502000000020100",
+    ],
+    [
+      "0001000267310002747400000000",
+      "0004000000000000000a0000000001000001a2079991470100104404333938ba4ad1a06910cd1384037a",
+    ],
+    ["000300026731", "00000000000300"],
+  ];
+
+  test.each(STORED)("%s", (key, value) => {
+    const record = groupRecordSerde.decode(bytesOfHex(key), bytesOfHex(value))!;
+    const again = groupRecordSerde.encode(record);
+    expect([hexOfBytes(again.key), hexOfBytes(again.value!)]).toEqual([key, value]);
+  });
+});
