@@ -5,7 +5,7 @@ import { batchesIn } from "../../src/record/record_batch.ts";
 import { type BatchOptions, RecordBatchBuilder } from "../../src/record/record_builder.ts";
 import { readRecords } from "../../src/record/record_reader.ts";
 import { hostCompression } from "../../src/runtime/compression.ts";
-import type { LogRig } from "./log_rig.ts";
+import { type LogRig, type RigOptions, topic } from "./log_rig.ts";
 
 export interface Entry {
   readonly key: string | null;
@@ -137,4 +137,64 @@ export function doublesIn(read: readonly Row[], end: number): string[] {
     seen.add(key!);
   }
   return doubles;
+}
+
+const COMPACT = {
+  "cleanup.policy": "compact",
+  "internal.segment.bytes": "4000",
+  "min.cleanable.dirty.ratio": "0.01",
+};
+
+/** A rig with one small compacted topic. */
+export const compacted = (configs: Readonly<Record<string, string>> = {}): RigOptions => ({
+  topics: [topic("t", 1, { ...COMPACT, ...configs })],
+  journalFileBytes: 64 * 1024,
+});
+
+/** Appends the entries as one batch, and tells the model. */
+export async function write(
+  rig: LogRig,
+  model: CompactedModel,
+  entries: readonly Entry[],
+  options: Parameters<typeof keyedBatch>[1] = {},
+): Promise<void> {
+  const timestampMs = rig.test.wallMs;
+  model.write(entries, timestampMs);
+  const outcome = await rig.append(keyedBatch(entries, { timestampMs, ...options }));
+  if (!outcome.ok) throw new Error(outcome.error.message ?? outcome.error.code);
+}
+
+/** Rounds of one record for each of so many keys. */
+export async function overwrite(rig: LogRig, model: CompactedModel, keys: number, rounds: number) {
+  for (let round = 0; round < rounds; round++) {
+    for (let key = 0; key < keys; key += 10) {
+      const entries = Array.from({ length: Math.min(10, keys - key) }, (_, i) => {
+        return { key: `key ${key + i}`, value: `${round} `.padEnd(60, ".") };
+      });
+      await write(rig, model, entries);
+    }
+  }
+}
+
+/** The log of topic "t". */
+export const logOf = (rig: LogRig) => rig.logs.logIn(rig.logs.topicNamed("t")!, 0)!;
+
+/** Names of its segment files. */
+export async function filesIn(rig: LogRig): Promise<string[]> {
+  const files = await rig.storage.segments!.list("segments/");
+  return files.map(({ name }) => name.split("/").at(-1)!).filter((name) => name.endsWith(".log"));
+}
+
+/** What CompactedModel.wrongIn says, for a log whose older records were deleted: a key that was last written there may be missing. */
+export function wrongBehind(
+  model: CompactedModel,
+  rows: Awaited<ReturnType<typeof readRows>>,
+  start: number,
+): string | null {
+  for (const [key, row] of model.table()) {
+    if (row.offset < start || row.value === null) continue;
+    const found = rows.findLast((each) => each.key === key);
+    if (found?.value !== row.value) return `${key} is ${found?.value}, not ${row.value}`;
+  }
+  return null;
 }
