@@ -13,6 +13,7 @@ import {
   ENTRY_HEADER_BYTES,
   type EntryKind,
   FILE_HEADER_BYTES,
+  FORMAT_PLAIN,
   journalFileName,
   EntryKind as Kind,
   writeEntryHeader,
@@ -138,6 +139,7 @@ export class Journal {
    *
    * @param payload Not copied: must stay as it is until the group has settled.
    * @param endOffset What `client.onCommitted` is told; −1 for entries that commit no offsets.
+   * @param formatVersion What a file has to be to hold it: where the active one is not, the next begins.
    * @returns The group to wait for; `lastPosition` and `lastFile` say where the payload lies.
    */
   append(
@@ -147,9 +149,11 @@ export class Journal {
     payload: Uint8Array,
     endOffset: number,
     mode: CommitMode,
+    formatVersion: number = FORMAT_PLAIN,
   ): CommitGroup {
     const sizeBytes = ENTRY_HEADER_BYTES + payload.length;
     if (this.#isClosing && client !== NOBODY) return this.#refused();
+    if (formatVersion > this.#active.formatVersion) this.#raiseFormat(formatVersion);
     if (this.#isSpareDue && client !== NOBODY) this.#goOnInSpare();
     const group = this.#groupFor(sizeBytes);
     const file = group.file;
@@ -310,6 +314,13 @@ export class Journal {
     if (this.spare.isReady && isGrowing) this.#beginNextFile();
   }
 
+  /** For good: every later file is of that version too. */
+  #raiseFormat(formatVersion: number): void {
+    const { file, endPosition } = this.#active;
+    if (file !== null || endPosition > FILE_HEADER_BYTES) this.#beginNextFile();
+    this.#active.formatVersion = formatVersion;
+  }
+
   #beginNextFile(): void {
     this.#closeGroup();
     this.#isSpareDue = false;
@@ -317,6 +328,7 @@ export class Journal {
     const next = new JournalFile(this.#active.number + 1, null, FILE_HEADER_BYTES);
     next.syncedBytes = 0;
     next.salt = this.#options.random.uint32();
+    next.formatVersion = this.#active.formatVersion;
     this.files.set(next.number, next);
     this.#active = next;
   }
@@ -419,7 +431,9 @@ export class Journal {
     const file = spare?.file ?? (await this.#options.store.open(name, { create: true }));
     if (file.sizeBytes > 0) await file.truncate(0);
     next.readyBytes = spare?.sizeBytes ?? 0;
-    await file.append([writeFileHeader(next.number, next.salt!, this.#options.clock.wallMs())]);
+    const { number, salt, formatVersion } = next;
+    const createdMs = this.#options.clock.wallMs();
+    await file.append([writeFileHeader(number, salt!, createdMs, formatVersion)]);
     next.file = file;
   }
 

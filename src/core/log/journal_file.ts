@@ -2,6 +2,7 @@
 // A file is given up when nothing in it is needed and nobody reads it.
 
 import type { SegmentFile } from "../../contracts/storage.ts";
+import { FORMAT_PLAIN } from "./journal_format.ts";
 
 /** What the journal knows of a partition log: who to tell when an append is synced. */
 export interface JournalClient {
@@ -15,6 +16,8 @@ export class JournalFile {
   readonly number: number;
   /** What every entry repeats; null where it is not known, and then nothing is written. */
   salt: number | null = null;
+  /** What its header says, or will say. */
+  formatVersion = FORMAT_PLAIN as number;
   /** Null until the writer has created it. */
   file: SegmentFile | null;
   /** Position of the next entry; what is beyond `syncedBytes` may be on its way. */

@@ -16,7 +16,10 @@ export const ENTRY_HEADER_BYTES = 48;
 export const BATCH_PREFIX_BYTES = 61;
 
 const FILE_MAGIC_HIGH = 0x4d52_4a4c; // "MRJL"
-const FORMAT_VERSION = 1;
+/** What every Millrace reads. */
+export const FORMAT_PLAIN = 1;
+/** States in the file may speak of cleaned segments: one from before refuses it, and does not take what is missing for lost. */
+export const FORMAT_CLEANED = 2;
 const ENTRY_MAGIC = 0x4d52_4a45; // "MRJE"
 
 export const EntryKind = {
@@ -49,11 +52,16 @@ export interface EntryHeader {
 }
 
 /** @param salt Drawn anew for each file; every entry of the file repeats it. */
-export function writeFileHeader(fileNumber: number, salt: number, createdMs: number): Uint8Array {
+export function writeFileHeader(
+  fileNumber: number,
+  salt: number,
+  createdMs: number,
+  formatVersion: number,
+): Uint8Array {
   const bytes = new Uint8Array(FILE_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, FILE_MAGIC_HIGH);
-  view.setUint32(4, FORMAT_VERSION);
+  view.setUint32(4, formatVersion);
   view.setUint32(8, fileNumber);
   view.setUint32(12, salt);
   view.setFloat64(16, createdMs);
@@ -70,13 +78,18 @@ export function checkFileHeader(bytes: Uint8Array, fileNumber: number): FileHead
     return "not_a_journal";
   }
   if (view.getUint32(60) !== crc32c(bytes, 0, 60)) return "bad_checksum";
-  if (view.getUint32(4) > FORMAT_VERSION) return "newer_version";
+  if (view.getUint32(4) > FORMAT_CLEANED) return "newer_version";
   return view.getUint32(8) === fileNumber ? null : "wrong_number";
 }
 
 /** The salt in a sound file header. */
 export function saltOf(header: Uint8Array): number {
   return new DataView(header.buffer, header.byteOffset, header.byteLength).getUint32(12);
+}
+
+/** The format version in a sound file header. */
+export function formatVersionOf(header: Uint8Array): number {
+  return new DataView(header.buffer, header.byteOffset, header.byteLength).getUint32(4);
 }
 
 /**

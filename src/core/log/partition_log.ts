@@ -11,9 +11,20 @@ import type { CommitGroup } from "./commit_group.ts";
 import { ExtentIndex } from "./extent_index.ts";
 import type { CommitMode, Journal } from "./journal.ts";
 import type { JournalClient, JournalFile } from "./journal_file.ts";
-import { ENTRY_HEADER_BYTES, EntryKind, FLAG_SEGMENT_START } from "./journal_format.ts";
+import {
+  ENTRY_HEADER_BYTES,
+  EntryKind,
+  FLAG_SEGMENT_START,
+  FORMAT_CLEANED,
+  FORMAT_PLAIN,
+} from "./journal_format.ts";
 import { LeaderEpochs } from "./leader_epochs.ts";
-import { encodeState, type PartitionState, type SegmentInfo } from "./partition_state.ts";
+import {
+  encodeState,
+  type PartitionState,
+  type SegmentInfo,
+  saysOfCleaning,
+} from "./partition_state.ts";
 import { ProducerState } from "./producer_state.ts";
 import type { ValidBatch } from "./validate_batches.ts";
 
@@ -303,7 +314,8 @@ export class PartitionLog implements JournalClient {
   /** Writes the whole state down; it describes exactly what the journal holds before it. */
   writeState(): CommitGroup {
     const payload = encodeState(this.state());
-    const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync");
+    const format = saysOfCleaning(payload) ? FORMAT_CLEANED : FORMAT_PLAIN;
+    const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync", format);
     this.#moveState(this.#journal.lastFile.number, payload.length);
     this.#moveStart(0);
     return group;

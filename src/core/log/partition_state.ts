@@ -100,6 +100,11 @@ export function encodeState(state: PartitionState): Uint8Array {
   return bytes;
 }
 
+/** Whether an encoded state is more than a Millrace from before the cleaner can read. */
+export function saysOfCleaning(bytes: Uint8Array): boolean {
+  return bytes[0] === VERSION_CLEANED;
+}
+
 /** Null when the bytes are of a newer version or do not add up (their checksum was right before). */
 export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState | null {
   const from = new Cells(bytes);

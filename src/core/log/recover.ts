@@ -24,6 +24,7 @@ import {
   EntryKind,
   FILE_HEADER_BYTES,
   FLAG_SEGMENT_START,
+  formatVersionOf,
   journalFileName,
   journalFileNumber,
   saltOf,
@@ -72,7 +73,10 @@ export async function findJournal(store: SegmentStore, log: Logger): Promise<Fou
     active = new JournalFile((active?.number ?? 0) + 1, null, FILE_HEADER_BYTES);
     files.push(active);
   }
-  if (active.file === null) active.syncedBytes = 0;
+  if (active.file === null) {
+    active.syncedBytes = 0;
+    active.formatVersion = Math.max(...files.map(({ formatVersion }) => formatVersion));
+  }
   const sealed = files.slice(0, -1);
   for (const file of sealed) file.isSealed = true;
   return { sealed, active };
@@ -83,7 +87,10 @@ async function readHeader(file: JournalFile): Promise<void> {
   const bytes = new Uint8Array(FILE_HEADER_BYTES);
   const count = await (file.file as SegmentFile).readInto(bytes, 0);
   const fault = checkFileHeader(bytes.subarray(0, count), file.number);
-  if (fault === null) file.salt = saltOf(bytes);
+  if (fault === null) {
+    file.salt = saltOf(bytes);
+    file.formatVersion = formatVersionOf(bytes);
+  }
   if (fault === "newer_version") {
     throw new StorageError(
       "version",
