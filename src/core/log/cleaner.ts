@@ -67,6 +67,9 @@ const TOO_MANY_KEYS: Stop = {
 };
 const MOVED: Stop = { reason: "the log's start moved", isFinal: false };
 
+/** Logs looked at between two turns of the event loop. */
+const LOOK_SLICE = 4096;
+
 interface Candidate {
   readonly log: PartitionLog;
   readonly plan: CleaningPlan;
@@ -98,12 +101,12 @@ export class Cleaner {
     this.#throttledBytes = 0;
     this.#throttledSinceMs = this.#options.runtime.clock.monotonicMs();
     this.#sliceStartedMs = this.#throttledSinceMs;
-    const tried = new Set<PartitionLog>();
     let cleaned = 0;
     try {
-      for (let next = this.#next(tried); next !== null; next = this.#next(tried)) {
-        tried.add(next.log);
-        if (await this.#clean(next)) cleaned++;
+      for (const { log } of await this.#dirtyLogs()) {
+        // What was found of it may be a while ago.
+        const plan = this.#planOf(log);
+        if (plan !== null && (await this.#clean({ log, plan }))) cleaned++;
       }
     } finally {
       this.#isRunning = false;
@@ -111,18 +114,26 @@ export class Cleaner {
     return cleaned;
   }
 
-  #next(tried: ReadonlySet<PartitionLog>): Candidate | null {
-    if (this.#isStopped || this.#options.journal.isFailed) return null;
-    const wallMs = this.#options.runtime.clock.wallMs();
-    let dirtiest: Candidate | null = null;
+  /** The logs that are dirty enough, the dirtiest first. */
+  async #dirtyLogs(): Promise<Candidate[]> {
+    const found: Candidate[] = [];
+    let looked = 0;
     for (const log of this.#options.logs()) {
-      if (tried.has(log) || log.topic.isDeleted || this.#uncleanable.has(log)) continue;
-      if (isEarlyRollDue(log, wallMs)) log.roll(wallMs);
-      const plan = planCleaning(log, wallMs);
-      if (plan === null || !plan.isDue) continue;
-      if (dirtiest === null || plan.dirtyRatio > dirtiest.plan.dirtyRatio) dirtiest = { log, plan };
+      const plan = this.#planOf(log);
+      if (plan !== null) found.push({ log, plan });
+      if (++looked % LOOK_SLICE === 0) await this.#options.runtime.scheduler.yieldNow();
     }
-    return dirtiest;
+    return found.sort((a, b) => b.plan.dirtyRatio - a.plan.dirtyRatio);
+  }
+
+  /** Null when there is nothing to do in it now. */
+  #planOf(log: PartitionLog): CleaningPlan | null {
+    if (this.#isStopped || this.#options.journal.isFailed) return null;
+    if (log.topic.isDeleted || this.#uncleanable.has(log)) return null;
+    const wallMs = this.#options.runtime.clock.wallMs();
+    if (isEarlyRollDue(log, wallMs)) log.roll(wallMs);
+    const plan = planCleaning(log, wallMs);
+    return plan?.isDue ? plan : null;
   }
 
   /** Whether it came to an end. */
@@ -214,7 +225,9 @@ export class Cleaner {
       return null;
     });
     if (stop === TOO_MANY_KEYS && mappedEnd > dirtyStart) return mappedEnd;
-    return stop ?? dirtyEnd;
+    if (stop !== null) return stop;
+    // Nothing of it was cleaned away before. A key that is passed over comes back once its tombstone goes.
+    return mappedEnd === dirtyEnd ? dirtyEnd : passedOver(mappedEnd, dirtyEnd);
   }
 
   #takeKeys(batch: RecordBatch, fromOffset: number, keys: KeyOffsets): Stop | null {
@@ -250,14 +263,22 @@ export class Cleaner {
       const last = log.segments.indexOf(sources.at(-1)!);
       if (last < 0) return MOVED;
       const start = Math.max(sources[0]!.baseOffset, log.logStartOffset);
+      const sourceBytes = sources.reduce((sum, { settledBytes }) => sum + settledBytes, 0);
+      let visitedBytes = 0;
       const visit = (batch: RecordBatch): Stop | null => {
+        visitedBytes += batch.sizeBytes;
         const fault = rewrite.add(batch);
         this.#sliceBytes += rewrite.lastBytes;
         return fault === null ? null : unreadable(batch.baseOffset, fault);
       };
       const flush = () => rewrite.flush();
-      const stop = await this.#forEachBatch(log, start, log.segmentEnd(last), visit, flush);
+      const end = log.segmentEnd(last);
+      const stop = await this.#forEachBatch(log, start, end, visit, flush);
       if (stop !== null) return stop;
+      // What was not visited would be gone.
+      if (start === sources[0]!.baseOffset && visitedBytes !== sourceBytes) {
+        return passedOver(start, end);
+      }
       await rewrite.sync();
       if (log.topic.isDeleted) return STOPPED;
       hasLanded = rewrite.land(cleanedEnd);
@@ -338,6 +359,10 @@ export class Cleaner {
     }
     this.#sliceStartedMs = clock.monotonicMs();
   }
+}
+
+function passedOver(start: number, end: number): Stop {
+  return { reason: `not all that lies from offset ${start} to ${end} was read`, isFinal: true };
 }
 
 function unreadable(offset: number, why: string): Stop {

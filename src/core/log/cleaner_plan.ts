@@ -42,14 +42,17 @@ export function isEarlyRollDue(log: PartitionLog, wallMs: number): boolean {
 export function planCleaning(log: PartitionLog, wallMs: number): CleaningPlan | null {
   const { settings } = log.topic;
   if (!settings.cleanupCompact || log.hasHole) return null;
+  // Most logs have one segment, which grows.
+  if (log.segments.length < 2) return null;
   const dirtyStart = dirtyStartOf(log);
+  const endMax = uncommittedStart(log);
   let dirtyEnd = dirtyStart;
   let isOverdue = false;
   for (let i = 0; i + 1 < log.segments.length; i++) {
     const segment = log.segments[i]!;
     const end = log.segmentEnd(i);
     if (end <= dirtyStart) continue;
-    if (end > uncommittedStart(log)) break;
+    if (end > endMax) break;
     const { minCompactionLagMs } = settings;
     const newestMs = segment.maxTimestampMs >= 0 ? segment.maxTimestampMs : segment.createdMs;
     if (minCompactionLagMs > 0 && newestMs > wallMs - minCompactionLagMs) break;

@@ -1,0 +1,111 @@
+// What the cleaner asks for before it believes that nothing more is there, and how often it looks at the logs there are.
+
+import { describe, expect, test } from "bun:test";
+import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import { Cleaner } from "../../../src/core/log/cleaner.ts";
+import { EMPTY_READ, type LogReader } from "../../../src/core/log/log_reader.ts";
+import type { PartitionLog } from "../../../src/core/log/partition_log.ts";
+import { Settler } from "../../../src/core/log/settle.ts";
+import { CLEANER_DEFAULTS } from "../../../src/core/partition/lazy_cleaner.ts";
+import { CompactedModel, keyedBatch, readRows } from "../../support/compacted_log.ts";
+import { LogRig, topic } from "../../support/log_rig.ts";
+
+const CONFIGS = {
+  "cleanup.policy": "compact",
+  "internal.segment.bytes": "4000",
+  "min.cleanable.dirty.ratio": "0.01",
+};
+
+/** A cleaner of the rig's logs of its own, that reads as `read` says. */
+function cleanerOf(
+  rig: LogRig,
+  read: LogReader["read"],
+  logs: () => Iterable<PartitionLog>,
+): Cleaner {
+  const { reader, journal, segmentFiles } = rig.logs;
+  const { runtime } = rig.test;
+  const settler = new Settler({
+    journal,
+    reader,
+    segmentFiles,
+    scheduler: runtime.scheduler,
+    clock: runtime.clock,
+    log: runtime.log,
+    journalBytesMax: 0,
+    grownBytes: 1,
+  });
+  return new Cleaner({
+    journal,
+    reader: { read, release: reader.release.bind(reader) } as LogReader,
+    segmentFiles,
+    settler,
+    runtime,
+    decompressedBytesMax: () => 1 << 20,
+    settings: () => CLEANER_DEFAULTS,
+    logs,
+  });
+}
+
+const logOf = (rig: LogRig, partition = 0) => rig.logs.logIn(rig.logs.topicNamed("t")!, partition)!;
+
+async function overwrite(rig: LogRig, model: CompactedModel, partition = 0): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const entries = [{ key: `${i % 30}`, value: `${i}`.padEnd(100, ".") }];
+    if (partition === 0) model.write(entries);
+    const outcome = await rig.append(keyedBatch(entries), "t", partition);
+    if (!outcome.ok) throw new Error(outcome.error.code);
+  }
+}
+
+describe("Cleaner", () => {
+  test("a read without anything, whichever, removes nothing that is there", async () => {
+    let emptied = 0;
+    for (let at = 0; ; at++) {
+      const rig = await LogRig.open(storageMemory(), { topics: [topic("t", 1, CONFIGS)] });
+      const model = new CompactedModel();
+      await overwrite(rig, model);
+      let reads = 0;
+      const { reader } = rig.logs;
+      const cleaner = cleanerOf(
+        rig,
+        (...asked) => (reads++ === at ? EMPTY_READ : reader.read(...asked)),
+        () => [logOf(rig)],
+      );
+      const cleaned = await cleaner.run();
+      expect([at, model.wrongIn(await readRows(rig))]).toEqual([at, null]);
+      const isOver = reads <= at;
+      if (!isOver) {
+        emptied++;
+        expect([at, cleaned]).toEqual([at, 0]);
+        expect(rig.test.events("log_not_cleanable").length).toBe(1);
+        expect(logOf(rig).cleanedEnd).toBe(0);
+      } else expect(cleaned).toBe(1);
+      await rig.close();
+      if (isOver) break;
+    }
+    // Of the keys, and of each group that is rewritten.
+    expect(emptied).toBeGreaterThan(10);
+  });
+
+  test("looks through all logs once, however many are dirty", async () => {
+    const partitions = 20;
+    const rig = await LogRig.open(storageMemory(), { topics: [topic("t", partitions, CONFIGS)] });
+    const model = new CompactedModel();
+    const logs: PartitionLog[] = [];
+    for (let partition = 0; partition < partitions; partition++) {
+      await overwrite(rig, model, partition);
+      logs.push(logOf(rig, partition));
+    }
+    let looks = 0;
+    const read = rig.logs.reader.read.bind(rig.logs.reader);
+    const cleaner = cleanerOf(rig, read, () => {
+      looks++;
+      return logs;
+    });
+    expect(await cleaner.run()).toBe(partitions);
+    expect(looks).toBe(1);
+    expect(await cleaner.run()).toBe(0);
+    expect(looks).toBe(2);
+    await rig.close();
+  });
+});
