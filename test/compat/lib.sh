@@ -119,12 +119,12 @@ broker_start() {
     kafka | kafka-fsync)
       need_kafka_jars
       [ "$RUNTIME" = kafka-fsync ] && set -- log.flush.interval.messages=1 "$@"
-      local port=${PORT:-$(free_port)}
+      local port=${PORT:-$(free_port)} from; from=$(wc -l <"$dir/broker.log")
       KAFKA_DATA=$dir/data KAFKA_PORT=$port CONTROLLER_PORT=${CONTROLLER_PORT:-$(free_port)} \
         setsid "$compat/kafka_start.sh" "$@" >>"$dir/broker.log" 2>&1 </dev/null &
       BROKER_PID=$!
       for i in $(seq 1200); do
-        grep -q 'Kafka Server started' "$dir/broker.log" && { BOOTSTRAP=127.0.0.1:$port; return 0; }
+        tail -n "+$((from + 1))" "$dir/broker.log" | grep -q 'Kafka Server started' && { BOOTSTRAP=127.0.0.1:$port; return 0; }
         kill -0 "$BROKER_PID" 2>/dev/null || break
         sleep 0.05
       done ;;

@@ -1,11 +1,11 @@
 // Strangers' clients in groups, one scenario after another: BOOTSTRAP=… bun drive.ts CLIENT…      (see run.sh)
-// JOBS scenarios of a client run beside each other (default 2). Prints "ok name" and "not ok name why".
+// JOBS scenarios of a client run beside each other (default 3). Prints "ok name" and "not ok name why".
 import { CLIENTS, type GroupClient, type Scenario } from "./clients.ts";
 import { GroupRun, pause, until } from "./group_run.ts";
 import type { Host, MemberOptions } from "./host.ts";
 
 const bootstrap = process.env["BOOTSTRAP"] ?? "";
-const jobs = Number(process.env["JOBS"] ?? "2");
+const jobs = Number(process.env["JOBS"] ?? "3");
 /** Only checks whose name holds this run. */
 const only = process.env["ONLY"] ?? "";
 const run = `${Date.now() % 1e8}`;

@@ -19,11 +19,15 @@ broker_start "$WORK/broker" offsets.topic.num.partitions=5 group.initial.rebalan
 OWN_BROKER=1
 export BOOTSTRAP
 
+tools=
 for client in "$@"; do
   case $client in
-    tools) . "$compat/groups/tools.sh" ;;
+    tools) "$compat/groups/tools.sh" >"$WORK/tools.log" 2>&1 & tools=$! ;; # they wait more than they work
     *) relay "$BUN" "$compat/groups/drive.ts" "$client" ;;
   esac
 done
-[ -n "${KEEP:-}" ] && cp -r "$WORK" "$KEEP"
+if [ -n "$tools" ]; then
+  wait "$tools"; code=$?
+  relay bash -c 'cat "$0"; exit "$1"' "$WORK/tools.log" $code
+fi
 finish

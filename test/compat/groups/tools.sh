@@ -1,4 +1,9 @@
-# Kafka's own tools for groups (kafka-tools 4.3.1) against BOOTSTRAP; sourced by run.sh.
+#!/usr/bin/env bash
+# Kafka's own tools for groups (kafka-tools 4.3.1) against BOOTSTRAP; run.sh runs it beside the clients.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+need_kcat; need_java
+[ -n "${BOOTSTRAP:-}" ] || die "BOOTSTRAP is needed: run this by run.sh"
+begin tools
 jvm=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$JAVA_CP")
 groups_tool() { timeout 60 "${jvm[@]}" org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$BOOTSTRAP" "$@"; }
 console() { timeout 60 "${jvm[@]}" org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$BOOTSTRAP" "$@"; }
@@ -79,3 +84,4 @@ check groups_tool_delete shows 'was successful' groups_tool --delete --group "$g
 gone() { ! groups_tool --list | grep -qx "$g-new"; }
 check groups_tool_deleted gone
 check groups_tool_describe_absent shows 'does not exist|GroupIdNotFound' groups_tool --describe --group "$g-new"
+finish
