@@ -440,6 +440,31 @@ describe("refusals", () => {
     expect(deleted.errorCode).toBe(refused);
   });
 
+  test("a sync that does not say its protocol, in versions that have to, whatever its group", async () => {
+    const live = await start();
+    const { calls } = live;
+    await withTopic(live);
+    await calls.consumerHeartbeat({
+      memberId: "new",
+      rebalanceTimeoutMs: 10_000,
+      subscribedTopicNames: ["t"],
+      topicPartitions: [],
+    });
+    // Of a consumer that reads nothing.
+    const protocols = [{ name: "range", metadata: new Uint8Array(10) }];
+    const joined = await calls.join({ memberId: "old", protocols });
+    expect(joined.errorCode).toBe(0);
+    const sync = { memberId: "old", generationId: joined.generationId };
+    const inconsistent = code("inconsistent_group_protocol");
+    for (const unsaid of [{ protocolType: null }, { protocolName: null }]) {
+      expect((await calls.sync({ ...sync, ...unsaid })).errorCode).toBe(inconsistent);
+      expect((await calls.sync({ groupId: "", ...unsaid })).errorCode).toBe(inconsistent);
+      expect((await calls.sync({ groupId: "nobody", ...unsaid })).errorCode).toBe(inconsistent);
+      expect((await calls.sync({ ...sync, ...unsaid }, 4)).errorCode).toBe(0);
+    }
+    expect((await calls.sync(sync)).errorCode).toBe(0);
+  });
+
   test("where the version has a place for them", async () => {
     const live = await start();
     await withTopic(live);
