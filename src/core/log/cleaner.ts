@@ -49,6 +49,8 @@ export interface CleanerOptions {
   /** Most bytes that one compressed batch may become. */
   readonly decompressedBytesMax: () => number;
   readonly settings: () => CleanerSettings;
+  /** Free space of the volume, in bytes; −1 where nobody knows. */
+  readonly usableBytes: () => Promise<number>;
   /** All logs there are. */
   readonly logs: () => Iterable<PartitionLog>;
 }
@@ -66,6 +68,10 @@ const TOO_MANY_KEYS: Stop = {
   isFinal: true,
 };
 const MOVED: Stop = { reason: "the log's start moved", isFinal: false };
+
+const NO_ROOM: Stop = { reason: "the disk has too little room for a copy", isFinal: false };
+/** Room for so many copies has to be there: a full disk takes the whole folder offline. */
+const ROOMY_FACTOR = 2;
 
 /** Logs looked at between two turns of the event loop. */
 const LOOK_SLICE = 4096;
@@ -182,6 +188,8 @@ export class Cleaner {
     counts: CleaningCounts,
   ): Promise<number | Stop> {
     const { settler, runtime, settings, decompressedBytesMax } = this.#options;
+    const copies = groupSegments(log, plan.dirtyEnd).map(bytesOf);
+    if (!(await this.#hasRoomFor(Math.max(...copies)))) return NO_ROOM;
     // Only what lies in files of its own is rewritten.
     if (!(await settler.settleUpTo(log, plan.dirtyEnd))) return STOPPED;
     const { keysBytesMax, loadFactor } = settings();
@@ -207,6 +215,11 @@ export class Cleaner {
       if (stop !== null) return stop;
     }
     return endOffset;
+  }
+
+  async #hasRoomFor(sizeBytes: number): Promise<boolean> {
+    const usableBytes = await this.#options.usableBytes();
+    return usableBytes < 0 || usableBytes >= sizeBytes * ROOMY_FACTOR;
   }
 
   /** Notes the newest offset of every key that was written since the last cleaning; of as many as there is room for. */
@@ -257,6 +270,7 @@ export class Cleaner {
     cleanedEnd: number,
   ): Promise<Stop | null> {
     const { segmentFiles } = this.#options;
+    if (!(await this.#hasRoomFor(bytesOf(sources)))) return NO_ROOM;
     const rewrite = new SegmentRewrite(log, sources, rules, segmentFiles, counts);
     let hasLanded = false;
     try {
@@ -359,6 +373,11 @@ export class Cleaner {
     }
     this.#sliceStartedMs = clock.monotonicMs();
   }
+}
+
+/** Of whole segments that do not grow. */
+function bytesOf(segments: readonly SegmentInfo[]): number {
+  return segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 function passedOver(start: number, end: number): Stop {

@@ -114,6 +114,7 @@ export class LogManager implements Partitions {
       runtime,
       decompressedBytesMax: options.decompressedBytesMax ?? (() => DECOMPRESSED_BYTES_MAX),
       settings: cleanerSettings,
+      usableBytes: options.usableBytes ?? (async () => -1),
       backoffMs: () => cleanerSettings().backoffMs,
       logs: () => this.#compactedLogs(),
     });

@@ -42,6 +42,7 @@ function cleanerOf(
     runtime,
     decompressedBytesMax: () => 1 << 20,
     settings: () => CLEANER_DEFAULTS,
+    usableBytes: async () => -1,
     logs,
   });
 }
@@ -85,6 +86,31 @@ describe("Cleaner", () => {
     }
     // Of the keys, and of each group that is rewritten.
     expect(emptied).toBeGreaterThan(10);
+  });
+
+  test("waits while the disk has no room for two copies of what it writes at a time", async () => {
+    let usable = 7000;
+    let looks = 0;
+    const usableBytes = async () => {
+      looks++;
+      return usable;
+    };
+    const rig = await LogRig.open(storageMemory(), {
+      topics: [topic("t", 1, CONFIGS)],
+      usableBytes,
+    });
+    const model = new CompactedModel();
+    await overwrite(rig, model);
+    const before = await rig.storage.segments!.list("");
+    expect(await rig.logs.clean()).toBe(0);
+    expect(looks).toBe(1);
+    // Not even settled: what there is to clean is some 50 KB, in segments of 4.
+    expect(await rig.storage.segments!.list("")).toEqual(before);
+    expect(rig.test.events("log_cleaning_failed").map(({ level }) => level)).toEqual(["warn"]);
+    usable = 8000;
+    expect(await rig.logs.clean()).toBe(1);
+    expect(model.wrongIn(await readRows(rig))).toBe(null);
+    await rig.close();
   });
 
   test("looks through all logs once, however many are dirty", async () => {
