@@ -136,10 +136,15 @@ export class ClassicMember extends StormMember {
   protected async goodbye(isStaying: boolean): Promise<void> {
     if (isStaying || this.memberId === "") return;
     const connection = await this.connection();
-    await connection.request(LeaveGroup, connection.versionOf(LeaveGroup), {
-      groupId: this.place.group,
-      memberId: this.memberId,
-      members: [{ memberId: this.memberId, groupInstanceId: this.instance }],
-    });
+    const { errorCode } = await connection.request(
+      LeaveGroup,
+      connection.versionOf(LeaveGroup, 3),
+      {
+        groupId: this.place.group,
+        memberId: "",
+        members: [{ memberId: this.memberId, groupInstanceId: this.instance }],
+      },
+    );
+    if (errorCode !== NONE) this.count(`LeaveGroup ${errorCode}`);
   }
 }

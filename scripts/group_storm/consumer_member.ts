@@ -71,7 +71,7 @@ export class ConsumerMember extends StormMember {
   protected async goodbye(isStaying: boolean): Promise<void> {
     if (!this.#isIn) return;
     const connection = await this.connection();
-    await connection.request(
+    const { errorCode } = await connection.request(
       ConsumerGroupHeartbeat,
       connection.versionOf(ConsumerGroupHeartbeat, 1),
       {
@@ -81,5 +81,6 @@ export class ConsumerMember extends StormMember {
         instanceId: this.instance,
       },
     );
+    if (errorCode !== NONE) this.count(`leaving ${errorCode}`);
   }
 }

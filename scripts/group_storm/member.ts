@@ -1,6 +1,7 @@
 // What members of both protocols share: a connection that is opened again after it broke, offsets that are read when a
 // partition is taken and committed one by one while it is owned, leaving, dying without a word and coming back.
 // Invariant: a member that is silent sends nothing; what it owned is abandoned in the ledger first.
+import { ClientError } from "../../src/client/client_error.ts";
 import type { KafkaConnection } from "../../src/client/connection.ts";
 import { OffsetCommit } from "../../src/protocol/messages/08_offset_commit.ts";
 import { OffsetFetch } from "../../src/protocol/messages/09_offset_fetch.ts";
@@ -81,8 +82,10 @@ export abstract class StormMember {
     this.releaseAll();
     try {
       await this.goodbye(isStaying);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.code === "invalid_request") throw error;
       // a broker that is gone: the session will end it
+      this.count("left without an answer");
     }
     this.#connection?.close("left");
   }

@@ -1,0 +1,306 @@
+// Consumer groups beside Apache Kafka in one run: joining, a rebalance, commits, memory of idle members.
+//   bun bench/groups.ts [--rounds 3] [--sides kafka,kafka-fsync,millrace-bun,millrace-deno] [--sizes 1,10,100]
+//                       [--secs 3] [--idle 2000] [--json FILE] [--write]
+// --write puts the table into bench/RESULTS.md. The method is in METHOD.md; members are those of scripts/group_storm.
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { connect } from "../mod.ts";
+import { ClassicMember } from "../scripts/group_storm/classic_member.ts";
+import { ConsumerMember } from "../scripts/group_storm/consumer_member.ts";
+import { Ledger } from "../scripts/group_storm/ledger.ts";
+import { type GroupPlace, pause, type StormMember } from "../scripts/group_storm/member.ts";
+import type { KafkaConnection } from "../src/client/connection.ts";
+import { Fetch } from "../src/protocol/messages/01_fetch.ts";
+import { committedOffsets, openConnection } from "../test/compat/groups/committed.ts";
+import { commitsPerSecond } from "./group_commits.ts";
+import { median, type Running, removeFolder, SIDES, type Side, show, startSide } from "./sides.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    sides: { type: "string", default: SIDES.join(",") },
+    sizes: { type: "string", default: "1,10,100" },
+    secs: { type: "string", default: "3" },
+    idle: { type: "string", default: "2000" },
+    json: { type: "string" },
+    write: { type: "boolean", default: false },
+  },
+});
+const sizes = flags.sizes.split(",").map(Number);
+const largest = Math.max(...sizes);
+const idleMembers = Number(flags.idle);
+const PROTOCOLS = ["classic", "consumer"] as const;
+type Protocol = (typeof PROTOCOLS)[number];
+type Round = Partial<Record<string, number>>;
+
+const HEARTBEAT_MS = 100;
+/** The same for every side: no pause ahead of a group's first rebalance, and heartbeats that are not waited for long. */
+const OPTIONS = [
+  "offsets.topic.num.partitions=8",
+  "group.initial.rebalance.delay.ms=0",
+  "group.consumer.assignment.interval.ms=0",
+  "group.consumer.min.heartbeat.interval.ms=100",
+  `group.consumer.heartbeat.interval.ms=${HEARTBEAT_MS}`,
+  "group.consumer.session.timeout.ms=45000",
+];
+
+const folder = mkdtempSync(join(process.env["BENCH_DIR"] ?? tmpdir(), "millrace-bench-groups-"));
+
+async function topicOf(bootstrap: string, name: string, partitions: number): Promise<string> {
+  const client = await connect(`kafka://${bootstrap}`);
+  const made = await client.admin.createTopic({ name, partitions, replicationFactor: 1 });
+  const producer = client.producer();
+  for (let partition = 0; partition < partitions; partition++) {
+    await producer.enqueue({ topic: name, partition, value: "first" });
+  }
+  await producer.flush();
+  await client.close();
+  return made.topicId!;
+}
+
+interface GroupTopic {
+  readonly name: string;
+  readonly id: string;
+  readonly partitions: number;
+}
+
+function placeOf(
+  bootstrap: string,
+  group: string,
+  topic: GroupTopic,
+  heartbeatMs: number,
+): GroupPlace {
+  return {
+    bootstrap,
+    group,
+    topic: topic.name,
+    topicId: topic.id,
+    partitions: topic.partitions,
+    ledger: new Ledger(topic.partitions),
+    sessionMs: 45_000,
+    heartbeatMs,
+  };
+}
+
+function memberOf(protocol: Protocol, place: GroupPlace, name: string): StormMember {
+  const Kind = protocol === "classic" ? ClassicMember : ConsumerMember;
+  return new Kind(place, name, null);
+}
+
+async function readOne(connection: KafkaConnection, topic: string, partition: number) {
+  const answer = await connection.request(Fetch, connection.versionOf(Fetch, 4, 12), {
+    maxWaitMs: 100,
+    minBytes: 1,
+    maxBytes: 1 << 20,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: 0n, partitionMaxBytes: 1 << 20 }] }],
+    forgottenTopicsData: [],
+  });
+  const found = answer.responses[0]!.partitions[0]!;
+  if (found.errorCode !== 0 || found.records === null) throw new Error(`Fetch ${found.errorCode}`);
+}
+
+const isShared = (members: readonly StormMember[], partitions: number): boolean =>
+  members.every((each) => each.isStable) &&
+  new Set(members.map((each) => each.epoch)).size === 1 &&
+  members.reduce((sum, each) => sum + each.owned.size, 0) === partitions;
+
+async function until(holds: () => boolean, what: string): Promise<number> {
+  const began = performance.now();
+  while (!holds()) {
+    if (performance.now() - began > 60_000) throw new Error(`waited a minute for ${what}`);
+    await pause(1);
+  }
+  return performance.now() - began;
+}
+
+/** From the first join to a record in the hands of every member; then one of them leaves. */
+async function joining(
+  broker: Running,
+  protocol: Protocol,
+  count: number,
+  n: number,
+  round: Round,
+) {
+  const { address } = broker;
+  const name = `${protocol}-${count}-${n}`;
+  const topic = { name, id: await topicOf(address, name, largest), partitions: largest };
+  const place = placeOf(address, `group-${name}`, topic, HEARTBEAT_MS);
+  await committedOffsets(address, place.group, name, 1); // its coordinator is there
+  const connection = await openConnection(address);
+  const members = Array.from({ length: count }, (_, m) => memberOf(protocol, place, `m${m}`));
+  const began = performance.now();
+  for (const member of members) member.start();
+  const reads = members.map(async (member) => {
+    await until(() => member.isStable && member.owned.size > 0, "a partition");
+    await readOne(connection, name, member.owned.values().next().value!);
+  });
+  await Promise.all(reads);
+  round[`${protocol}_join_${count}`] = performance.now() - began;
+  await until(() => isShared(members, topic.partitions), "a settled group");
+  if (count === largest && count > 1) {
+    await pause(3 * HEARTBEAT_MS);
+    const leaver = members.pop()!;
+    const left = leaver.leave(false);
+    round[`${protocol}_rebalance`] = await until(
+      () => isShared(members, topic.partitions),
+      "the others to share what one left",
+    );
+    await left;
+  }
+  await Promise.all(members.map((member) => member.leave(false)));
+  connection.close("done");
+  if (place.ledger.violations.length > 0) throw new Error(place.ledger.violations[0]);
+}
+
+function residentKb(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/);
+  return Number(line?.[1]);
+}
+
+/** Members in groups of a hundred, each with a connection of its own, that only heartbeat. */
+async function idle(broker: Running, protocol: Protocol, n: number, round: Round): Promise<void> {
+  const { address, pid } = broker;
+  const name = `idle-${protocol}-${n}`;
+  const topic = { name, id: await topicOf(address, name, 1), partitions: 1 };
+  await pause(3000);
+  const before = residentKb(pid);
+  const groups: StormMember[][] = [];
+  for (let started = 0; started < idleMembers; started += 100) {
+    const place = placeOf(address, `${name}-${groups.length}`, topic, 3000);
+    const size = Math.min(100, idleMembers - started);
+    const members = Array.from({ length: size }, (_, m) => memberOf(protocol, place, `m${m}`));
+    for (const member of members) member.start();
+    groups.push(members);
+    await until(() => members.every((each) => each.isStable), "idle members");
+  }
+  await pause(6000);
+  round[`${protocol}_idle_kb`] = (residentKb(pid) - before) / idleMembers;
+  await Promise.all(groups.flat().map((member) => member.leave(false)));
+}
+
+async function measure(side: Side, n: number): Promise<Round> {
+  const home = join(folder, `${side}-${n}`);
+  const broker = await startSide(side, home, { settleS: 0, idleS: 0, options: OPTIONS });
+  const round: Round = {};
+  try {
+    await topicOf(broker.address, "commits", 12);
+    // the first run warms the broker up, and counts for nothing
+    for (const seconds of [Number(flags.secs), Number(flags.secs)]) {
+      round["commits_s"] = await commitsPerSecond(broker.address, "commits", 12, 8, seconds);
+    }
+    if (side !== "kafka-fsync") {
+      for (const protocol of PROTOCOLS) {
+        await joining(broker, protocol, largest, -1, {});
+        for (const size of sizes) await joining(broker, protocol, size, n, round);
+        if (idleMembers > 0) await idle(broker, protocol, n, round);
+      }
+    }
+  } finally {
+    await broker.stop();
+    removeFolder(home);
+  }
+  return round;
+}
+
+// --- the table -------------------------------------------------------------------------------------------------------
+
+interface Row {
+  readonly key: string;
+  readonly label: string;
+  readonly better: 1 | -1;
+  readonly bar?: number;
+}
+const ROWS: readonly Row[] = [
+  ...PROTOCOLS.flatMap((protocol): Row[] => [
+    ...sizes.map(
+      (size): Row => ({
+        key: `${protocol}_join_${size}`,
+        label: `${protocol}: first join to a record in the hands of ${size === 1 ? "the member" : `all ${size} members`}: ms`,
+        better: -1,
+        bar: 1,
+      }),
+    ),
+    {
+      key: `${protocol}_rebalance`,
+      label: `${protocol}: one of ${largest} leaves, until the others share: ms`,
+      better: -1,
+      bar: 1,
+    },
+  ]),
+  {
+    key: "commits_s",
+    label: "commits a second, 8 connections, 64 under way on each",
+    better: 1,
+    bar: 1,
+  },
+  ...PROTOCOLS.map(
+    (protocol): Row => ({
+      key: `${protocol}_idle_kb`,
+      label: `${protocol}: memory of an idle member: KB`,
+      better: -1,
+    }),
+  ),
+];
+const IDLE_KB_MAX = 20;
+
+function tableOf(rounds: Partial<Record<Side, Round[]>>): string {
+  const of = (side: Side, key: string) =>
+    median((rounds[side] ?? []).map((each) => each[key]).filter((each) => each !== undefined));
+  const lines = [
+    `Rounds: ${flags.rounds}; ${idleMembers} idle members.`,
+    "",
+    "| figure (median) | Kafka | Kafka, fsync | Millrace, Bun | to Kafka | Millrace, Deno | to Kafka |",
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+  ];
+  for (const { key, label, better, bar } of ROWS) {
+    const kafka = of("kafka", key);
+    const cells = [show(kafka), show(of("kafka-fsync", key))];
+    for (const side of ["millrace-bun", "millrace-deno"] as const) {
+      const ours = of(side, key);
+      const isIdle = key.endsWith("_idle_kb");
+      const mark = (holds: boolean) => (holds ? "✓" : "✗");
+      const limit =
+        isIdle && ours !== undefined ? ` (< ${IDLE_KB_MAX}) ${mark(ours < IDLE_KB_MAX)}` : "";
+      cells.push(`${show(ours)}${limit}`);
+      if (ours === undefined || kafka === undefined || kafka === 0) cells.push("–");
+      else {
+        const ratio = ours / kafka;
+        const holds = better > 0 ? ratio >= (bar ?? 0) : ratio <= (bar ?? 0);
+        const goal = bar === undefined ? "" : ` (${better > 0 ? "≥" : "≤"} ${bar}) ${mark(holds)}`;
+        cells.push(`${show(ratio)}×${goal}`);
+      }
+    }
+    lines.push(`| ${label} | ${cells.join(" | ")} |`);
+  }
+  return lines.join("\n");
+}
+
+const rounds: Partial<Record<Side, Round[]>> = {};
+try {
+  for (let n = 0; n < Number(flags.rounds); n++) {
+    for (const name of flags.sides.split(",")) {
+      const side = SIDES.find((each) => each === name);
+      if (side === undefined) throw new Error(`no side ${name}: there are ${SIDES.join(", ")}`);
+      const round = await measure(side, n);
+      (rounds[side] ??= []).push(round);
+      console.error(`round ${n + 1} ${side}: ${JSON.stringify(round)}`);
+      if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rounds)}\n`);
+    }
+  }
+} finally {
+  removeFolder(folder);
+}
+const text = tableOf(rounds);
+console.log(text);
+if (flags.write) {
+  const file = join(import.meta.dirname, "RESULTS.md");
+  const old = readFileSync(file, "utf8");
+  const [open, close] = ["<!-- groups -->", "<!-- end -->"];
+  const from = old.indexOf(open);
+  const to = old.indexOf(close, from);
+  if (from < 0 || to < 0) throw new Error(`${file} has lost its markers`);
+  writeFileSync(file, `${old.slice(0, from + open.length)}\n${text}\n${old.slice(to)}`);
+}
+process.exit(0);
