@@ -411,7 +411,10 @@ export class Admin {
   /** One group with its members. @throws {ClientError} "group_id_not_found", … */
   async describeGroup(group: string, options: AdminCallOptions = {}): Promise<GroupDescription> {
     const [outcome] = await this.describeGroups([group], options);
-    return unwrap(outcome!, `Cannot describe group "${group}"`);
+    if (outcome!.ok) return outcome!.value;
+    // It says already what could not be done.
+    const { code, message, retriable } = outcome!.error;
+    throw new ClientError(code, message, { retriable });
   }
 
   /** Removes groups without members, with their offsets, one outcome each. */

@@ -98,7 +98,8 @@ export class ConsumerMember implements GroupMember {
         if (!this.#isLost) await this.#wake.wait(delayMs);
       }
     } catch (error) {
-      this.#isIn = false;
+      // Who ends by what its own callback threw is in the group all the same, and leaves it in order.
+      if (error !== this.#failure) this.#isIn = false;
       if (!closing.aborted) ownership.halt();
       throw error;
     } finally {

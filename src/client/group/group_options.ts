@@ -106,6 +106,14 @@ const WORDS = {
   autoOffsetReset: ["earliest", "latest", "error"],
   isolation: ["read_uncommitted", "read_committed"],
 };
+/** Of consumers without a group, and what stands in their place here. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  from: "autoOffsetReset says where a group begins, seek goes elsewhere",
+  partitions: "its members share all partitions of topics",
+  outOfRange: "autoOffsetReset",
+  unknownWaitMs: "a topic may come at any time",
+};
+const CALLBACKS = ["onAssigned", "onRevoked", "onLost"] as const;
 const ASSIGNORS: readonly AssignorName[] = ["range", "roundrobin", "cooperative-sticky"];
 
 /** Refuses what callers without types may have wrong. @throws {TypeError} */
@@ -114,6 +122,14 @@ export function checkGroupOptions(options: GroupConsumerOptions): void {
   const { group, topics, pattern, assignors, heartbeatIntervalMs, sessionTimeoutMs } = options;
   if (typeof group !== "string" || group === "") {
     throw new TypeError(`group must be the name of a group: found ${JSON.stringify(group)}`);
+  }
+  for (const [name, instead] of Object.entries(FOREIGN)) {
+    if ((options as unknown as Record<string, unknown>)[name] === undefined) continue;
+    throw new TypeError(`${name} is not for a member of a group: ${instead}`);
+  }
+  for (const name of CALLBACKS) {
+    if (options[name] === undefined || typeof options[name] === "function") continue;
+    throw new TypeError(`${name} must be a function: found ${String(options[name])}`);
   }
   if ((topics === undefined) === (pattern === undefined)) {
     throw new TypeError("A member of a group reads either topics or a pattern");

@@ -300,6 +300,8 @@ for (const protocol of ["classic", "consumer"] as const) {
       script.target = [0];
       const onAssigned = () => Promise.reject(new Error("no room"));
       await expect(read(member({ protocol, onAssigned }))).rejects.toThrow("no room");
+      // Others need not wait for the session's end.
+      expect(script.left).toBe(1);
     });
 
     test("commits are one after another, and are tried again where they may be", async () => {
@@ -428,6 +430,11 @@ test("options that cannot be are refused at once", async () => {
   expect(make({ group: "g", topics: ["t"], protocol: "both" })).toThrow("protocol");
   expect(make({ group: "g", topics: ["t"], assignors: ["nearest"] })).toThrow("assignors");
   expect(make({ group: "g", topics: ["t"], heartbeatIntervalMs: 50_000 })).toThrow("heartbeat");
+  // Of consumers without a group: to be read from the beginning because "end" was passed over would be a surprise.
+  expect(make({ group: "g", topics: ["t"], from: "end" })).toThrow("autoOffsetReset");
+  expect(make({ group: "g", topics: ["t"], partitions: [] })).toThrow("partitions");
+  expect(make({ group: "g", topics: ["t"], outOfRange: "error" })).toThrow("autoOffsetReset");
+  expect(make({ group: "g", topics: ["t"], onAssigned: 3 })).toThrow("onAssigned");
   const consumer = member({});
   expect(await failureOf(consumer.commit())).toMatchObject({ code: "invalid_request" });
   await consumer.close();
