@@ -7,6 +7,7 @@ import type { Arguments } from "./arguments.ts";
 import { CommandError } from "./cli_error.ts";
 import { nonEmptyGroup } from "./group_errors.ts";
 import type { CliHost } from "./host.ts";
+import { topicFix } from "./session.ts";
 import { counted, table } from "./table.ts";
 
 /** One offset and where it goes. */
@@ -15,6 +16,36 @@ export interface Move extends TopicPartition {
   readonly from: number | null;
   readonly to: number;
   readonly metadata?: string | null;
+}
+
+/**
+ * How many partitions the topics of `places` have.
+ *
+ * @throws {CommandError} "unknown_topic_or_partition" for the first place that is not there
+ */
+export async function partitionCounts(
+  client: Client,
+  places: Iterable<{ readonly topic: string; readonly partition: number | null }>,
+): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for (const { topic, partition } of places) {
+    const count = counts.get(topic) ?? (await countOf(client, topic));
+    counts.set(topic, count);
+    if (partition === null || partition < count) continue;
+    const text = `Topic "${topic}" has the partitions 0 to ${count - 1}: found ${partition}`;
+    throw new CommandError("unknown_topic_or_partition", text);
+  }
+  return counts;
+}
+
+async function countOf(client: Client, topic: string): Promise<number> {
+  try {
+    return (await client.admin.topic(topic)).partitions.length;
+  } catch (error) {
+    const { code, message } = error as { readonly code?: unknown; readonly message: string };
+    if (code !== "unknown_topic_or_partition") throw error;
+    throw new CommandError(code, `${message}: ${await topicFix(topic, client)}`, { cause: error });
+  }
 }
 
 /** Shows moves, and does them unless this is a dry run. @returns the exit code */

@@ -148,7 +148,8 @@ async function fixOf(
   }
 }
 
-async function topicFix(topic: string, client: Client): Promise<string> {
+/** What to do about a topic that is not there. */
+export async function topicFix(topic: string, client: Client): Promise<string> {
   try {
     const names = (await client.admin.listTopics()).map(({ name }) => name);
     // The topic is there: it is the partition that is not.

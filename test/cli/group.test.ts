@@ -67,11 +67,20 @@ describe("consume --group", () => {
       [["--protocol", "classic"], "give --group too"],
       [["--instance-id", "a"], "give --group too"],
       [["--group", "g", "--protocol", "new"], "must be one of"],
+      [["--group", ""], "--group must be a name"],
+      [["--group", "g", "--instance-id", ""], "--instance-id must be a name"],
     ] as const) {
       const { code, text } = await failure(["consume", "t", ...flags]);
       expect([code, text]).toEqual([2, expect.stringContaining(says)]);
     }
   });
+});
+
+test("consume --group of a topic that is not there says so, and makes no group", async () => {
+  await topicOf("there", 1, 1);
+  const found = await failure(["consume", "thre", "--group", "astray"]);
+  expect([found.code, found.text]).toEqual([1, expect.stringContaining('did you mean "there"?')]);
+  expect((await rig.ok(["group", "list"])).split("\n")).not.toContain("astray");
 });
 
 describe("group", () => {
@@ -118,6 +127,14 @@ describe("group", () => {
       expect([code, text]).toEqual([1, expect.stringContaining('did you mean "billing"?')]);
     }
     expect(await rig.ok(["group", "delete", "biling", "--if-exists"])).toBe("");
+    expect((await rig.ok(["group", "list", "--state", "empty"])).split("\n")).toContain("billing");
+    const state = await failure(["group", "list", "--state", "Emty"]);
+    expect([state.code, state.text]).toEqual([
+      2,
+      expect.stringContaining("--state must be one of"),
+    ]);
+    const unnamed = await failure(["group", "describe", ""]);
+    expect(unnamed.text.match(/Cannot describe group/g)?.length).toBe(1);
   });
 
   test("lag in records and in seconds", async () => {
@@ -135,6 +152,11 @@ describe("group", () => {
     const shown = await rig.ok(["group", "lag", "late"]);
     expect(shown).toContain("late           0          4   10    6  10 s\n");
     expect(shown).toContain("6 records, 10 s behind\n");
+    // A lag of 0 because of a typo would be an alarm that never goes off.
+    for (const flags of [[], ["--json"]]) {
+      const found = await failure(["group", "lag", "late", "--topic", "lat", ...flags]);
+      expect([found.code, found.text]).toEqual([1, expect.stringContaining("it has late")]);
+    }
   });
 
   test("reset by every goal, and not at all with --dry-run", async () => {
@@ -181,7 +203,7 @@ describe("group", () => {
       [1, ["--topic", "strict:2", "--to-latest"], "partitions 0 to 1"],
       [1, ["--topic", "strict", "--shift-by", "1"], "nothing is"],
       [1, ["--all-topics", "--to-latest"], "has committed nothing"],
-      [1, ["--topic", "none", "--to-latest"], "There is no topic"],
+      [1, ["--topic", "stric", "--to-latest"], 'There is no topic "stric": did you mean "strict"?'],
     ] as const) {
       const found = await failure(["group", "reset", "strict", ...args]);
       expect([found.code, found.text]).toEqual([code, expect.stringContaining(says)]);
@@ -222,10 +244,15 @@ describe("group", () => {
       ["{}", '"offsets" must be a list'],
       ['{"offsets":[{"topic":"files"}]}', "offsets[0]"],
       ["", "no offsets"],
+      ["files,0,3\nfile,0,1\n", 'There is no topic "file": did you mean "files"?'],
+      ["files,0,3\nfiles,2,1\n", "partitions 0 to 1"],
     ] as const) {
-      const found = await failure(["group", "import", "copy"], input);
-      expect([found.code, found.text]).toEqual([1, expect.stringContaining(says)]);
+      for (const flags of [["--dry-run"], []]) {
+        const found = await failure(["group", "import", "copy", ...flags], input);
+        expect([found.code, found.text]).toEqual([1, expect.stringContaining(says)]);
+      }
     }
+    expect(await committed("copy")).toMatch(/^0=1/);
   });
 
   test("delete, first tried", async () => {

@@ -105,6 +105,8 @@ goes on there; --from says where a group begins that has committed nothing yet.`
     const options =
       args.text("group") === undefined ? consumerOptions(args, topic) : groupOptions(args, topic);
     return withClient(args, host, async (client) => {
+      // A member would wait for a topic to come; a name that is misspelt should not make a group either.
+      if ("group" in options) await client.admin.topic(topic);
       const path = args.text("output");
       const isFile = path !== undefined && path !== "-";
       const sink = isFile ? await host.writeFile(path) : host.output;
@@ -196,6 +198,9 @@ function groupOptions(args: Arguments, topic: string): GroupConsumerOptions {
   }
   if (args.list("partition").length > 0) {
     throw args.wrong("--partition is not for --group: its members share all partitions");
+  }
+  for (const name of ["group", "instance-id"]) {
+    if (args.text(name) === "") throw args.wrong(`--${name} must be a name: found ""`);
   }
   if (args.has("follow") && args.has("until-end")) {
     throw args.wrong("Give --follow or --until-end, not both");

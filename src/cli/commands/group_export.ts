@@ -5,7 +5,7 @@ import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
 import { findGroup, noGroup } from "../group_errors.ts";
 import { type FileFormat, fileText, readFileText } from "../group_file.ts";
-import { carryOut } from "../group_moves.ts";
+import { carryOut, partitionCounts } from "../group_moves.ts";
 import { withClient } from "../session.ts";
 import { counted } from "../table.ts";
 
@@ -89,6 +89,8 @@ members; one that is not there is made. Offsets are committed as they stand in t
         );
         return { topic, partition, from: known?.offset ?? null, to: offset, metadata };
       });
+      // Told before anything is committed, and to who only tries it, too.
+      await partitionCounts(client, moves);
       return carryOut(args, host, client, name, group, moves);
     });
   },

@@ -1,5 +1,6 @@
 // `millrace group lag`.
 
+import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
 import { findGroup, noGroup } from "../group_errors.ts";
@@ -33,6 +34,13 @@ group reads next to the newest one, by their timestamps; "?" where there is none
       const topics = args.list("topic");
       const committed = await client.admin.listGroupOffsets(name);
       const all = await lagOf(client, group, committed, true);
+      const own = [...new Set(all.map(({ topic }) => topic))];
+      const stray = topics.find((topic) => !own.includes(topic));
+      if (stray !== undefined) {
+        const has = own.length === 0 ? "has nothing at all" : `has ${own.join(", ")}`;
+        const text = `Group "${name}" has committed nothing of topic "${stray}", and reads nothing of it: it ${has}`;
+        throw new CommandError("unknown_topic_or_partition", text);
+      }
       const rows = all.filter(({ topic }) => topics.length === 0 || topics.includes(topic));
       const lag = rows.reduce((sum, each) => sum + (each.lag ?? 0), 0);
       const known = rows.map(({ lagSeconds }) => lagSeconds).filter((each) => each !== null);

@@ -5,6 +5,17 @@ import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
 import { withClient } from "../session.ts";
 import { table } from "../table.ts";
 
+/** Of both protocols. */
+const STATES = [
+  "Empty",
+  "PreparingRebalance",
+  "CompletingRebalance",
+  "Assigning",
+  "Reconciling",
+  "Stable",
+  "Dead",
+];
+
 export const command: Command = {
   name: "group list",
   summary: "show the consumer groups",
@@ -31,8 +42,12 @@ next-generation one ("consumer"); one that is Empty has committed offsets and no
     { command: "millrace group list --state Empty", says: "those that nobody is in now" },
   ],
   run(args, host) {
+    const states = args.list("state");
+    for (const state of states) {
+      if (STATES.some((each) => each.toLowerCase() === state.toLowerCase())) continue;
+      throw args.wrong(`--state must be one of ${STATES.join(", ")}: found "${state}"`);
+    }
     return withClient(args, host, async ({ admin }) => {
-      const states = args.list("state");
       const type = args.text("type");
       const groups = await admin.listGroups({
         ...(states.length > 0 ? { states } : {}),

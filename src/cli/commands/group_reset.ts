@@ -7,7 +7,7 @@ import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
 import { findGroup } from "../group_errors.ts";
 import { boundsOf } from "../group_lag.ts";
-import { carryOut, type Move } from "../group_moves.ts";
+import { carryOut, type Move, partitionCounts } from "../group_moves.ts";
 import { withClient } from "../session.ts";
 
 /** Where to go. */
@@ -172,13 +172,9 @@ async function partitionsOf(
 ): Promise<readonly TopicPartition[]> {
   const places = new Map<string, TopicPartition>();
   for (const { topic, partitions } of wanted) {
-    const info = await client.admin.topic(topic);
-    const count = info.partitions.length;
-    for (const partition of partitions ?? info.partitions.map((each) => each.partition)) {
-      if (partition >= count) {
-        const text = `Topic "${topic}" has the partitions 0 to ${count - 1}: found ${partition}`;
-        throw new CommandError("unknown_topic_or_partition", text);
-      }
+    const asked = (partitions ?? [null]).map((partition) => ({ topic, partition }));
+    const count = (await partitionCounts(client, asked)).get(topic) ?? 0;
+    for (const partition of partitions ?? Array(count).keys()) {
       places.set(`${topic}-${partition}`, { topic, partition });
     }
   }
