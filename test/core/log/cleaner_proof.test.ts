@@ -88,6 +88,29 @@ describe("Cleaner", () => {
     expect(emptied).toBeGreaterThan(10);
   });
 
+  test("leaves the end to be reached where the last records go, also after a restart", async () => {
+    const memory = storageMemory();
+    const plain = await LogRig.open(memory, { topics: [topic("t")] });
+    const model = new CompactedModel();
+    await overwrite(plain, model);
+    for (let i = 0; i < 5; i++) await plain.append(keyedBatch([{ key: null, value: "no key" }]));
+    await plain.close();
+
+    const rig = await LogRig.open(memory, { topics: [topic("t", 1, CONFIGS)] });
+    logOf(rig).roll(rig.test.wallMs);
+    expect(await rig.logs.clean()).toBe(1);
+    // It says so where a fetch finds nothing before the high watermark.
+    const rows = await readRows(rig);
+    expect(rows.map(({ key }) => key)).not.toContain(null);
+    expect(model.wrongIn(rows)).toBe(null);
+    await rig.close();
+
+    const again = await LogRig.open(memory, { topics: [topic("t", 1, CONFIGS)] });
+    expect(logOf(again).logEndOffset).toBe(305);
+    for (const from of [300, 303, 304]) expect(await readRows(again, { from })).toEqual([]);
+    await again.close();
+  });
+
   test("waits while the disk has no room for two copies of what it writes at a time", async () => {
     let usable = 7000;
     let looks = 0;
