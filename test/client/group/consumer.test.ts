@@ -1,10 +1,11 @@
 // A member against a scripted coordinator: what it says, when, and what it does when it is refused.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import type {
-  ConsumedRecord,
-  GroupConsumer,
-  GroupConsumerOptions,
+import {
+  type ConsumedRecord,
+  createClient,
+  type GroupConsumer,
+  type GroupConsumerOptions,
 } from "../../../src/client/mod.ts";
 import { OffsetCommit } from "../../../src/protocol/messages/08_offset_commit.ts";
 import { OffsetFetch } from "../../../src/protocol/messages/09_offset_fetch.ts";
@@ -12,7 +13,7 @@ import { FindCoordinator } from "../../../src/protocol/messages/10_find_coordina
 import { JoinGroup } from "../../../src/protocol/messages/11_join_group.ts";
 import { Heartbeat } from "../../../src/protocol/messages/12_heartbeat.ts";
 import { ConsumerGroupHeartbeat } from "../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
-import { failureOf, type Rig, startRig, text } from "../rig.ts";
+import { clientRuntime, failureOf, type Rig, startRig, text } from "../rig.ts";
 import { codes, type Script, scriptGroup } from "./script.ts";
 
 let rig: Rig;
@@ -293,6 +294,55 @@ for (const protocol of ["classic", "consumer"] as const) {
       }
       await until(() => script.left === 1);
       expect(Object.fromEntries(script.committed)).toEqual({ "t-0": 2, "t-1": 2, "t-2": 2 });
+    });
+
+    test("what begins while a batch is on its way to the application comes before it", async () => {
+      for (let turns = 0; turns < 12; turns++) {
+        const script = await begin();
+        script.target = [0];
+        await rig.client
+          .producer({ compression: "gzip" })
+          .send({ topic: "t", value: "x", partition: 0 });
+        const ending = new AbortController();
+        // Decompressed as it is taken: so many turns later the signal fires, somewhere before the loop has the record.
+        const host = clientRuntime(rig.network);
+        const { compression } = host;
+        const late = createClient(
+          {
+            ...host,
+            compression: {
+              ...compression,
+              compress: (...args: Parameters<typeof compression.compress>) =>
+                compression.compress(...args),
+              decompress: (...args: Parameters<typeof compression.decompress>) => {
+                let left = turns;
+                const turn = () => (left-- > 0 ? queueMicrotask(turn) : ending.abort());
+                turn();
+                return compression.decompress(...args);
+              },
+            },
+          },
+          { bootstrap: [rig.brokers[0]!.address] },
+        );
+        let inHand = 0;
+        const revokedInHand: number[] = [];
+        const consumer = late.consumer({
+          group: "g",
+          topics: ["t"],
+          ...quick,
+          protocol,
+          signal: ending.signal,
+          onRevoked: () => void revokedInHand.push(inHand),
+        });
+        for await (const _ of consumer) {
+          inHand++;
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          inHand--;
+        }
+        await late.close();
+        await rig.stop();
+        expect([turns, revokedInHand]).toEqual([turns, [0]]);
+      }
     });
 
     test("what a callback throws ends the iteration", async () => {
