@@ -36,6 +36,13 @@ type Protocol = (typeof PROTOCOLS)[number];
 type Round = Partial<Record<string, number>>;
 
 const HEARTBEAT_MS = 100;
+/** Of idle members; brokers of the newer protocol ask for it as they come. */
+const IDLE_HEARTBEAT_MS = 5000;
+const idlers: StormMember[] = [];
+const connections: KafkaConnection[] = [];
+/** A connection alone shows what of a member is the member's. */
+const IDLE = ["connection", "classic", "consumer"] as const;
+type Idle = (typeof IDLE)[number];
 /** The same for every side: no pause ahead of a group's first rebalance, and heartbeats that are not waited for long. */
 const OPTIONS = [
   "offsets.topic.num.partitions=8",
@@ -159,25 +166,42 @@ function residentKb(pid: number): number {
   return Number(line?.[1]);
 }
 
-/** Members in groups of a hundred, each with a connection of its own, that only heartbeat. */
-async function idle(broker: Running, protocol: Protocol, n: number, round: Round): Promise<void> {
-  const { address, pid } = broker;
-  const name = `idle-${protocol}-${n}`;
-  const topic = { name, id: await topicOf(address, name, 1), partitions: 1 };
-  await pause(3000);
-  const before = residentKb(pid);
-  const groups: StormMember[][] = [];
-  for (let started = 0; started < idleMembers; started += 100) {
-    const place = placeOf(address, `${name}-${groups.length}`, topic, 3000);
-    const size = Math.min(100, idleMembers - started);
-    const members = Array.from({ length: size }, (_, m) => memberOf(protocol, place, `m${m}`));
-    for (const member of members) member.start();
-    groups.push(members);
-    await until(() => members.every((each) => each.isStable), "idle members");
+/** Members in groups of a hundred, each with a connection of its own, that only heartbeat: on a broker of their own. */
+async function idle(side: Side, what: Idle, n: number, round: Round): Promise<void> {
+  const home = join(folder, `${side}-idle-${what}-${n}`);
+  const broker = await startSide(side, home, {
+    settleS: 0,
+    idleS: 0,
+    options: ["offsets.topic.num.partitions=8", "group.initial.rebalance.delay.ms=0"],
+  });
+  try {
+    const { address, pid } = broker;
+    const topic = { name: "idle", id: await topicOf(address, "idle", 1), partitions: 1 };
+    const start = async (group: string, size: number): Promise<void> => {
+      if (what === "connection") {
+        for (let c = 0; c < size; c++) connections.push(await openConnection(address));
+        return;
+      }
+      const place = placeOf(address, group, topic, IDLE_HEARTBEAT_MS);
+      const members = Array.from({ length: size }, (_, m) => memberOf(what, place, `m${m}`));
+      for (const member of members) member.start();
+      await until(() => members.every((each) => each.isStable), "idle members");
+      idlers.push(...members);
+    };
+    await start("first", 1); // what loads with the first member is no member's
+    await pause(3000);
+    const before = residentKb(pid);
+    for (let started = 0; started < idleMembers; started += 100) {
+      await start(`idle-${started}`, Math.min(100, idleMembers - started));
+    }
+    await pause(2 * IDLE_HEARTBEAT_MS);
+    round[`${what}_idle_kb`] = (residentKb(pid) - before) / idleMembers;
+  } finally {
+    for (const connection of connections.splice(0)) connection.close("done");
+    for (const member of idlers.splice(0)) member.dieWithoutAWord(false);
+    await broker.stop();
+    removeFolder(home);
   }
-  await pause(6000);
-  round[`${protocol}_idle_kb`] = (residentKb(pid) - before) / idleMembers;
-  await Promise.all(groups.flat().map((member) => member.leave(false)));
 }
 
 async function measure(side: Side, n: number): Promise<Round> {
@@ -194,12 +218,14 @@ async function measure(side: Side, n: number): Promise<Round> {
       for (const protocol of PROTOCOLS) {
         await joining(broker, protocol, largest, -1, {});
         for (const size of sizes) await joining(broker, protocol, size, n, round);
-        if (idleMembers > 0) await idle(broker, protocol, n, round);
       }
     }
   } finally {
     await broker.stop();
     removeFolder(home);
+  }
+  if (side !== "kafka-fsync" && idleMembers > 0) {
+    for (const what of IDLE) await idle(side, what, n, round);
   }
   return round;
 }
@@ -235,10 +261,11 @@ const ROWS: readonly Row[] = [
     better: 1,
     bar: 1,
   },
+  { key: "connection_idle_kb", label: "memory of an idle connection alone: KB", better: -1 },
   ...PROTOCOLS.map(
     (protocol): Row => ({
       key: `${protocol}_idle_kb`,
-      label: `${protocol}: memory of an idle member: KB`,
+      label: `${protocol}: memory of an idle member with its connection: KB`,
       better: -1,
     }),
   ),
@@ -259,7 +286,7 @@ function tableOf(rounds: Partial<Record<Side, Round[]>>): string {
     const cells = [show(kafka), show(of("kafka-fsync", key))];
     for (const side of ["millrace-bun", "millrace-deno"] as const) {
       const ours = of(side, key);
-      const isIdle = key.endsWith("_idle_kb");
+      const isIdle = key === "classic_idle_kb" || key === "consumer_idle_kb";
       const mark = (holds: boolean) => (holds ? "✓" : "✗");
       const limit =
         isIdle && ours !== undefined ? ` (< ${IDLE_KB_MAX}) ${mark(ours < IDLE_KB_MAX)}` : "";
