@@ -23,6 +23,8 @@ import { PartitionCoordinatorLog } from "./partition_coordinator_log.ts";
 /** Requests that may wait on one shard. A member that joins waits with one. */
 const PENDING_MAX = 100_000;
 const SEGMENT_BYTES_MIN = 1_048_576;
+/** Asking a shard that still loads costs nothing; one that has just loaded answers with offsets of deleted topics so long. */
+const FORGET_RETRY_MS = 50;
 
 export interface GroupCoordinatorOptions {
   readonly cluster: Cluster;
@@ -196,16 +198,43 @@ export class GroupCoordinator {
   topicsDeleted(names: readonly string[]): void {
     if (names.length === 0) return;
     const { runtime } = this.#options;
-    const outcomes = this.runAll<number>(
+    const { signal } = this.#stopping;
+    const outcomes = this.#forgetTopics(names);
+    runtime.scheduler.spawn("group_topic_deletion", async () => {
+      for (const outcome of await outcomes) {
+        if (outcome.ok || signal.aborted) continue;
+        const { code } = outcome.error;
+        if (code === "coordinator_load_in_progress") {
+          this.#forgetTopicsLater(names);
+          return;
+        }
+        runtime.log.warn("group_offsets_kept", { topics: names.length, code });
+      }
+    });
+  }
+
+  #forgetTopics(names: readonly string[]): Promise<readonly Outcome<number>[]> {
+    return this.runAll<number>(
       (shard, now, reply) => shard.topicsDeleted(names, now, reply),
       this.#stopping.signal,
     );
-    runtime.scheduler.spawn("group_topic_deletion", async () => {
-      for (const outcome of await outcomes) {
-        if (outcome.ok || this.#stopping.signal.aborted) continue;
-        runtime.log.warn("group_offsets_kept", { topics: names.length, code: outcome.error.code });
-      }
-    });
+  }
+
+  /** A shard takes longer to load than requests wait: what it has of those topics goes once it is there. */
+  #forgetTopicsLater(names: readonly string[]): void {
+    const { signal } = this.#stopping;
+    if (signal.aborted) return;
+    const again = () => {
+      signal.removeEventListener("abort", stop);
+      this.topicsDeleted(names);
+    };
+    const timer = this.#options.runtime.scheduler.after(
+      FORGET_RETRY_MS,
+      "group_topic_deletion",
+      again,
+    );
+    const stop = () => timer.cancel();
+    signal.addEventListener("abort", stop, { once: true });
   }
 
   /** Makes the topic; many who ask at once share one making. False when that failed. */

@@ -5,11 +5,14 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { metadataMemory } from "../../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { ZERO_UUID } from "../../../src/base/uuid.ts";
+import type { MetadataStorePlugin } from "../../../src/contracts/metadata_store.ts";
+import type { StoragePlugin } from "../../../src/contracts/storage.ts";
 import { createBroker, type RunningBroker } from "../../../src/core/mod.ts";
 import { createTopic } from "../../../src/gateway/topics.ts";
 import { type KafkaErrorName, wireCodeOf } from "../../../src/protocol/errors.ts";
 import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
 import { GroupCalls } from "../../support/group_calls.ts";
+import { hookedStorage } from "../../support/hooked_storage.ts";
 import { caller } from "../../support/log_rig.ts";
 import { settle, TestRuntime } from "../../support/test_runtime.ts";
 
@@ -25,9 +28,14 @@ afterEach(async () => {
   for (const live of running) await live.stop();
 });
 
+interface Plugins {
+  readonly storage: StoragePlugin;
+  readonly metadata: MetadataStorePlugin;
+}
+
 /** A broker over plugins that outlive it. */
 async function start(
-  plugins = { storage: storageMemory(), metadata: metadataMemory() },
+  plugins: Plugins = { storage: storageMemory(), metadata: metadataMemory() },
   settings: Readonly<Record<string, string | number>> = {},
 ): Promise<Live> {
   const host = hostRuntime({ log: { level: "off", format: "json", configure: false } });
@@ -225,7 +233,7 @@ describe("a consumer group", () => {
     }
     // Expressions are resolved in a timer of their own.
     const untilAssigned = async (topicId: string) => {
-      const deadlineMs = performance.now() + 5000;
+      const deadlineMs = performance.now() + 3000;
       while (!assigned.has(topicId) && performance.now() < deadlineMs) {
         await live.host.runtime.scheduler.yieldNow();
         await beat();
@@ -350,6 +358,41 @@ describe("offsets", () => {
     expect(await live.calls.offsetsOf("g")).toEqual(["stays/0=6"]);
     expect(await live.calls.commitOne("g", "t", 0, 1)).toBe(0);
     expect(await live.calls.offsetsOf("g")).toEqual(["stays/0=6", "t/0=1"]);
+  });
+
+  test("a topic deleted while shards load for longer than anybody waits takes its offsets along, too", async () => {
+    let reads: Promise<void> | undefined;
+    const storage = hookedStorage(storageMemory(), (call) => (call === "read" ? reads : undefined));
+    const plugins = { storage, metadata: metadataMemory() };
+    const first = await start(plugins);
+    await withTopic(first);
+    await withTopic(first, "stays");
+    await first.calls.commitOne("g", "t", 0, 5);
+    await first.calls.commitOne("g", "stays", 0, 6);
+    await first.stop();
+    const live = await start(plugins);
+    let goOn: () => void = () => {};
+    reads = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    const asked = { groups: [{ groupId: "g", topics: null }] };
+    const { groups } = await live.calls.fetch(asked);
+    expect(groups[0]!.errorCode).toBe(code("coordinator_load_in_progress"));
+    await live.broker.topics.deleteTopics(
+      caller,
+      { topics: [{ name: "t", topicId: ZERO_UUID }], topicNames: [], timeoutMs: 1000 },
+      6,
+    );
+    await withTopic(live);
+    reads = undefined;
+    goOn();
+    const offsets = async () => {
+      const [group] = (await live.calls.fetch(asked)).groups;
+      return group!.topics.map(({ name }) => name).sort();
+    };
+    const deadlineMs = performance.now() + 3000;
+    while ((await offsets()).join() !== "stays" && performance.now() < deadlineMs) await settle();
+    expect(await offsets()).toEqual(["stays"]);
   });
 
   test("the topic of groups itself deleted: everybody begins anew", async () => {
