@@ -282,6 +282,13 @@ export function decideCreatePartitions(
 ): TopicDecision {
   const topic = image.topicsByName.get(request.name);
   if (topic === undefined) return refused("unknown_topic_or_partition", null);
+  // Kafka lets it happen: what belongs to a name is then looked for in another partition, and groups have lost their offsets.
+  if (topic.isInternal) {
+    return refused(
+      "policy_violation",
+      `Topic "${topic.name}" is the broker's own: it keeps the partitions that it was made with`,
+    );
+  }
   const { count } = request;
   const have = topic.partitionCount;
   if (count === have) {

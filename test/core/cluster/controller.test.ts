@@ -154,6 +154,14 @@ describe("deleting and growing topics", () => {
       code(await cluster.createPartitions({ name: "nope", count: 2, assignments: null })),
     ).toBe("unknown_topic_or_partition");
   });
+
+  test("a topic of the broker's own keeps its partitions: names belong to them by their number", async () => {
+    const { cluster } = await open();
+    await cluster.createTopic(topicRequest("__consumer_offsets", { numPartitions: 2 }));
+    const grown = { name: "__consumer_offsets", count: 3, assignments: null };
+    expect(code(await cluster.createPartitions(grown))).toBe("policy_violation");
+    expect(cluster.image.topicsByName.get("__consumer_offsets")?.partitionCount).toBe(2);
+  });
 });
 
 describe("changing settings", () => {
