@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
-const repo = join(import.meta.dirname, "..");
+const repo = join(import.meta.dirname!, "..");
 
 export const SIDES = ["kafka", "kafka-fsync", "millrace-bun", "millrace-deno"] as const;
 export type Side = (typeof SIDES)[number];

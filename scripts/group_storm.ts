@@ -31,7 +31,7 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
   },
 });
-const repo = join(import.meta.dirname, "..");
+const repo = join(import.meta.dirname!, "..");
 const sessionMs = Number(flags.session);
 const heartbeatMs = 400;
 const partitions = Number(flags.partitions);
