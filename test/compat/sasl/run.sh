@@ -19,7 +19,7 @@ cat >"$WORK/millrace.config.json" <<EOF
       "use": "token",
       "options": {
         "tokens": [$entry],
-        "rules": [{ "principal": "User:alice", "allow": ["all"], "topics": ["allowed-"], "cluster": false }]
+        "rules": [{ "principal": "User:alice", "allow": ["all"], "topics": ["allowed-"], "groups": ["none"], "cluster": false }]
       }
     }
   ]
