@@ -15,6 +15,8 @@ await millrace.admin().createTopic({ name: "orders", partitions: 6 });
 
 const done = new Map<string, string>();
 const leaving = new AbortController();
+let adas = 0;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function work(name: string, signal?: AbortSignal): Promise<void> {
   const consumer = millrace.consumer({
@@ -30,6 +32,7 @@ async function work(name: string, signal?: AbortSignal): Promise<void> {
     const order = new TextDecoder().decode(record.value ?? undefined);
     if (done.has(order)) console.log(`${order} was done before`);
     done.set(order, name);
+    if (name === "Ada" && ++adas === 50) leaving.abort();
   }
 }
 
@@ -40,13 +43,16 @@ const order = (number: number) => ({
   value: `order ${number}`,
 });
 const all = Promise.all([work("Ada", leaving.signal), work("Ben"), work("Cleo")]);
-for (let number = 1; number <= 600; number++) {
-  await producer.send(order(number));
-  if (number === 300) leaving.abort();
+let sent = 0;
+// Ada leaves after fifty orders; three hundred more come in for the two others.
+for (let more = 300; more > 0; ) {
+  await producer.send(order(++sent));
+  await pause(1);
+  if (leaving.signal.aborted) more--;
 }
 
-while (done.size < 600) await new Promise((resolve) => setTimeout(resolve, 10));
-console.log(`${done.size} orders are done`);
+while (done.size < sent) await pause(10);
+console.log(`${done.size} orders of ${sent} are done`);
 
 const { state, members } = await millrace.admin().describeGroup("kitchen");
 console.log(`the group is ${state} with ${members.length} member(s)`);
