@@ -43,6 +43,23 @@ import type {
   InitProducerIdResponse,
 } from "../protocol/messages/22_init_producer_id.ts";
 import type {
+  AddPartitionsToTxnRequest,
+  AddPartitionsToTxnResponse,
+} from "../protocol/messages/24_add_partitions_to_txn.ts";
+import type {
+  AddOffsetsToTxnRequest,
+  AddOffsetsToTxnResponse,
+} from "../protocol/messages/25_add_offsets_to_txn.ts";
+import type { EndTxnRequest, EndTxnResponse } from "../protocol/messages/26_end_txn.ts";
+import type {
+  WriteTxnMarkersRequest,
+  WriteTxnMarkersResponse,
+} from "../protocol/messages/27_write_txn_markers.ts";
+import type {
+  TxnOffsetCommitRequest,
+  TxnOffsetCommitResponse,
+} from "../protocol/messages/28_txn_offset_commit.ts";
+import type {
   DescribeConfigsRequest,
   DescribeConfigsResponse,
 } from "../protocol/messages/32_describe_configs.ts";
@@ -71,6 +88,10 @@ import type {
   OffsetDeleteResponse,
 } from "../protocol/messages/47_offset_delete.ts";
 import type {
+  UpdateFeaturesRequest,
+  UpdateFeaturesResponse,
+} from "../protocol/messages/57_update_features.ts";
+import type {
   DescribeClusterRequest,
   DescribeClusterResponse,
 } from "../protocol/messages/60_describe_cluster.ts";
@@ -78,6 +99,14 @@ import type {
   DescribeProducersRequest,
   DescribeProducersResponse,
 } from "../protocol/messages/61_describe_producers.ts";
+import type {
+  DescribeTransactionsRequest,
+  DescribeTransactionsResponse,
+} from "../protocol/messages/65_describe_transactions.ts";
+import type {
+  ListTransactionsRequest,
+  ListTransactionsResponse,
+} from "../protocol/messages/66_list_transactions.ts";
 import type {
   ConsumerGroupHeartbeatRequest,
   ConsumerGroupHeartbeatResponse,
@@ -102,8 +131,11 @@ export interface Broker {
   readonly topics: TopicApi;
   readonly admin: AdminApi;
   readonly groups: GroupApi;
-  /** What this broker lists in ApiVersions besides keys: features and their levels. */
+  readonly transactions: TransactionApi;
+  /** What this broker lists in ApiVersions besides keys: features and their levels, as they are now. */
   readonly features: readonly Feature[];
+  /** Grows whenever a level changes: of two answers clients believe the one with the larger epoch. From 0. */
+  readonly featuresEpoch: number;
   /** A setting in force for the whole broker, as text, e.g. "message.max.bytes"; null when it has no value. */
   setting(name: string): string | null;
   /** False once its storage has failed, or it has stopped: appends and fetches are refused for good, whatever else answers. */
@@ -165,6 +197,11 @@ export interface AppendRequest {
   readonly acks: 0 | 1 | -1;
   readonly timeoutMs: number;
   readonly transactionalId: string | null;
+  /**
+   * True where the first batch of a transaction in a partition takes that partition into it (Produce v12+, KIP-890). Left out,
+   * it has to have been added before: else "transaction_abortable".
+   */
+  readonly addsToTransaction?: boolean;
   readonly partitions: readonly AppendPartition[];
 }
 
@@ -233,8 +270,10 @@ export interface FetchResponse {
 export interface FetchResult {
   /** First offset not yet committed by the ISR (exclusive end of what consumers may read). */
   readonly highWatermark: number;
+  /** First offset of the oldest transaction that is still open, else the high watermark. What is committed ends here. */
   readonly lastStableOffset: number;
   readonly logStartOffset: number;
+  /** Of a fetch with "read_committed": those of which batches below may belong to, by first offset. Else empty. */
   readonly abortedTransactions: readonly {
     readonly producerId: number;
     readonly firstOffset: number;
@@ -332,11 +371,18 @@ export interface AdminApi {
     request: DescribeProducersRequest,
     version: number,
   ): Promise<DescribeProducersResponse>;
+  /** Of a producer without transactional id; with one, see `TransactionApi`. */
   initProducerId(
     caller: Caller,
     request: InitProducerIdRequest,
     version: number,
   ): Promise<InitProducerIdResponse>;
+  /** Raises or lowers finalized feature levels, all of those named or none (KIP-584). */
+  updateFeatures(
+    caller: Caller,
+    request: UpdateFeaturesRequest,
+    version: number,
+  ): Promise<UpdateFeaturesResponse>;
 }
 
 /**
@@ -355,6 +401,17 @@ export interface GroupApi {
     request: OffsetFetchRequest,
     version: number,
   ): Promise<OffsetFetchResponse>;
+  /**
+   * Offsets that become visible with the transaction. A topic or partition that does not exist is refused by itself, with
+   * "unknown_topic_or_partition". From v5 the group's partition joins the transaction on the way (KIP-890). Before v2
+   * "coordinator_not_available" stands for "coordinator_load_in_progress".
+   */
+  txnOffsetCommit(
+    caller: Caller,
+    request: TxnOffsetCommitRequest,
+    version: number,
+  ): Promise<TxnOffsetCommitResponse>;
+  /** Of keys of groups; for those of transactions, see `TransactionApi`. */
   findCoordinator(
     caller: Caller,
     request: FindCoordinatorRequest,
@@ -398,4 +455,62 @@ export interface GroupApi {
     request: ConsumerGroupDescribeRequest,
     version: number,
   ): Promise<ConsumerGroupDescribeResponse>;
+}
+
+/**
+ * Transactions (KIP-98, KIP-360, KIP-890, KIP-664). What changes a transaction is answered by the shard that owns its
+ * transactional id, once what it says is committed. `version` is the API version in use, and answers are what Kafka says to it:
+ * "invalid_producer_epoch" for "producer_fenced" to InitProducerId before v4, AddPartitionsToTxn, AddOffsetsToTxn and EndTxn
+ * before v2. Who waits when the caller's `signal` fires is told "not_coordinator", upon which producers look for it anew.
+ */
+export interface TransactionApi {
+  /** Of keys of transactions. Makes the topic that coordinators keep transactions in when it is first asked. */
+  findCoordinator(
+    caller: Caller,
+    request: FindCoordinatorRequest,
+    version: number,
+  ): Promise<FindCoordinatorResponse>;
+  /** Of a producer with a transactional id: null is for `AdminApi`. Fences whoever had the id, and ends what it left open. */
+  initProducerId(
+    caller: Caller,
+    request: InitProducerIdRequest,
+    version: number,
+  ): Promise<InitProducerIdResponse>;
+  /**
+   * Takes partitions into transactions; from v4 several transactions, and only asked where `verifyOnly` is set.
+   * One partition that does not exist ("unknown_topic_or_partition"), or, before v4, is a topic of the broker's own
+   * ("topic_authorization_failed"), refuses its transaction: the others are "operation_not_attempted".
+   */
+  addPartitionsToTxn(
+    caller: Caller,
+    request: AddPartitionsToTxnRequest,
+    version: number,
+  ): Promise<AddPartitionsToTxnResponse>;
+  /** Takes the partition of a group's offsets into a transaction. */
+  addOffsetsToTxn(
+    caller: Caller,
+    request: AddOffsetsToTxnRequest,
+    version: number,
+  ): Promise<AddOffsetsToTxnResponse>;
+  /** Commits or aborts. From v5 the answer has the epoch, and maybe the producer id, to go on with. */
+  endTxn(caller: Caller, request: EndTxnRequest, version: number): Promise<EndTxnResponse>;
+  /**
+   * Writes markers into partitions of this broker, for coordinators on others and for operators who end a transaction that
+   * hangs. A partition that does not exist is "unknown_topic_or_partition".
+   */
+  writeTxnMarkers(
+    caller: Caller,
+    request: WriteTxnMarkersRequest,
+    version: number,
+  ): Promise<WriteTxnMarkersResponse>;
+  describeTransactions(
+    caller: Caller,
+    request: DescribeTransactionsRequest,
+    version: number,
+  ): Promise<DescribeTransactionsResponse>;
+  listTransactions(
+    caller: Caller,
+    request: ListTransactionsRequest,
+    version: number,
+  ): Promise<ListTransactionsResponse>;
 }

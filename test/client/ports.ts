@@ -146,6 +146,8 @@ function faulty(broker: Broker, faults: Faults): Broker {
     brokerId: broker.brokerId,
     clusterId: broker.clusterId,
     features: broker.features,
+    featuresEpoch: broker.featuresEpoch,
+    transactions: broker.transactions,
     groups: broker.groups,
     topics: deafened(broker.topics, faults),
     admin: deafened(broker.admin, faults),

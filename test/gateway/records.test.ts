@@ -50,10 +50,12 @@ function watched(): { readonly broker: Broker; readonly appends: AppendRequest[]
     topicNameOf: (id) => broker.log.topicNameOf(id),
     topicIdOf: (name) => broker.log.topicIdOf(name),
   };
-  const { brokerId, clusterId, topics, admin, groups, features } = broker;
+  const { brokerId, clusterId, topics, admin, groups, transactions } = broker;
+  const { features, featuresEpoch } = broker;
   const setting = (name: string) => broker.setting(name);
   const isOnline = () => broker.isOnline();
-  const counted = { brokerId, clusterId, topics, admin, groups, features, log, setting, isOnline };
+  const apis = { topics, admin, groups, transactions, log };
+  const counted = { brokerId, clusterId, ...apis, features, featuresEpoch, setting, isOnline };
   return { broker: counted, appends };
 }
 

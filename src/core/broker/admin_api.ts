@@ -21,6 +21,7 @@ import type {
 import type { AlterRequest } from "../cluster/config_controller.ts";
 import { type ApiContext, NO_REFUSAL, repeated, settled, wireRefusal } from "./api_context.ts";
 import { answerConfigs } from "./config_answers.ts";
+import { updateFeatures } from "./feature_answers.ts";
 import { answerCluster } from "./metadata_answers.ts";
 
 const SET = 0;
@@ -57,6 +58,7 @@ export function createAdminApi(context: ApiContext): AdminApi {
     describeLogDirs: (_caller, request) => describeLogDirs(context, request),
     describeProducers: async (_caller, request) => describeProducers(context, request),
     initProducerId: (_caller, request) => initProducerId(context, request),
+    updateFeatures: (_caller, request, version) => updateFeatures(context, request, version),
   };
 }
 

@@ -17,21 +17,31 @@ import type {
   OffsetResult,
 } from "../../contracts/broker.ts";
 import { type KafkaErrorName, type Outcome, refuse } from "../../protocol/errors.ts";
+import {
+  attributesAt,
+  BATCH_HEADER_BYTES,
+  MAGIC_V2,
+  magicAt,
+  TRANSACTIONAL_BIT,
+} from "../../record/batch_header.ts";
 import { admitAdmin } from "./admission_admin.ts";
 import { Gate } from "./admission_gate.ts";
 import { admitGroups } from "./admission_groups.ts";
 import { admitTopics } from "./admission_topics.ts";
+import { admitTransactions } from "./admission_transactions.ts";
 
 /**
  * A broker of which every call is admitted first; without an authorizer, the broker as it is.
  *
  * @param topicNames Names of all topics: lists are made of those the caller may see, and who may write to
  *   any of them may have a producer id.
+ * @param partitionCountOf Of a topic; 0 where there is none.
  */
 export function admit(
   broker: Broker,
   authorizer: Authorizer | null,
   topicNames: () => Iterable<string>,
+  partitionCountOf: (topic: string) => number,
 ): Broker {
   if (authorizer === null) return broker;
   const gate = new Gate(authorizer);
@@ -42,7 +52,13 @@ export function admit(
     topics: admitTopics(broker, gate, topicNames),
     admin: admitAdmin(broker.admin, gate, topicNames),
     groups: admitGroups(broker, gate),
-    features: broker.features,
+    transactions: admitTransactions(broker.transactions, gate, partitionCountOf),
+    get features() {
+      return broker.features;
+    },
+    get featuresEpoch() {
+      return broker.featuresEpoch;
+    },
     setting: (name) => broker.setting(name),
     isOnline: () => broker.isOnline(),
   };
@@ -81,7 +97,10 @@ async function append(
   request: AppendRequest,
 ): Promise<readonly Outcome<AppendResult>[]> {
   const { partitions, transactionalId } = request;
-  if (transactionalId !== null && !gate.allowsTransactionalId(caller, "write", transactionalId)) {
+  if (
+    partitions.some(({ batches }) => isTransactional(batches)) &&
+    (transactionalId === null || !gate.allowsTransactionalId(caller, "write", transactionalId))
+  ) {
     return partitions.map(() => refuse("transactional_id_authorization_failed"));
   }
   const allowed = gate.allowed(caller, "write", "topic", topicsOf(partitions));
@@ -112,6 +131,12 @@ async function fetch(
     partitions: merged(partitions, allowed, response.partitions),
     release: () => response.release(),
   };
+}
+
+/** Whether the first batch is one of a transaction; what is no batch is for the log to refuse. */
+function isTransactional(batches: Uint8Array): boolean {
+  if (batches.length < BATCH_HEADER_BYTES || magicAt(batches, 0) !== MAGIC_V2) return false;
+  return (attributesAt(batches, 0) & TRANSACTIONAL_BIT) !== 0;
 }
 
 function topicsOf(items: readonly { readonly topic: string }[]): string[] {

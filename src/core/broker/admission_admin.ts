@@ -5,6 +5,7 @@
 import type { Operation } from "../../contracts/auth.ts";
 import type { AdminApi, Caller } from "../../contracts/broker.ts";
 import { type KafkaErrorName, wireCodeOf } from "../../protocol/errors.ts";
+import type { InitProducerIdResponse } from "../../protocol/messages/22_init_producer_id.ts";
 import { ConfigResource } from "../cluster/config_controller.ts";
 import type { Gate } from "./admission_gate.ts";
 import { OPERATIONS_NOT_ASKED, wireRefusal } from "./api_context.ts";
@@ -96,15 +97,25 @@ export function admitAdmin(
     async initProducerId(caller, request, version) {
       const code = producerIdRefusal(gate, caller, request.transactionalId, topicNames);
       if (code === null) return admin.initProducerId(caller, request, version);
-      return {
-        throttleTimeMs: 0,
-        errorCode: wireCodeOf(code),
-        producerId: -1,
-        producerEpoch: -1,
-        ongoingTxnProducerId: -1,
-        ongoingTxnProducerEpoch: -1,
-      };
+      return refusedProducerId(code);
     },
+    async updateFeatures(caller, request, version) {
+      if (gate.allowsCluster(caller, "alter"))
+        return admin.updateFeatures(caller, request, version);
+      const refusal = wireRefusal("cluster_authorization_failed", "Not allowed on this cluster");
+      return { throttleTimeMs: 0, ...refusal, results: [] };
+    },
+  };
+}
+
+export function refusedProducerId(code: KafkaErrorName): InitProducerIdResponse {
+  return {
+    throttleTimeMs: 0,
+    errorCode: wireCodeOf(code),
+    producerId: -1,
+    producerEpoch: -1,
+    ongoingTxnProducerId: -1,
+    ongoingTxnProducerEpoch: -1,
   };
 }
 

@@ -14,6 +14,10 @@ import type {
   FindCoordinatorResponse,
 } from "../../protocol/messages/10_find_coordinator.ts";
 import type {
+  TxnOffsetCommitRequest,
+  TxnOffsetCommitResponse,
+} from "../../protocol/messages/28_txn_offset_commit.ts";
+import type {
   OffsetDeleteRequest,
   OffsetDeleteResponse,
 } from "../../protocol/messages/47_offset_delete.ts";
@@ -45,8 +49,10 @@ export function admitGroups(broker: Broker, gate: Gate): GroupApi {
     offsetCommit: (caller, request, version) => commit(broker, gate, caller, request, version),
     offsetFetch: (caller, request, version) =>
       fetchAdmittedOffsets(broker, gate, caller, request, version),
+    txnOffsetCommit: (caller, request, version) =>
+      commitInTransaction(groups, gate, caller, request, version),
     findCoordinator: (caller, request, version) =>
-      findCoordinator(groups, gate, caller, request, version),
+      findAdmittedCoordinator(groups, gate, caller, request, version),
     async joinGroup(caller, request, version) {
       if (gate.allowsGroup(caller, "read", request.groupId)) {
         return groups.joinGroup(caller, request, version);
@@ -220,6 +226,46 @@ async function commit(
   return { throttleTimeMs: 0, topics };
 }
 
+async function commitInTransaction(
+  groups: GroupApi,
+  gate: Gate,
+  caller: Caller,
+  request: TxnOffsetCommitRequest,
+  version: number,
+): Promise<TxnOffsetCommitResponse> {
+  const refused = (
+    { name, partitions }: TxnOffsetCommitRequest["topics"][number],
+    errorCode: number,
+  ) => ({
+    name,
+    partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
+  });
+  const refusedWhole = (code: KafkaErrorName) => ({
+    throttleTimeMs: 0,
+    topics: request.topics.map((each) => refused(each, wireCodeOf(code))),
+  });
+  if (!gate.allowsTransactionalId(caller, "write", request.transactionalId)) {
+    return refusedWhole("transactional_id_authorization_failed");
+  }
+  if (!gate.allowsGroup(caller, "read", request.groupId)) return refusedWhole(DENIED);
+  const names = request.topics.map(({ name }) => name);
+  const allowed = gate.allowed(caller, "read", "topic", names);
+  if (allowed.size === new Set(names).size) {
+    return groups.txnOffsetCommit(caller, request, version);
+  }
+  const open = request.topics.filter(({ name }) => allowed.has(name));
+  // With nothing left the coordinator is not asked, as in Kafka.
+  const answered =
+    open.length === 0
+      ? []
+      : (await groups.txnOffsetCommit(caller, { ...request, topics: open }, version)).topics;
+  let next = 0;
+  const topics = request.topics.map((each) =>
+    allowed.has(each.name) ? answered[next++]! : refused(each, TOPIC_DENIED_CODE),
+  );
+  return { throttleTimeMs: 0, topics };
+}
+
 async function deleteOffsets(
   groups: GroupApi,
   gate: Gate,
@@ -250,8 +296,9 @@ async function deleteOffsets(
 
 type Coordinator = FindCoordinatorResponse["coordinators"][number];
 
-async function findCoordinator(
-  groups: GroupApi,
+/** Of groups and of transactions: `finder` has keys of one kind alone. */
+export async function findAdmittedCoordinator(
+  finder: Pick<GroupApi, "findCoordinator">,
   gate: Gate,
   caller: Caller,
   request: FindCoordinatorRequest,
@@ -261,7 +308,7 @@ async function findCoordinator(
   const keys = version >= KEYS_FROM ? request.coordinatorKeys : [request.key];
   const refusals = keys.map((key) => coordinatorRefusal(gate, caller, keyType, key));
   if (refusals.every((code) => code === null)) {
-    return groups.findCoordinator(caller, request, version);
+    return finder.findCoordinator(caller, request, version);
   }
   const denied = (key: string, code: KafkaErrorName): Coordinator => ({
     key,
@@ -279,7 +326,7 @@ async function findCoordinator(
   const answered =
     open.length === 0
       ? []
-      : (await groups.findCoordinator(caller, { ...request, coordinatorKeys: open }, version))
+      : (await finder.findCoordinator(caller, { ...request, coordinatorKeys: open }, version))
           .coordinators;
   let next = 0;
   const coordinators = keys.map((key, i) => {

@@ -12,12 +12,21 @@ const NO_WORDS: readonly string[] = [];
 export class BrokerGroupSettings implements GroupSettings {
   readonly #settings: Settings;
   readonly #groupConfig: (groupId: string, name: string) => string | null;
+  readonly #groupVersion: () => number;
   /** Lists by name, as long as the dynamic layers stay as they are. */
   readonly #words = new Map<string, readonly string[]>();
   #generation = -1;
 
-  /** @param groupConfig What is set on a group itself, by Kafka's name; null where nothing is. */
-  constructor(settings: Settings, groupConfig: (groupId: string, name: string) => string | null) {
+  /**
+   * @param groupConfig What is set on a group itself, by Kafka's name; null where nothing is.
+   * @param groupVersion The level of the feature `group.version` now.
+   */
+  constructor(
+    settings: Settings,
+    groupConfig: (groupId: string, name: string) => string | null,
+    groupVersion: () => number,
+  ) {
+    this.#groupVersion = groupVersion;
     this.#settings = settings;
     this.#groupConfig = groupConfig;
   }
@@ -51,7 +60,8 @@ export class BrokerGroupSettings implements GroupSettings {
   }
 
   get servesConsumerProtocol(): boolean {
-    return this.#list("group.coordinator.rebalance.protocols").includes("consumer");
+    const served = this.#list("group.coordinator.rebalance.protocols");
+    return served.includes("consumer") && this.#groupVersion() >= 1;
   }
 
   get mayUpgrade(): boolean {

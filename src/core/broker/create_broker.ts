@@ -16,11 +16,13 @@ import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
 import { admit } from "./admission.ts";
 import { Gate } from "./admission_gate.ts";
+import { featuresOf } from "./feature_answers.ts";
 import { LazyGroups } from "./lazy_groups.ts";
 import { LogApiImpl } from "./log_api.ts";
 import { checkLogs, LogsMark } from "./logs_mark.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
+import { refuseTransactions } from "./transactions_refused.ts";
 
 export { preloadCleaner } from "../partition/lazy_cleaner.ts";
 
@@ -67,13 +69,6 @@ export class SettingsError extends Error {
     this.problems = problems;
   }
 }
-
-/** Features as Kafka 4.3 numbers them, at the levels served so far. */
-const FEATURES: readonly Feature[] = [
-  { name: "metadata.version", minVersion: 7, maxVersion: 30, finalizedVersion: 30 },
-  // The consumer protocol (KIP-848).
-  { name: "group.version", minVersion: 0, maxVersion: 1, finalizedVersion: 1 },
-];
 
 /**
  * Opens the plugins in order (metadata, storage, auth) and recovers the logs.
@@ -183,10 +178,11 @@ class BrokerImpl implements RunningBroker {
   readonly topics: Broker["topics"];
   readonly admin: Broker["admin"];
   readonly groups: Broker["groups"];
-  readonly features = FEATURES;
+  readonly transactions: Broker["transactions"];
   readonly failed: Promise<string>;
   readonly #options: BrokerOptions;
   readonly #settings: Settings;
+  readonly #cluster: Cluster;
   readonly #logs: LogManager;
   readonly #groups: LazyGroups;
   readonly #opened: readonly { close(): void | Promise<void> }[];
@@ -207,6 +203,7 @@ class BrokerImpl implements RunningBroker {
   ) {
     this.#options = options;
     this.#settings = settings;
+    this.#cluster = cluster;
     this.#auths = auths;
     this.#opened = opened;
     this.failed = failed;
@@ -241,7 +238,8 @@ class BrokerImpl implements RunningBroker {
       {
         brokerId: this.brokerId,
         clusterId: this.clusterId,
-        features: FEATURES,
+        features: featuresOf(cluster),
+        featuresEpoch: cluster.image.features.revision,
         setting: (name) => settings.text(name),
         isOnline: () => logs.isOnline,
         log: new LogApiImpl({
@@ -255,16 +253,28 @@ class BrokerImpl implements RunningBroker {
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),
         groups: groups.api,
+        // TRANSACTIONS (ADR 38): the coordinator's API goes here.
+        transactions: refuseTransactions((...call) => groups.api.findCoordinator(...call)),
       },
       authorizer,
       () => cluster.image.topicsByName.keys(),
+      (topic) => cluster.image.topicsByName.get(topic)?.partitionCount ?? 0,
     );
     this.log = admitted.log;
     this.topics = admitted.topics;
     this.admin = admitted.admin;
     this.groups = admitted.groups;
+    this.transactions = admitted.transactions;
     this.#groups = groups;
     this.#logs = logs;
+  }
+
+  get features(): readonly Feature[] {
+    return featuresOf(this.#cluster);
+  }
+
+  get featuresEpoch(): number {
+    return this.#cluster.image.features.revision;
   }
 
   get endpoints(): readonly Endpoint[] {

@@ -6,6 +6,7 @@ import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Random, Runtime } from "../../contracts/runtime.ts";
 import { type Outcome, refuse } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { GROUP_VERSION } from "../cluster/features.ts";
 import type { TopicImage } from "../cluster/image.ts";
 import { GROUP_TOPIC } from "../cluster/topic_names.ts";
 import type { GroupRecord } from "../coordinator/group/group_record.ts";
@@ -56,7 +57,9 @@ export class GroupCoordinator {
     this.#options = options;
     const { cluster, runtime, settings } = options;
     this.#topics = new ClusterTopicView(cluster, settings);
-    this.#settings = new BrokerGroupSettings(settings, options.groupConfig);
+    this.#settings = new BrokerGroupSettings(settings, options.groupConfig, () =>
+      cluster.featureLevel(GROUP_VERSION),
+    );
     this.#random = runtime.random.fork("group_coordinator");
     this.#shards = new CoordinatorRuntime({
       openLog: (partition) => this.#openLog(partition),

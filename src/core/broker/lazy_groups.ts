@@ -40,6 +40,7 @@ export class LazyGroups {
     this.api = {
       offsetCommit: (...call) => this.#ask((api) => api.offsetCommit(...call)),
       offsetFetch: (...call) => this.#ask((api) => api.offsetFetch(...call)),
+      txnOffsetCommit: (...call) => this.#ask((api) => api.txnOffsetCommit(...call)),
       findCoordinator: (...call) => this.#ask((api) => api.findCoordinator(...call)),
       joinGroup: (...call) => this.#ask((api) => api.joinGroup(...call)),
       heartbeat: (...call) => this.#ask((api) => api.heartbeat(...call)),

@@ -21,6 +21,7 @@ import {
 } from "./controller.ts";
 import type { Decide, Decision, TopicDecision } from "./decision.ts";
 import { CLUSTER_ID_KEY, decodeClusterId, encodeClusterId } from "./entries.ts";
+import { decideUpdateFeatures, type FeatureUpdate, levelOf } from "./features.ts";
 import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
 import type { ImageStep } from "./image_changes.ts";
 import { ImageLoader } from "./image_loader.ts";
@@ -202,6 +203,19 @@ export class Cluster {
         validateOnly,
       ),
     );
+  }
+
+  /** The level in force of a feature (features.ts). It may change at any time. */
+  featureLevel(name: string): number {
+    return levelOf(this.image.features, name);
+  }
+
+  /** Changes levels of features, all of those named or none; the answer is what has been set then. */
+  updateFeatures(
+    updates: readonly FeatureUpdate[],
+    validateOnly = false,
+  ): Promise<Decision<ReadonlyMap<string, number>>> {
+    return this.#submit((image) => decideUpdateFeatures(image, updates, validateOnly));
   }
 
   /** Commits something else that lies in the metadata store; resolves once the image has passed it. */

@@ -1,5 +1,5 @@
-// How the cluster's state lies in the metadata store: one entry a topic, one for each set of dynamic
-// configs, the cluster's id, the next producer id, a mark for each broker that has logs. Values are JSON with a format version in "v".
+// How the cluster's state lies in the metadata store: one entry a topic, one for each set of dynamic configs, the cluster's
+// id, the next producer id, levels of features, a mark for each broker that has logs. Values are JSON with a format version in "v".
 // Invariant: a value of a newer version is refused, never guessed at.
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
@@ -11,6 +11,8 @@ const FORMAT = 1;
 
 export const CLUSTER_ID_KEY = "cluster/id";
 export const PRODUCER_IDS_KEY = "producer_ids/next";
+/** Levels of features that somebody has set. */
+export const FEATURES_KEY = "features/levels";
 export const TOPIC_PREFIX = "topics/";
 export const BROKER_CONFIGS_PREFIX = "configs/broker/";
 export const GROUP_CONFIGS_PREFIX = "configs/group/";
@@ -104,6 +106,25 @@ export function decodeNextProducerId(entry: Entry): number {
   const { next } = decode(entry);
   if (typeof next !== "number" || !Number.isSafeInteger(next) || next < 0) throw corrupt(entry.key);
   return next;
+}
+
+/** @param levels By name; whole numbers from 0. */
+export function encodeFeatureLevels(levels: ReadonlyMap<string, number>): Uint8Array {
+  return encode({ levels: Object.fromEntries(levels) });
+}
+
+/** @throws {MetadataStoreError} "version" or "corrupt" */
+export function decodeFeatureLevels(entry: Entry): ReadonlyMap<string, number> {
+  const levels: unknown = decode(entry)["levels"];
+  if (typeof levels !== "object" || levels === null) throw corrupt(entry.key);
+  const found = new Map<string, number>();
+  for (const [name, level] of Object.entries(levels as Fields)) {
+    if (typeof level !== "number" || !Number.isInteger(level) || level < 0) {
+      throw corrupt(entry.key);
+    }
+    found.set(name, level);
+  }
+  return found;
 }
 
 /** Where it is marked that a broker has logs. */

@@ -1,5 +1,5 @@
 // The immutable picture of what the cluster agrees on, as this broker last saw it in the metadata
-// store: brokers, topics and dynamic configs. A new image on every revision; nobody changes one.
+// store: brokers, topics, dynamic configs and levels of features. A new image on every revision; nobody changes one.
 
 /** A topic; partitions are 0 … partitionCount−1. On one broker every partition has that replica and leader. */
 export interface TopicImage {
@@ -24,6 +24,13 @@ export interface ConfigsImage {
   readonly revision: number;
 }
 
+/** Levels of features that somebody has set; the others have their defaults (features.ts). */
+export interface FeaturesImage {
+  readonly levels: ReadonlyMap<string, number>;
+  /** Metadata store revision of the entry; 0 when there is none. */
+  readonly revision: number;
+}
+
 export interface ClusterImage {
   readonly revision: number;
   readonly clusterId: string;
@@ -36,4 +43,5 @@ export interface ClusterImage {
   readonly brokerConfigs: ReadonlyMap<string, ConfigsImage>;
   /** What is set on groups, by their ids; whether there is such a group is another question. */
   readonly groupConfigs: ReadonlyMap<string, ConfigsImage>;
+  readonly features: FeaturesImage;
 }

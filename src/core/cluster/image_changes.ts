@@ -10,9 +10,11 @@ import {
   decodeClusterId,
   decodeConfigs,
   decodeTopic,
+  FEATURES_KEY,
   GROUP_CONFIGS_PREFIX,
   TOPIC_PREFIX,
 } from "./entries.ts";
+import { DEFAULT_FEATURES, featuresOf } from "./features.ts";
 import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
 import { collisionKey } from "./topic_names.ts";
 import { VersionedMap } from "./versioned_map.ts";
@@ -39,6 +41,7 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
   const byCollisionKey = new Map<string, string>();
   const brokerConfigs = new Map<string, ConfigsImage>();
   const groupConfigs = new Map<string, ConfigsImage>();
+  let features = DEFAULT_FEATURES;
   for (const entry of entries) {
     if (entry.key.startsWith(TOPIC_PREFIX)) {
       const topic = decodeTopic(entry);
@@ -52,6 +55,8 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
       groupConfigs.set(entry.key.slice(GROUP_CONFIGS_PREFIX.length), configsOf(entry));
     } else if (entry.key === CLUSTER_ID_KEY) {
       clusterId = decodeClusterId(entry);
+    } else if (entry.key === FEATURES_KEY) {
+      features = featuresOf(entry);
     }
   }
   if (clusterId === "") {
@@ -68,6 +73,7 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
     topicsByCollisionKey: new VersionedMap(byCollisionKey),
     brokerConfigs,
     groupConfigs: new VersionedMap(groupConfigs),
+    features,
   };
 }
 
@@ -82,6 +88,7 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
   let byCollisionKey = versioned(image.topicsByCollisionKey);
   let brokerConfigs: Map<string, ConfigsImage> | null = null;
   let groupConfigs = versioned(image.groupConfigs);
+  let { features } = image;
   const topicsChanged: TopicImage[] = [];
   const topicsDeleted: TopicImage[] = [];
 
@@ -101,6 +108,8 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       brokerConfigs.delete(brokerOfConfigsKey(key));
     } else if (key.startsWith(GROUP_CONFIGS_PREFIX)) {
       groupConfigs = groupConfigs.without(key.slice(GROUP_CONFIGS_PREFIX.length));
+    } else if (key === FEATURES_KEY) {
+      features = DEFAULT_FEATURES;
     }
   }
   for (const entry of changes.puts) {
@@ -124,6 +133,8 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
     } else if (entry.key.startsWith(GROUP_CONFIGS_PREFIX)) {
       const groupId = entry.key.slice(GROUP_CONFIGS_PREFIX.length);
       groupConfigs = groupConfigs.with(groupId, configsOf(entry));
+    } else if (entry.key === FEATURES_KEY) {
+      features = featuresOf(entry);
     }
   }
   return {
@@ -135,6 +146,7 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       topicsByCollisionKey: byCollisionKey,
       brokerConfigs: brokerConfigs ?? image.brokerConfigs,
       groupConfigs,
+      features,
     },
     topicsChanged,
     topicsDeleted,

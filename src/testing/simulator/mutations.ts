@@ -122,6 +122,8 @@ function mutatedBroker(broker: Broker, mutation: Mutation, random: SeededRandom)
     brokerId: broker.brokerId,
     clusterId: broker.clusterId,
     features: broker.features,
+    featuresEpoch: broker.featuresEpoch,
+    transactions: broker.transactions,
     admin: mutation === "gives_producer_ids_twice" ? withOneProducerId(broker.admin) : broker.admin,
     groups: broker.groups,
     setting: (name) => broker.setting(name),

@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../src/base/uuid.ts";
 import type { Authorizer, Question } from "../../../src/contracts/auth.ts";
-import type { Broker, FetchResponse, GroupApi, LogApi } from "../../../src/contracts/broker.ts";
+import type {
+  Broker,
+  FetchResponse,
+  GroupApi,
+  LogApi,
+  TransactionApi,
+} from "../../../src/contracts/broker.ts";
 import { admit } from "../../../src/core/broker/admission.ts";
 import { errorByCode, type Outcome } from "../../../src/protocol/errors.ts";
 import { topicRequest } from "../cluster/cluster_bench.ts";
@@ -58,7 +64,10 @@ function innerBroker(): Broker {
     admin: spied(bench.admin),
     // Those have a test of their own: admission_groups.test.ts.
     groups: {} as GroupApi,
+    // And so have those: admission_transactions.test.ts.
+    transactions: {} as TransactionApi,
     features: [],
+    featuresEpoch: 0,
     setting: (name) => bench.settings.text(name),
     isOnline: () => bench.partitions.isOnline,
   };
@@ -72,7 +81,13 @@ function admitted(allows: (question: Question) => boolean): Broker {
       return asked.map(allows);
     },
   };
-  return admit(innerBroker(), authorizer, () => bench.cluster.image.topicsByName.keys());
+  const { topicsByName } = bench.cluster.image;
+  return admit(
+    innerBroker(),
+    authorizer,
+    () => topicsByName.keys(),
+    (topic) => topicsByName.get(topic)?.partitionCount ?? 0,
+  );
 }
 
 const alice = callerOf("alice");
@@ -428,6 +443,13 @@ describe("admit() with something allowed", () => {
 
   test("without an authorizer hands the broker back as it is", () => {
     const broker = innerBroker();
-    expect(admit(broker, null, () => [])).toBe(broker);
+    expect(
+      admit(
+        broker,
+        null,
+        () => [],
+        () => 0,
+      ),
+    ).toBe(broker);
   });
 });

@@ -18,6 +18,7 @@ import { LeaveGroup } from "../../../src/protocol/messages/13_leave_group.ts";
 import { SyncGroup } from "../../../src/protocol/messages/14_sync_group.ts";
 import { DescribeGroups } from "../../../src/protocol/messages/15_describe_groups.ts";
 import { ListGroups } from "../../../src/protocol/messages/16_list_groups.ts";
+import { TxnOffsetCommit } from "../../../src/protocol/messages/28_txn_offset_commit.ts";
 import { DeleteGroups } from "../../../src/protocol/messages/42_delete_groups.ts";
 import { OffsetDelete } from "../../../src/protocol/messages/47_offset_delete.ts";
 import { ConsumerGroupHeartbeat } from "../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
@@ -38,6 +39,7 @@ const NOBODYS = "AAAAAAAAAAAAAAAAAAAAAw";
 const APIS: Readonly<Record<keyof GroupApi, Api<Fields, Fields>>> = {
   offsetCommit: OffsetCommit as never,
   offsetFetch: OffsetFetch as never,
+  txnOffsetCommit: TxnOffsetCommit as never,
   findCoordinator: FindCoordinator as never,
   joinGroup: JoinGroup as never,
   heartbeat: Heartbeat as never,
@@ -118,6 +120,7 @@ function admitted(allows: (question: Question) => boolean): GroupApi {
       },
     },
     () => ["mine", "theirs"],
+    () => 2,
   ).groups;
 }
 
@@ -152,6 +155,7 @@ const byId = (...ids: string[]) =>
 const REQUESTS: Readonly<Record<Method, Json>> = {
   offsetCommit: { groupId: "g", topics: byId(MINE) },
   offsetFetch: { groups: [{ groupId: "g", topics: byId(MINE) }] },
+  txnOffsetCommit: { transactionalId: "t", groupId: "g", topics: named("mine") },
   findCoordinator: { keyType: 0, coordinatorKeys: ["g"] },
   joinGroup: { groupId: "g", memberId: "m", protocols: [] },
   heartbeat: { groupId: "g", memberId: "m" },
@@ -205,12 +209,14 @@ describe("admitGroups() with nothing allowed", () => {
       const answer = await ask(groups, method, newest(method), REQUESTS[method]);
       const rows = answer.groups ?? answer.coordinators ?? answer.results;
       if (method === "listGroups") expect(answer.groups).toEqual([]);
-      else if (method === "offsetCommit") seen[method] = codesOf(answer.topics[0].partitions);
-      else seen[method] = rows === undefined ? codeOf(answer) : codesOf(rows);
+      else if (method === "offsetCommit" || method === "txnOffsetCommit") {
+        seen[method] = codesOf(answer.topics[0].partitions);
+      } else seen[method] = rows === undefined ? codeOf(answer) : codesOf(rows);
     }
     expect(seen).toEqual({
       offsetCommit: [DENIED],
       offsetFetch: [DENIED],
+      txnOffsetCommit: Array(2).fill("transactional_id_authorization_failed"),
       findCoordinator: [DENIED],
       joinGroup: DENIED,
       heartbeat: DENIED,
@@ -268,6 +274,7 @@ describe("admitGroups() with everything allowed", () => {
     expect(asked).toEqual({
       offsetCommit: ["read group g", "read topic mine"],
       offsetFetch: ["describe group g", "describe topic mine"],
+      txnOffsetCommit: ["write transactional_id t", "read group g", "read topic mine"],
       findCoordinator: ["describe group g"],
       joinGroup: ["read group g"],
       heartbeat: ["read group g"],

@@ -10,6 +10,7 @@ import { AlterConfigs } from "../../../src/protocol/messages/33_alter_configs.ts
 import { DescribeLogDirs } from "../../../src/protocol/messages/35_describe_log_dirs.ts";
 import { CreatePartitions } from "../../../src/protocol/messages/37_create_partitions.ts";
 import { IncrementalAlterConfigs } from "../../../src/protocol/messages/44_incremental_alter_configs.ts";
+import { UpdateFeatures } from "../../../src/protocol/messages/57_update_features.ts";
 import { DescribeCluster } from "../../../src/protocol/messages/60_describe_cluster.ts";
 import { DescribeProducers } from "../../../src/protocol/messages/61_describe_producers.ts";
 import { DescribeTopicPartitions } from "../../../src/protocol/messages/75_describe_topic_partitions.ts";
@@ -28,6 +29,7 @@ export const apisByKey: ReadonlyMap<number, { readonly api: Api; readonly method
       DescribeLogDirs,
       CreatePartitions,
       IncrementalAlterConfigs,
+      UpdateFeatures,
       DescribeCluster,
       DescribeProducers,
       DescribeTopicPartitions,

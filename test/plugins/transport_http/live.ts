@@ -80,6 +80,8 @@ export class LiveHttp {
                 brokerId: whole.brokerId,
                 clusterId: whole.clusterId,
                 features: whole.features,
+                featuresEpoch: whole.featuresEpoch,
+                transactions: whole.transactions,
                 log: whole.log,
                 topics: whole.topics,
                 admin: whole.admin,
