@@ -3,7 +3,10 @@
 // Kafka: org.apache.kafka.common.record.ControlRecordType, EndTransactionMarker.
 
 import type { Crc32c } from "../base/crc32c.ts";
+import { BATCH_HEADER_BYTES } from "./batch_header.ts";
+import type { RecordBatch } from "./record_batch.ts";
 import { RecordBatchBuilder } from "./record_builder.ts";
+import { RecordCursor } from "./record_reader.ts";
 
 // Types of control records by number.
 /** Type 0: the producer's transaction was aborted. */
@@ -46,6 +49,20 @@ export function readControlRecord(
   if (value === null || value.length < 6 || int16At(value, 0) < 0) return null;
   const coordinatorEpoch = (value[2]! << 24) | (value[3]! << 16) | (value[4]! << 8) | value[5]!;
   return { version, type, coordinatorEpoch };
+}
+
+/**
+ * The one record of a control batch; null when it has none, or none that can be read.
+ *
+ * @param batch Its checksum was looked at before.
+ */
+export function readControlBatch(batch: RecordBatch): ControlRecord | null {
+  // Control batches are never compressed.
+  if (batch.codec !== "none") return null;
+  const { bytes, position, sizeBytes, recordCount: count } = batch;
+  const start = position + BATCH_HEADER_BYTES;
+  const cursor = new RecordCursor({ bytes, start, end: position + sizeBytes, count });
+  return cursor.next() ? readControlRecord(cursor.key(), cursor.value()) : null;
 }
 
 /** The key of a control record: int16 version 0 and int16 type. */

@@ -132,6 +132,7 @@ export class LogApiImpl implements LogApi {
       wallMs,
       decompressedBytesMax: this.#options.decompressedBytesMax(),
       opensCompressed: this.#options.opensCompressed(),
+      takesTransactions: false,
     };
     const batches: ValidBatch[] = [];
     for (let at = 0; at < bytes.length; ) {

@@ -2,10 +2,23 @@
 // Invariant: what is told as committed has reached what millrace.durability of the topic promises: the disk, by default.
 
 import type { Runtime } from "../../contracts/runtime.ts";
-import { maxTimestampAt, recordCountAt } from "../../record/batch_header.ts";
-import type { CoordinatorLog } from "../coordinator/runtime/coordinator_log.ts";
+import type { KafkaErrorName } from "../../protocol/errors.ts";
+import {
+  attributesAt,
+  maxTimestampAt,
+  producerEpochAt,
+  producerIdAt,
+  recordCountAt,
+  TRANSACTIONAL_BIT,
+} from "../../record/batch_header.ts";
+import type {
+  AppendedToLog,
+  CoordinatorLog,
+  EndMarker,
+} from "../coordinator/runtime/coordinator_log.ts";
+import type { Producer } from "../coordinator/runtime/shard.ts";
 import type { LogRead } from "../log/log_reader.ts";
-import type { PartitionLog } from "../log/partition_log.ts";
+import type { AppendVerdict, PartitionLog } from "../log/partition_log.ts";
 import type { LogManager } from "../partition/log_manager.ts";
 
 const REASONS: Readonly<Record<NonNullable<LogRead["fault"]>, string>> = {
@@ -52,28 +65,52 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     return this.#log.topic.settings.maxMessageBytes;
   }
 
-  append(bytes: Uint8Array) {
+  append(bytes: Uint8Array): AppendedToLog | null {
     if (!this.isOnline || bytes.length > this.batchBytesMax) return null;
-    const log = this.#log;
     const recordCount = recordCountAt(bytes, 0);
-    const verdict = log.append(
+    const verdict = this.#log.append(
       {
         bytes,
         recordCount,
         maxTimestampMs: maxTimestampAt(bytes, 0),
-        producerId: -1,
-        producerEpoch: -1,
+        producerId: producerIdAt(bytes, 0),
+        producerEpoch: producerEpochAt(bytes, 0),
+        // A coordinator's batches are in order by themselves. Kafka: AppendOrigin.COORDINATOR.
         baseSequence: -1,
+        isTransactional: (attributesAt(bytes, 0) & TRANSACTIONAL_BIT) !== 0,
         logAppendTimeMs: -1,
       },
       this.#runtime.clock.wallMs(),
     );
+    return this.#appended(verdict, recordCount);
+  }
+
+  appendMarker(marker: EndMarker): AppendedToLog | null {
+    if (!this.isOnline) return null;
+    return this.#appended(this.#log.appendMarker(marker, this.#runtime.clock.wallMs()), 1);
+  }
+
+  #appended(verdict: AppendVerdict, recordCount: number): AppendedToLog | null {
     if (verdict.kind !== "appended") return null;
+    const log = this.#log;
     const endOffset = verdict.baseOffset + recordCount;
     const committed = verdict.group
       .settled()
       .then((isCommitted) => isCommitted && log.highWatermark >= endOffset);
     return { endOffset, committed };
+  }
+
+  refusalOf({ producerId, producerEpoch }: Producer): KafkaErrorName | null {
+    const verdict = this.#log.producers?.check(producerId, producerEpoch, -1, 1, true);
+    return verdict?.kind === "refused" ? verdict.code : null;
+  }
+
+  refusalOfMarker(marker: EndMarker): KafkaErrorName | null {
+    return this.#log.refusalOfMarker(marker)?.code ?? null;
+  }
+
+  isOpen({ producerId, producerEpoch }: Producer): boolean {
+    return this.#log.hasOpenTransaction(producerId, producerEpoch);
   }
 
   async settled(): Promise<boolean> {

@@ -56,6 +56,7 @@ export class SegmentRewrite {
       maxTimestampOffset: baseOffset,
       createdMs: sources.at(-1)!.createdMs,
       generation: 1 + Math.max(...sources.map(({ generation }) => generation)),
+      abortedCount: 0,
     };
     this.#index = new SegmentIndex(baseOffset);
     for (const [, { batches }] of log.producers?.entries() ?? []) {

@@ -20,6 +20,8 @@ const FILE_MAGIC_HIGH = 0x4d52_4a4c; // "MRJL"
 export const FORMAT_PLAIN = 1;
 /** States in the file may speak of cleaned segments: one from before refuses it, and does not take what is missing for lost. */
 export const FORMAT_CLEANED = 2;
+/** Batches in the file, or states, are of transactions: one from before would serve what was aborted. */
+export const FORMAT_TRANSACTIONS = 3;
 const ENTRY_MAGIC = 0x4d52_4a45; // "MRJE"
 
 export const EntryKind = {
@@ -40,6 +42,9 @@ export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 /** Set on the first batch of a segment. */
 export const FLAG_SEGMENT_START = 1;
+/** Set on a marker, which is a batch entry: how a transaction ended, under the entry's own checksum. */
+export const FLAG_COMMIT = 2;
+export const FLAG_ABORT = 4;
 
 /** What an entry header says. Reused by readers: copy what is kept. */
 export interface EntryHeader {
@@ -78,7 +83,7 @@ export function checkFileHeader(bytes: Uint8Array, fileNumber: number): FileHead
     return "not_a_journal";
   }
   if (view.getUint32(60) !== crc32c(bytes, 0, 60)) return "bad_checksum";
-  if (view.getUint32(4) > FORMAT_CLEANED) return "newer_version";
+  if (view.getUint32(4) > FORMAT_TRANSACTIONS) return "newer_version";
   return view.getUint32(8) === fileNumber ? null : "wrong_number";
 }
 

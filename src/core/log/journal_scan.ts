@@ -20,10 +20,12 @@ import {
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
 const WINDOW_BYTES = 1024 * 1024;
+/** A transaction marker is a batch of fewer bytes, and the visitor wants all of it. */
+const MARKER_BYTES_MAX = 128;
 /** The first byte of an entry. */
 const ENTRY_MAGIC_FIRST = 0x4d;
 
-/** Called for each sound entry. `bytes[payloadAt …]` holds the batch header, or the whole payload of other kinds. */
+/** Called for each sound entry. `bytes[payloadAt …]` holds the batch header, all of a marker, or the whole payload of other kinds. */
 export type EntryVisitor = (
   header: EntryHeader,
   bytes: Uint8Array,
@@ -170,7 +172,7 @@ class Scanner {
     if (position + ENTRY_HEADER_BYTES + header.payloadBytes > end) return false;
     if (isBatchKind(header.kind) && header.payloadBytes < BATCH_HEADER_BYTES) return false;
     const covered = coveredPayloadBytes(header.kind, header.payloadBytes);
-    await this.#hold(position, ENTRY_HEADER_BYTES + Math.max(covered, BATCH_HEADER_BYTES));
+    await this.#hold(position, ENTRY_HEADER_BYTES + Math.max(covered, MARKER_BYTES_MAX));
     at = position - this.#windowAt;
     return isEntryHeaderValid(this.#window, this.#view, at, header);
   }

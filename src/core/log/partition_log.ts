@@ -1,12 +1,13 @@
 // One partition's log: offsets, segments, producers, and where its batches lie. It decides
 // synchronously; the journal does the waiting.
-// Invariant: logStartOffset ≤ highWatermark ≤ logEndOffset; the high watermark is the synced end
-// (decision 1), and nothing at or past it is ever served. Kafka: UnifiedLog, LogSegment.
+// Invariant: logStartOffset ≤ lastStableOffset ≤ highWatermark ≤ logEndOffset; the high watermark is the
+// synced end (decision 1), and nothing at or past it is ever served. Kafka: UnifiedLog, LogSegment.
 
 import { assert } from "../../base/assert.ts";
 import type { KafkaErrorName } from "../../protocol/errors.ts";
 import { patchBaseOffset, patchLeaderEpoch } from "../../record/batch_header.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
+import { AbortedList } from "./aborted_list.ts";
 import type { CommitGroup } from "./commit_group.ts";
 import { ExtentIndex } from "./extent_index.ts";
 import type { CommitMode, Journal } from "./journal.ts";
@@ -14,18 +15,27 @@ import type { JournalClient, JournalFile } from "./journal_file.ts";
 import {
   ENTRY_HEADER_BYTES,
   EntryKind,
+  FLAG_ABORT,
+  FLAG_COMMIT,
   FLAG_SEGMENT_START,
-  FORMAT_CLEANED,
   FORMAT_PLAIN,
+  FORMAT_TRANSACTIONS,
 } from "./journal_format.ts";
 import { LeaderEpochs } from "./leader_epochs.ts";
+import { LogTransactions } from "./log_transactions.ts";
+import { markerBatch } from "./marker_batch.ts";
 import {
   encodeState,
+  formatOfState,
   type PartitionState,
   type SegmentInfo,
-  saysOfCleaning,
 } from "./partition_state.ts";
-import { ProducerState } from "./producer_state.ts";
+import {
+  type EndMarker,
+  type FirstBatch,
+  type MarkerRefusal,
+  ProducerState,
+} from "./producer_state.ts";
 import type { ValidBatch } from "./validate_batches.ts";
 
 const OFFSET_DELTA_MAX = 0x7fff_ffff;
@@ -36,6 +46,7 @@ function commitMode(settings: TopicSettings): CommitMode {
   return settings.durability === "interval" ? settings.syncIntervalMs : Number.POSITIVE_INFINITY;
 }
 
+const NO_FIRST_BATCHES: readonly [number, FirstBatch][] = [];
 const NO_SEGMENTS: readonly SegmentInfo[] = [];
 
 /** What the logs of one topic share. Settings are replaced as a whole when they change. */
@@ -84,6 +95,12 @@ export class PartitionLog implements JournalClient {
   segments: SegmentInfo[] = NO_SEGMENTS as SegmentInfo[];
   extents: ExtentIndex | null = null;
   producers: ProducerState | null = null;
+  /** Null until there is a transaction. */
+  transactions: LogTransactions | null = null;
+  /** First batches of transactions that were not taken yet, by producer: see FirstBatch. */
+  firstBatches: Map<number, FirstBatch> | null = null;
+  /** How often the cleaner has put segments in the place of others. */
+  replacements = 0;
   readonly epochs = new LeaderEpochs();
   /** Ranges of offsets whose batches were found damaged, [start, end): reported, never served. */
   holes: { readonly start: number; readonly end: number }[] | null = null;
@@ -116,18 +133,37 @@ export class PartitionLog implements JournalClient {
     return sizeBytes;
   }
 
+  /** Exclusive end of what a read_committed reader may see: no transaction before it is undecided. */
+  get lastStableOffset(): number {
+    if (this.transactions === null) return this.highWatermark;
+    const { firstUnstableOffset } = this.transactions;
+    // Records may be deleted from under an open transaction.
+    return Math.min(Math.max(firstUnstableOffset, this.logStartOffset), this.highWatermark);
+  }
+
+  /** Whether the producer has a transaction open here, under that epoch. */
+  hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
+    return this.producers?.isOpen(producerId, producerEpoch) ?? false;
+  }
+
   /**
    * Appends a validated batch as leader: offset, epoch, place in the journal, all before it returns.
    *
+   * A transactional one opens its producer's transaction unless it is open: whether it may is the caller's to know.
+   *
    * @param batch Its bytes are patched in place and must not change until the group has settled.
+   * @param first Of a transaction's first batch that a coordinator was asked about.
    */
-  append(batch: ValidBatch, wallMs: number): AppendVerdict {
-    if (batch.producerId >= 0 && this.producers !== null) {
+  append(batch: ValidBatch, wallMs: number, first: FirstBatch | null = null): AppendVerdict {
+    if (batch.producerId >= 0 && (this.producers !== null || first !== null)) {
+      this.producers ??= new ProducerState();
       const verdict = this.producers.check(
         batch.producerId,
         batch.producerEpoch,
         batch.baseSequence,
         batch.recordCount,
+        batch.isTransactional,
+        first,
       );
       if (verdict.kind === "refused") return verdict;
       if (verdict.kind === "duplicate") {
@@ -153,6 +189,7 @@ export class PartitionLog implements JournalClient {
       bytes,
       endOffset,
       commitMode(settings),
+      batch.isTransactional ? FORMAT_TRANSACTIONS : FORMAT_PLAIN,
     );
     this.#journal.lastFile.liveBytes += bytes.length;
     this.applyBatch(
@@ -168,6 +205,82 @@ export class PartitionLog implements JournalClient {
     );
     if (batch.producerId >= 0) this.rememberProducer(batch, baseOffset, endOffset, wallMs);
     return { kind: "appended", baseOffset, logAppendTimeMs: batch.logAppendTimeMs, group };
+  }
+
+  /** Why the marker would be refused now; null when it would not. */
+  refusalOfMarker(marker: EndMarker): MarkerRefusal | null {
+    return this.producers?.checkMarker(marker) ?? null;
+  }
+
+  /**
+   * Appends the marker that ends a producer's transaction, whether one is open here or not: a batch of one control
+   * record, as Kafka writes it. All is decided before it returns. Kafka: UnifiedLog.appendAsLeader from WriteTxnMarkers.
+   */
+  appendMarker(marker: EndMarker, wallMs: number): AppendVerdict {
+    const refusal = this.refusalOfMarker(marker);
+    if (refusal !== null) return refusal;
+    const { settings, leaderEpoch } = this.topic;
+    const { producerId, producerEpoch, coordinatorEpoch, isCommit } = marker;
+    const isStamped = settings.messageTimestampType === "LogAppendTime";
+    const baseOffset = this.logEndOffset;
+    const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
+    const rolls = this.#isRollDue(bytes.length, baseOffset + 1, wallMs, wallMs);
+    const group = this.#journal.append(
+      this,
+      EntryKind.batch,
+      (rolls ? FLAG_SEGMENT_START : 0) | (isCommit ? FLAG_COMMIT : FLAG_ABORT),
+      bytes,
+      baseOffset + 1,
+      commitMode(settings),
+      FORMAT_TRANSACTIONS,
+    );
+    const { lastFile, lastPosition } = this.#journal;
+    lastFile.liveBytes += bytes.length;
+    const { number } = lastFile;
+    const endOffset = baseOffset + 1;
+    const { length } = bytes;
+    this.applyBatch(
+      baseOffset,
+      endOffset,
+      number,
+      lastPosition,
+      length,
+      wallMs,
+      leaderEpoch,
+      rolls,
+      wallMs,
+    );
+    this.applyMarker(
+      producerId,
+      producerEpoch,
+      coordinatorEpoch,
+      isCommit,
+      baseOffset,
+      wallMs,
+      wallMs,
+    );
+    return { kind: "appended", baseOffset, logAppendTimeMs: isStamped ? wallMs : -1, group };
+  }
+
+  /** Takes in what a marker at `offset` says: from `appendMarker`, and from replay at recovery. */
+  applyMarker(
+    producerId: number,
+    producerEpoch: number,
+    coordinatorEpoch: number,
+    isCommit: boolean,
+    offset: number,
+    timestampMs: number,
+    wallMs: number,
+  ): void {
+    this.producers ??= new ProducerState();
+    const entry = this.producers.get(producerId);
+    if (entry !== undefined && entry.transactionStartOffset >= 0) {
+      this.transactions ??= new LogTransactions();
+      this.transactions.end(producerId, entry, offset, isCommit);
+    }
+    this.producers.recordMarker(producerId, producerEpoch, coordinatorEpoch, timestampMs, wallMs);
+    // Whoever still asks whether a batch may begin the transaction is told that it has ended.
+    this.firstBatches?.delete(producerId);
   }
 
   /** Takes in a batch at the end of the log: from `append`, and from replay at recovery. */
@@ -195,6 +308,7 @@ export class PartitionLog implements JournalClient {
         maxTimestampOffset: baseOffset,
         createdMs: wallMs,
         generation: 0,
+        abortedCount: 0,
       };
       if (this.segments.length === 0) this.segments = [segment];
       else this.segments.push(segment);
@@ -215,13 +329,14 @@ export class PartitionLog implements JournalClient {
       readonly baseSequence: number;
       readonly recordCount: number;
       readonly maxTimestampMs: number;
+      readonly isTransactional: boolean;
     },
     baseOffset: number,
     endOffset: number,
     wallMs: number,
   ): void {
     this.producers ??= new ProducerState();
-    this.producers.record(
+    const entry = this.producers.record(
       batch.producerId,
       batch.producerEpoch,
       batch.baseSequence,
@@ -231,12 +346,28 @@ export class PartitionLog implements JournalClient {
       batch.maxTimestampMs,
       wallMs,
     );
+    if (!batch.isTransactional) return;
+    if (entry.transactionStartOffset < 0) {
+      this.transactions ??= new LogTransactions();
+      this.transactions.begin(batch.producerId, entry, baseOffset);
+    }
+    this.firstBatches?.delete(batch.producerId);
+  }
+
+  /** Forgets producers that wrote nothing since `beforeMs` and have no transaction open. */
+  expireProducers(beforeMs: number): void {
+    this.producers?.expire(beforeMs);
+    for (const [producerId, { askedMs }] of this.firstBatches ?? NO_FIRST_BATCHES) {
+      if (askedMs < beforeMs) this.firstBatches?.delete(producerId);
+    }
   }
 
   onCommitted(endOffset: number): void {
     if (endOffset <= this.highWatermark) return;
     assert(endOffset <= this.logEndOffset, "the high watermark passed the log end offset");
     this.highWatermark = endOffset;
+    // The last stable offset moves with the high watermark alone: when what it waits for is committed.
+    this.transactions?.onCommitted(endOffset);
     this.#notify();
   }
 
@@ -293,6 +424,7 @@ export class PartitionLog implements JournalClient {
     while (count < this.segments.length && this.segmentEnd(count) <= this.logStartOffset) count++;
     const dropped = count > 0 ? this.segments.splice(0, count) : [];
     this.dropExtentsBefore(this.logStartOffset);
+    this.transactions?.aborted.dropBefore(this.logStartOffset);
     this.epochs.truncateFromStart(this.logStartOffset);
     return dropped;
   }
@@ -314,7 +446,7 @@ export class PartitionLog implements JournalClient {
   /** Writes the whole state down; it describes exactly what the journal holds before it. */
   writeState(): CommitGroup {
     const payload = encodeState(this.state());
-    const format = saysOfCleaning(payload) ? FORMAT_CLEANED : FORMAT_PLAIN;
+    const format = formatOfState(payload);
     const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync", format);
     this.#moveState(this.#journal.lastFile.number, payload.length);
     this.#moveStart(0);
@@ -330,6 +462,7 @@ export class PartitionLog implements JournalClient {
       segments: this.segments,
       epochs: this.epochs.starts,
       producers: this.producers,
+      aborted: this.transactions?.aborted ?? null,
     };
   }
 
@@ -342,6 +475,10 @@ export class PartitionLog implements JournalClient {
     this.segments = [...state.segments];
     this.epochs.restore(state.epochs);
     this.producers = state.producers;
+    if (state.aborted !== null || this.transactions !== null) {
+      this.transactions ??= new LogTransactions();
+      this.transactions.restore(state.producers, state.aborted ?? new AbortedList());
+    }
     this.#moveState(fileNumber, sizeBytes);
     this.#moveStart(0);
   }
@@ -386,7 +523,8 @@ export class PartitionLog implements JournalClient {
     this.logEndOffset = Math.min(this.logEndOffset, offset);
     this.highWatermark = Math.min(this.highWatermark, offset);
     this.cleanedEnd = Math.min(this.cleanedEnd, offset);
-    this.producers?.truncate(offset);
+    if (this.transactions === null) this.producers?.truncate(offset);
+    else this.transactions.truncate(offset, this.producers);
     this.epochs.truncateFromEnd(offset);
   }
 
@@ -464,6 +602,7 @@ export class PartitionLog implements JournalClient {
       maxTimestampOffset: logEndOffset,
       createdMs: wallMs,
       generation: 0,
+      abortedCount: 0,
     });
   }
 
@@ -472,6 +611,7 @@ export class PartitionLog implements JournalClient {
     const first = this.segments.indexOf(sources[0]!);
     if (first < 0 || sources.some((source, i) => this.segments[first + i] !== source)) return false;
     this.segments.splice(first, sources.length, ...(cleaned === null ? [] : [cleaned]));
+    this.replacements++;
     return true;
   }
 

@@ -2,6 +2,8 @@
 // epochs, producers. It replaces all earlier ones of its partition; batches after it in the journal
 // are applied on top. Kafka: producer snapshots, leader-epoch-checkpoint, log-start-offset-checkpoint.
 
+import { AbortedList } from "./aborted_list.ts";
+import { FORMAT_CLEANED, FORMAT_PLAIN, FORMAT_TRANSACTIONS } from "./journal_format.ts";
 import type { EpochStart } from "./leader_epochs.ts";
 import { type ProducerEntry, ProducerState } from "./producer_state.ts";
 
@@ -9,9 +11,14 @@ import { type ProducerEntry, ProducerState } from "./producer_state.ts";
 const VERSION_PLAIN = 1;
 /** Besides: how far the log was cleaned, and which file of a segment is the one in force. */
 const VERSION_CLEANED = 2;
+/** Besides: transactions that are open, and those that were aborted. */
+const VERSION_TRANSACTIONS = 3;
 const SEGMENT_BYTES = 56;
 const CLEANED_SEGMENT_BYTES = 4;
 const CLEANED_BYTES = 8;
+const ABORTED_SEGMENT_BYTES = 4;
+const ABORTED_COUNT_BYTES = 4;
+const ABORTED_BYTES = 32;
 const EPOCH_BYTES = 12;
 const PRODUCER_BYTES = 8 + 2 + 8 + 4 + 8 + 1;
 const PRODUCED_BYTES = 4 + 4 + 8 + 8 + 8;
@@ -36,6 +43,8 @@ export interface SegmentInfo {
    * between two others, and a segment without any has no file.
    */
   readonly generation: number;
+  /** Entries of the file beside it that hold: transactions aborted by a marker in its own file. */
+  abortedCount: number;
 }
 
 export interface PartitionState {
@@ -48,11 +57,32 @@ export interface PartitionState {
   readonly segments: readonly SegmentInfo[];
   readonly epochs: readonly EpochStart[];
   readonly producers: ProducerState | null;
+  /** Transactions aborted by a marker that lies in the journal; null for none. */
+  readonly aborted: AbortedList | null;
+}
+
+/** Whether there is more to say than a Millrace from before transactions can read. */
+function hasTransactions({ segments, producers, aborted }: PartitionState): boolean {
+  if (aborted !== null && aborted.count > 0) return true;
+  for (const { abortedCount } of segments) if (abortedCount > 0) return true;
+  for (const [, entry] of producers?.entries() ?? []) {
+    if (entry.transactionStartOffset >= 0) return true;
+  }
+  return false;
 }
 
 export function encodeState(state: PartitionState): Uint8Array {
-  const isCleaned = state.cleanedEnd > 0 || state.segments.some(({ generation }) => generation > 0);
+  const isTransactional = hasTransactions(state);
+  const isCleaned =
+    isTransactional ||
+    state.cleanedEnd > 0 ||
+    state.segments.some(({ generation }) => generation > 0);
+  const { aborted } = state;
   let sizeBytes = FIXED_BYTES;
+  if (isTransactional) {
+    sizeBytes += ABORTED_COUNT_BYTES + (aborted?.count ?? 0) * ABORTED_BYTES;
+    sizeBytes += state.segments.length * ABORTED_SEGMENT_BYTES;
+  }
   if (isCleaned) sizeBytes += CLEANED_BYTES + state.segments.length * CLEANED_SEGMENT_BYTES;
   sizeBytes += state.segments.length * SEGMENT_BYTES + state.epochs.length * EPOCH_BYTES;
   for (const [, entry] of state.producers?.entries() ?? []) {
@@ -60,7 +90,8 @@ export function encodeState(state: PartitionState): Uint8Array {
   }
   const bytes = new Uint8Array(sizeBytes);
   const to = new Cells(bytes);
-  to.u8(isCleaned ? VERSION_CLEANED : VERSION_PLAIN);
+  if (isTransactional) to.u8(VERSION_TRANSACTIONS);
+  else to.u8(isCleaned ? VERSION_CLEANED : VERSION_PLAIN);
   to.f64(state.logStartOffset);
   to.f64(state.logEndOffset);
   to.f64(state.settledEnd);
@@ -75,6 +106,7 @@ export function encodeState(state: PartitionState): Uint8Array {
     to.f64(segment.maxTimestampOffset);
     to.f64(segment.createdMs);
     if (isCleaned) to.i32(segment.generation);
+    if (isTransactional) to.i32(segment.abortedCount);
   }
   to.i32(state.epochs.length);
   for (const { epoch, startOffset } of state.epochs) {
@@ -97,12 +129,23 @@ export function encodeState(state: PartitionState): Uint8Array {
       to.f64(batch.timestampMs);
     }
   }
+  if (isTransactional) {
+    to.i32(aborted?.count ?? 0);
+    for (let i = 0; aborted !== null && i < aborted.count; i++) {
+      const { producerId, firstOffset, lastOffset, lastStableOffset } = aborted.at(i);
+      to.f64(producerId);
+      to.f64(firstOffset);
+      to.f64(lastOffset);
+      to.f64(lastStableOffset);
+    }
+  }
   return bytes;
 }
 
-/** Whether an encoded state is more than a Millrace from before the cleaner can read. */
-export function saysOfCleaning(bytes: Uint8Array): boolean {
-  return bytes[0] === VERSION_CLEANED;
+/** What a journal file has to be to hold an encoded state: an older Millrace refuses such a folder. */
+export function formatOfState(bytes: Uint8Array): number {
+  if (bytes[0] === VERSION_TRANSACTIONS) return FORMAT_TRANSACTIONS;
+  return bytes[0] === VERSION_CLEANED ? FORMAT_CLEANED : FORMAT_PLAIN;
 }
 
 /** Null when the bytes are of a newer version or do not add up (their checksum was right before). */
@@ -110,8 +153,9 @@ export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState |
   const from = new Cells(bytes);
   if (bytes.length < FIXED_BYTES) return null;
   const version = from.readU8();
-  if (version !== VERSION_PLAIN && version !== VERSION_CLEANED) return null;
-  const isCleaned = version === VERSION_CLEANED;
+  if (version < VERSION_PLAIN || version > VERSION_TRANSACTIONS) return null;
+  const isCleaned = version >= VERSION_CLEANED;
+  const isTransactional = version >= VERSION_TRANSACTIONS;
   const logStartOffset = from.readF64();
   const logEndOffset = from.readF64();
   const settledEnd = from.readF64();
@@ -127,6 +171,7 @@ export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState |
       maxTimestampOffset: from.readF64(),
       createdMs: from.readF64(),
       generation: isCleaned ? from.readI32() : 0,
+      abortedCount: isTransactional ? from.readI32() : 0,
     });
   }
   const epochs: EpochStart[] = [];
@@ -156,7 +201,25 @@ export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState |
     }
     producers.restore(producerId, entry);
   }
-  return { logStartOffset, logEndOffset, settledEnd, cleanedEnd, segments, epochs, producers };
+  const aborted = isTransactional ? new AbortedList() : null;
+  for (let left = isTransactional ? from.readI32() : 0; aborted !== null && left > 0; left--) {
+    aborted.push({
+      producerId: from.readF64(),
+      firstOffset: from.readF64(),
+      lastOffset: from.readF64(),
+      lastStableOffset: from.readF64(),
+    });
+  }
+  return {
+    logStartOffset,
+    logEndOffset,
+    settledEnd,
+    cleanedEnd,
+    segments,
+    epochs,
+    producers,
+    aborted,
+  };
 }
 
 /** A cursor over fixed-width cells. Out-of-range reads throw RangeError, which a right checksum rules out. */

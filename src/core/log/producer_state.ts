@@ -1,6 +1,7 @@
-// What a partition remembers of idempotent producers: epoch, and the last five batches of each, so
-// that a repeated batch is answered with its first offset and a gap is refused.
-// Kafka: ProducerStateManager, ProducerAppendInfo; KIP-98, KIP-360.
+// What a partition remembers of idempotent producers: epoch, the last five batches of each, so that a repeated
+// batch is answered with its first offset and a gap is refused; and where its open transaction begins.
+// Invariant: a producer with an open transaction is never forgotten.
+// Kafka: ProducerStateManager, ProducerAppendInfo; KIP-98, KIP-360, KIP-890.
 
 import { sequenceAfter } from "../../record/batch_header.ts";
 
@@ -32,10 +33,45 @@ export type ProducerVerdict =
   | { readonly kind: "duplicate"; readonly batch: ProducedBatch }
   | {
       readonly kind: "refused";
-      readonly code: "out_of_order_sequence_number" | "invalid_producer_epoch";
+      readonly code:
+        | "out_of_order_sequence_number"
+        | "invalid_producer_epoch"
+        | "invalid_txn_state";
       readonly message: string;
     };
 
+/** Why a marker may not be written. */
+export interface MarkerRefusal {
+  readonly kind: "refused";
+  readonly code: "invalid_producer_epoch" | "transaction_coordinator_fenced";
+  readonly message: string;
+}
+
+/** What the end of a transaction says, wherever it comes from. Kafka: EndTransactionMarker, TxnMarkerEntry. */
+export interface EndMarker {
+  readonly producerId: number;
+  /** Under the second protocol one more than that of the batches it ends (KIP-890). */
+  readonly producerEpoch: number;
+  readonly coordinatorEpoch: number;
+  readonly isCommit: boolean;
+  /** 0 and 1: the first protocol; from 2 on its epoch has to be newer than that of the batches. */
+  readonly transactionVersion: number;
+}
+
+/**
+ * A first batch of a transaction that the coordinator is asked about, or has said no to: what follows it may not
+ * overtake it. Kafka: VerificationStateEntry.
+ */
+export interface FirstBatch {
+  epoch: number;
+  /** The lowest one that came under this epoch and was not taken yet. */
+  lowestSequence: number;
+  /** Of the second protocol: a producer that nothing is known of has to begin at sequence 0. */
+  readonly startsAtZero: boolean;
+  readonly askedMs: number;
+}
+
+const EPOCH_MAX = 0x7fff;
 const NEW: ProducerVerdict = { kind: "new" };
 
 export class ProducerState {
@@ -49,37 +85,100 @@ export class ProducerState {
     return this.#entries.entries();
   }
 
-  /** Says what to do with a batch, and changes nothing. */
+  get(producerId: number): ProducerEntry | undefined {
+    return this.#entries.get(producerId);
+  }
+
+  /** Whether the producer has a transaction open, under that epoch. */
+  isOpen(producerId: number, epoch: number): boolean {
+    const entry = this.#entries.get(producerId);
+    return entry !== undefined && entry.transactionStartOffset >= 0 && entry.epoch === epoch;
+  }
+
+  /**
+   * Says what to do with a batch, and changes nothing.
+   *
+   * @param firstSequence −1 for a batch of a coordinator, which has none: its epoch alone is looked at.
+   * @param first Of a transaction's first batch: what the log noted while the coordinator was asked.
+   */
   check(
     producerId: number,
     epoch: number,
     firstSequence: number,
     recordCount: number,
+    isTransactional = false,
+    first: FirstBatch | null = null,
   ): ProducerVerdict {
     const entry = this.#entries.get(producerId);
-    if (entry === undefined) return NEW;
-    if (epoch < entry.epoch) {
-      return {
-        kind: "refused",
-        code: "invalid_producer_epoch",
-        message: `Epoch ${epoch} of producer ${producerId} is older than ${entry.epoch}, the newest seen`,
-      };
-    }
-    if (epoch > entry.epoch) {
-      if (firstSequence === 0) return NEW;
-      return outOfOrder(producerId, firstSequence, `epoch ${epoch} has to start at sequence 0`);
-    }
-    const last = entry.batches.at(-1);
-    if (last === undefined) return NEW;
-    const lastSequence = sequenceAfter(firstSequence, recordCount - 1);
-    for (const batch of entry.batches) {
-      if (batch.firstSequence === firstSequence && batch.lastSequence === lastSequence) {
-        return { kind: "duplicate", batch };
+    if (entry !== undefined) {
+      if (epoch < entry.epoch) return olderEpoch(producerId, epoch, entry.epoch);
+      if (epoch === entry.epoch && firstSequence >= 0) {
+        const lastSequence = sequenceAfter(firstSequence, recordCount - 1);
+        for (const batch of entry.batches) {
+          if (batch.firstSequence === firstSequence && batch.lastSequence === lastSequence) {
+            return { kind: "duplicate", batch };
+          }
+        }
       }
     }
-    const expected = sequenceAfter(last.lastSequence, 1);
-    if (firstSequence === expected) return NEW;
-    return outOfOrder(producerId, firstSequence, `the next one is ${expected}`);
+    if (firstSequence >= 0) {
+      const why = this.#outOfOrder(entry, epoch, firstSequence, first);
+      if (why !== null) return outOfOrder(producerId, firstSequence, why);
+    }
+    if (entry !== undefined && entry.transactionStartOffset >= 0 && !isTransactional) {
+      return {
+        kind: "refused",
+        code: "invalid_txn_state",
+        message: `Producer ${producerId} has a transaction open here: its batches have to be transactional`,
+      };
+    }
+    return NEW;
+  }
+
+  /** Null when the sequence is the right one. */
+  #outOfOrder(
+    entry: ProducerEntry | undefined,
+    epoch: number,
+    firstSequence: number,
+    first: FirstBatch | null,
+  ): string | null {
+    const last = entry?.batches.at(-1);
+    if (first !== null) {
+      if (first.startsAtZero && last === undefined && firstSequence !== 0) {
+        return "nothing is known of the producer, and the next one is 0";
+      }
+      if (first.epoch === epoch && firstSequence > first.lowestSequence) {
+        return `${first.lowestSequence} came before, and was not taken`;
+      }
+    }
+    if (entry === undefined) return null;
+    if (epoch > entry.epoch) {
+      return firstSequence === 0 ? null : `epoch ${epoch} has to start at sequence 0`;
+    }
+    // After a marker with a newer epoch nothing is left to go on from.
+    const expected = last === undefined ? 0 : sequenceAfter(last.lastSequence, 1);
+    return firstSequence === expected ? null : `the next one is ${expected}`;
+  }
+
+  /** Why the marker may not be written, or null. Kafka: checkProducerEpoch, checkCoordinatorEpoch. */
+  checkMarker(marker: EndMarker): MarkerRefusal | null {
+    const { producerId, producerEpoch, coordinatorEpoch, transactionVersion } = marker;
+    const entry = this.#entries.get(producerId);
+    if (entry === undefined) return null;
+    const { epoch } = entry;
+    // One that was written already may be written again: its transaction is not open any more.
+    const isAgain =
+      producerEpoch === epoch && (entry.transactionStartOffset < 0 || producerEpoch === EPOCH_MAX);
+    const isStale = transactionVersion >= 2 ? producerEpoch <= epoch && !isAgain : false;
+    if (producerEpoch < epoch || isStale) return olderEpoch(producerId, producerEpoch, epoch);
+    if (coordinatorEpoch < entry.coordinatorEpoch) {
+      return {
+        kind: "refused",
+        code: "transaction_coordinator_fenced",
+        message: `Coordinator epoch ${coordinatorEpoch} is older than ${entry.coordinatorEpoch}, the newest seen of producer ${producerId}`,
+      };
+    }
+    return null;
   }
 
   /** Takes in a batch that has its offset, appended just now or found at recovery. */
@@ -92,7 +191,36 @@ export class ProducerState {
     lastOffset: number,
     timestampMs: number,
     wallMs: number,
+  ): ProducerEntry {
+    const entry = this.#entryFor(producerId, epoch, timestampMs, wallMs);
+    if (entry.batches.length === BATCHES_REMEMBERED) entry.batches.shift();
+    entry.batches.push({
+      firstSequence,
+      lastSequence: firstSequence < 0 ? -1 : sequenceAfter(firstSequence, recordCount - 1),
+      baseOffset,
+      lastOffset,
+      timestampMs,
+    });
+    entry.lastTimestampMs = Math.max(entry.lastTimestampMs, timestampMs);
+    return entry;
+  }
+
+  /** Takes in a marker that has its offset. The caller has looked at, and ended, the transaction that was open. */
+  recordMarker(
+    producerId: number,
+    epoch: number,
+    coordinatorEpoch: number,
+    timestampMs: number,
+    wallMs: number,
   ): void {
+    const entry = this.#entryFor(producerId, epoch, timestampMs, wallMs);
+    entry.coordinatorEpoch = Math.max(entry.coordinatorEpoch, coordinatorEpoch);
+    entry.transactionStartOffset = -1;
+    entry.lastTimestampMs = Math.max(entry.lastTimestampMs, timestampMs);
+  }
+
+  /** Of that epoch from now on: batches of another one are forgotten. */
+  #entryFor(producerId: number, epoch: number, timestampMs: number, wallMs: number): ProducerEntry {
     let entry = this.#entries.get(producerId);
     if (entry === undefined) {
       entry = {
@@ -104,20 +232,14 @@ export class ProducerState {
         transactionStartOffset: -1,
       };
       this.#entries.set(producerId, entry);
-    } else if (entry.epoch !== epoch) {
+      return entry;
+    }
+    if (entry.epoch !== epoch) {
       entry.epoch = epoch;
       entry.batches = [];
     }
-    if (entry.batches.length === BATCHES_REMEMBERED) entry.batches.shift();
-    entry.batches.push({
-      firstSequence,
-      lastSequence: sequenceAfter(firstSequence, recordCount - 1),
-      baseOffset,
-      lastOffset,
-      timestampMs,
-    });
-    entry.lastTimestampMs = Math.max(entry.lastTimestampMs, timestampMs);
     entry.seenMs = Math.max(entry.seenMs, wallMs);
+    return entry;
   }
 
   restore(producerId: number, entry: ProducerEntry): void {
@@ -140,13 +262,27 @@ export class ProducerState {
     return forgotten;
   }
 
-  /** After the log was cut at `endOffset`: batches past it are forgotten, and producers left without any. */
+  /**
+   * After the log was cut at `endOffset`: batches past it are forgotten, and producers left without any. Markers past
+   * it have been undone before (see LogTransactions.truncate).
+   */
   truncate(endOffset: number): void {
     for (const [producerId, entry] of this.#entries) {
       entry.batches = entry.batches.filter((batch) => batch.lastOffset < endOffset);
-      if (entry.batches.length === 0) this.#entries.delete(producerId);
+      if (entry.transactionStartOffset >= endOffset) entry.transactionStartOffset = -1;
+      if (entry.batches.length === 0 && entry.transactionStartOffset < 0) {
+        this.#entries.delete(producerId);
+      }
     }
   }
+}
+
+function olderEpoch(producerId: number, epoch: number, newest: number) {
+  return {
+    kind: "refused",
+    code: "invalid_producer_epoch",
+    message: `Epoch ${epoch} of producer ${producerId} is older than ${newest}, the newest seen`,
+  } as const;
 }
 
 function outOfOrder(producerId: number, sequence: number, why: string): ProducerVerdict {

@@ -7,15 +7,21 @@ import { StorageError } from "../../contracts/errors.ts";
 import type { Logger } from "../../contracts/runtime.ts";
 import type { SegmentFile, SegmentStore } from "../../contracts/storage.ts";
 import {
+  attributesAt,
   baseOffsetAt,
   baseSequenceAt,
+  CONTROL_BIT,
+  isCrcValid,
   lastOffsetAt,
   leaderEpochAt,
   maxTimestampAt,
   producerEpochAt,
   producerIdAt,
   recordCountAt,
+  TRANSACTIONAL_BIT,
 } from "../../record/batch_header.ts";
+import { readControlBatch } from "../../record/control_record.ts";
+import { RecordBatch } from "../../record/record_batch.ts";
 import type { Journal } from "./journal.ts";
 import { JournalFile } from "./journal_file.ts";
 import {
@@ -23,6 +29,8 @@ import {
   type EntryHeader,
   EntryKind,
   FILE_HEADER_BYTES,
+  FLAG_ABORT,
+  FLAG_COMMIT,
   FLAG_SEGMENT_START,
   formatVersionOf,
   journalFileName,
@@ -197,7 +205,7 @@ function finish(log: PartitionLog, logger: Logger): void {
   }
   log.dropExtentsBefore(log.settledEnd);
   log.dropBeforeStart();
-  log.highWatermark = log.logEndOffset;
+  log.onCommitted(log.logEndOffset);
 }
 
 class Replay {
@@ -303,6 +311,11 @@ class Replay {
     );
     const producerId = producerIdAt(bytes, at);
     if (producerId < 0) return;
+    const attributes = attributesAt(bytes, at);
+    if ((attributes & CONTROL_BIT) !== 0) {
+      this.#marker(log, header, bytes, at, baseOffset);
+      return;
+    }
     log.rememberProducer(
       {
         producerId,
@@ -310,9 +323,35 @@ class Replay {
         baseSequence: baseSequenceAt(bytes, at),
         recordCount: recordCountAt(bytes, at),
         maxTimestampMs,
+        isTransactional: (attributes & TRANSACTIONAL_BIT) !== 0,
       },
       baseOffset,
       endOffset,
+      this.#options.wallMs,
+    );
+  }
+
+  /** How a transaction ended is in the entry's header, whose checksum was right; the rest may be damaged. */
+  #marker(
+    log: PartitionLog,
+    header: EntryHeader,
+    bytes: Uint8Array,
+    at: number,
+    offset: number,
+  ): void {
+    if ((header.flags & (FLAG_COMMIT | FLAG_ABORT)) === 0) return;
+    const { payloadBytes } = header;
+    const isWhole =
+      at + payloadBytes <= bytes.length &&
+      isCrcValid(bytes, at, payloadBytes, this.#options.crc32c);
+    const said = isWhole ? readControlBatch(new RecordBatch(bytes, at, payloadBytes)) : null;
+    log.applyMarker(
+      producerIdAt(bytes, at),
+      producerEpochAt(bytes, at),
+      said?.coordinatorEpoch ?? -1,
+      (header.flags & FLAG_COMMIT) !== 0,
+      offset,
+      maxTimestampAt(bytes, at),
       this.#options.wallMs,
     );
   }

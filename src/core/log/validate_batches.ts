@@ -49,7 +49,9 @@ export interface ValidBatch {
   readonly maxTimestampMs: number;
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** −1 for a batch of a coordinator, whose sequence nobody looks at. */
   readonly baseSequence: number;
+  readonly isTransactional: boolean;
   /** −1 unless the topic stamps on append. */
   readonly logAppendTimeMs: number;
 }
@@ -63,6 +65,8 @@ export interface ValidationContext {
   readonly decompressedBytesMax: number;
   /** Whether compressed batches are opened and their records checked, as Kafka does. */
   readonly opensCompressed: boolean;
+  /** Whether somebody is there to say which transactional batches may come; otherwise all are refused. */
+  readonly takesTransactions: boolean;
 }
 
 const findings = recordWalkFindings();
@@ -117,7 +121,8 @@ export function validateBatch(
   }
   if (baseOffsetAt(bytes, at) !== 0) return invalid("The base offset of a new batch must be 0");
   const attributes = attributesAt(bytes, at);
-  if ((attributes & TRANSACTIONAL_BIT) !== 0) {
+  const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
+  if (isTransactional && !context.takesTransactions) {
     return {
       code: "invalid_txn_state",
       message: "The batch is transactional, and no transaction is open for it",
@@ -125,6 +130,7 @@ export function validateBatch(
   }
   if ((attributes & CONTROL_BIT) !== 0) return invalid("Clients may not write control batches");
   const producerId = producerIdAt(bytes, at);
+  if (isTransactional && producerId < 0) return invalid("A transactional batch needs a producer");
   const baseSequence = baseSequenceAt(bytes, at);
   if (producerId >= 0 && baseSequence < 0) {
     return invalid(`Sequence ${baseSequence} is not valid with producer id ${producerId}`);
@@ -195,6 +201,7 @@ export function validateBatch(
     producerId,
     producerEpoch: producerEpochAt(bytes, at),
     baseSequence,
+    isTransactional,
     logAppendTimeMs: isStamped ? context.wallMs : -1,
   };
 }

@@ -16,6 +16,7 @@ const segment = (baseOffset: number, generation: number): SegmentInfo => ({
   maxTimestampOffset: baseOffset + 3,
   createdMs: 1_700_000_000_700,
   generation,
+  abortedCount: 0,
 });
 
 function stateOf(generations: readonly number[], cleanedEnd: number): PartitionState {
@@ -32,6 +33,7 @@ function stateOf(generations: readonly number[], cleanedEnd: number): PartitionS
       { epoch: 3, startOffset: 50 },
     ],
     producers,
+    aborted: null,
   };
 }
 
@@ -60,7 +62,7 @@ describe("the state of a partition", () => {
 
   test("of a newer version is not guessed at", () => {
     const bytes = encodeState(stateOf([0], 0));
-    bytes[0] = 3;
+    bytes[0] = 4;
     expect(decodeState(bytes, 5)).toBe(null);
     expect(decodeState(new Uint8Array(3), 5)).toBe(null);
   });
