@@ -18,28 +18,31 @@ export interface TransactionMarker {
 /** Where markers go: partitions that this broker leads; in a cluster, other brokers' too. */
 export interface MarkerWriter {
   /**
-   * True: partitions lie in the journal that the coordinator's own records lie in, so that appending in order is enough (a prefix
-   * survives). False: the coordinator waits until the decision is committed before it calls `write`.
+   * True: the partition lies in the journal that the coordinator's own records lie in, so that appending in order is enough (a
+   * prefix survives). False: the coordinator waits until the decision is committed before it calls `write`.
    */
   isOrderedWith(partition: TopicPartition): boolean;
   /**
-   * Appends the marker before it returns, where the partition is ordered with the coordinator. Resolves with an outcome for each
-   * partition, in order, once it is committed. A partition that does not exist any more counts as written. Errors that pass
-   * (a shard that loads, another leader) are for the caller to try again.
+   * Writes the marker into one partition. Those that are written in one turn may travel together.
+   *
+   * @returns Null: there is nothing to wait for, since the marker lies in the coordinator's journal behind all that was appended
+   *   before, or since the partition does not exist any more. Else what became of it, once it is committed or refused: never a
+   *   rejection. Errors that pass (a shard that loads, another leader) are for the caller to try again.
    */
-  write(
-    marker: TransactionMarker,
-    partitions: readonly TopicPartition[],
-  ): Promise<readonly Outcome<null>[]>;
+  write(marker: TransactionMarker, partition: TopicPartition): null | Promise<Outcome<null>>;
 }
 
 /** Asked by the log before a transactional batch of a producer that has no open transaction in the partition. */
 export interface TransactionGate {
   /**
-   * Whether the batch may be appended now: with `adds` the partition joins the transaction (Produce v12+, transaction.version 2),
-   * else it must have been added by AddPartitionsToTxn. Not a promise where it can be said at once.
-   * Codes: invalid_txn_state, invalid_producer_epoch, producer_fenced, invalid_producer_id_mapping,
-   * concurrent_transactions (clients try again), not_coordinator and coordinator_* as not_enough_replicas or what Kafka says.
+   * Whether the batch may be appended now: with `adds` the partition joins the transaction (Produce v12+, TxnOffsetCommit v5+),
+   * else it must have been added by AddPartitionsToTxn. Not a promise where the shard of the transactional id is loaded; what it
+   * decided lies in the log then, so that a batch that is appended at once comes after it.
+   *
+   * Codes are Kafka's words to a producer: "invalid_producer_epoch" for whoever is fenced, "invalid_producer_id_mapping",
+   * "concurrent_transactions" with `adds` (clients try again), "not_enough_replicas" where the coordinator cannot say now, and
+   * "transaction_abortable" where the partition was not added: requests that do not know it (Produce below v11, TxnOffsetCommit
+   * below v4) are told "invalid_txn_state" instead, by whoever knows their version.
    */
   admit(
     transactionalId: string,

@@ -1,0 +1,356 @@
+// One partition of __transaction_state: its transactional ids, what producers and the log ask of them, and what time does to
+// them. Invariant: a transaction ends by one record, "prepare", and nothing undoes it: markers follow, and "complete" when all of
+// them are written; whoever comes between is told to try again.
+// Kafka: TransactionCoordinator, TransactionStateManager.
+
+import type { TopicPartition } from "../../../contracts/broker.ts";
+import type { Logger } from "../../../contracts/runtime.ts";
+import type { KafkaErrorName, Outcome } from "../../../protocol/errors.ts";
+import { refuse } from "../../../protocol/errors.ts";
+import {
+  answer,
+  type Decision,
+  NO_DECISION,
+  type Now,
+  type Reply,
+  type Shard,
+  type ShardTimers,
+} from "../runtime/shard.ts";
+import { type AddAsk, addPartitions, type ProducerAsk, verifyPartition } from "./add_partitions.ts";
+import { completed, type EndAsk, type Ended, endTransaction, fence } from "./end_transaction.ts";
+import { type InitAsk, initProducerId } from "./init_producer_id.ts";
+import { MarkerWrites } from "./marker_writes.ts";
+import type { MarkerWriter } from "./ports.ts";
+import {
+  isPrepared,
+  NO_PRODUCER_EPOCH,
+  NO_TIMEOUT_MS,
+  type Transaction,
+  type TransactionState,
+} from "./transaction.ts";
+import { recordOf, type TransactionRecord, tombstoneOf } from "./transaction_record.ts";
+import type { TransactionSettings } from "./transaction_settings.ts";
+
+type Decided = Decision<TransactionRecord>;
+
+/** A producer's id and epoch. */
+export interface ProducerIdentity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+/** What ListTransactions looks for. */
+export interface ListFilter {
+  /** Empty: of any. */
+  readonly producerIds: ReadonlySet<number>;
+  /** Null: of any. */
+  readonly states: ReadonlySet<TransactionState> | null;
+  /** Begun longer ago than that; below 0: at any time. */
+  readonly durationMs: number;
+}
+
+export interface TransactionShardOptions {
+  readonly timers: ShardTimers<TransactionRecord>;
+  readonly settings: TransactionSettings;
+  readonly markers: MarkerWriter;
+  /** The leader epoch of the shard's partition, which markers carry. */
+  readonly coordinatorEpoch: number;
+  /** A fresh producer id; null when none is at hand: whoever needs one asks again. */
+  readonly takeProducerId: () => number | null;
+  readonly log: Logger;
+}
+
+/** Most tombstones of one decision: some milliseconds of encoding. */
+const EXPIRED_MAX = 1000;
+const TIMEOUTS_KEY = "timeouts";
+const EXPIRY_KEY = "expiry";
+
+export class TransactionShard implements Shard<TransactionRecord> {
+  readonly #options: TransactionShardOptions;
+  readonly #byId = new Map<string, Transaction>();
+  /** By transactional id: the epoch by which a repeated InitProducerId is known. Soft. */
+  readonly #earlierEpochs = new Map<string, number>();
+  /** When each open transaction has had its time, on the monotonic clock; infinite where it has none. Soft. */
+  readonly #deadlines = new Map<string, number>();
+  readonly #writes: MarkerWrites;
+
+  constructor(options: TransactionShardOptions) {
+    this.#options = options;
+    const { markers, coordinatorEpoch, log, timers } = options;
+    this.#writes = new MarkerWrites({
+      markers,
+      coordinatorEpoch,
+      log,
+      again: (id, delayMs) =>
+        timers.set(`markers ${id}`, delayMs, (now) => this.#complete([id], now)),
+    });
+  }
+
+  /** How many transactional ids there are. */
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(transactionalId: string): Transaction | undefined {
+    return this.#byId.get(transactionalId);
+  }
+
+  // The log
+
+  replay({ transactionalId, transaction }: TransactionRecord): void {
+    if (transaction === null) {
+      this.#byId.delete(transactionalId);
+      this.#earlierEpochs.delete(transactionalId);
+    } else this.#byId.set(transactionalId, transaction);
+    if (transaction?.state !== "ongoing") this.#deadlines.delete(transactionalId);
+  }
+
+  loaded(now: Now): Decided {
+    const { timers, settings } = this.#options;
+    const prepared: string[] = [];
+    for (const each of this.#byId.values()) {
+      if (each.state === "ongoing")
+        this.#deadlines.set(each.transactionalId, deadlineOf(each, now));
+      else if (isPrepared(each)) prepared.push(each.transactionalId);
+    }
+    this.#checkTimeoutsLater();
+    timers.set(EXPIRY_KEY, settings.expiryCheckMs, (then) => this.#expire(then));
+    if (prepared.length > 0) timers.set("prepared", 0, (then) => this.#complete(prepared, then));
+    return NO_DECISION;
+  }
+
+  dropped(): void {
+    this.#writes.clear();
+  }
+
+  // Requests
+
+  /** Refused with "concurrent_transactions" while a transaction ends, and after one was open, which is aborted. */
+  initProducerId(ask: InitAsk, now: Now, reply: Reply<Outcome<ProducerIdentity>>): Decided {
+    const { transactionalId } = ask;
+    const known = this.#byId.get(transactionalId);
+    const { takeProducerId } = this.#options;
+    const earlierEpoch = this.#earlierEpochs.get(transactionalId) ?? NO_PRODUCER_EPOCH;
+    const inited = initProducerId(known, earlierEpoch, ask, now.wallMs, takeProducerId);
+    switch (inited.kind) {
+      case "refused":
+        return refused(reply, inited.code);
+      case "fence": {
+        const ended = fence(known!, this.#level, now.wallMs, takeProducerId);
+        if (ended.kind !== "next") return refused(reply, codeOf(ended));
+        return {
+          ...this.#ended([ended]),
+          answers: [answer(reply, refuse("concurrent_transactions"))],
+        };
+      }
+      case "next": {
+        this.#remember(transactionalId, inited.earlierEpoch);
+        return {
+          records: [this.#record(inited.next)],
+          answers: [answer(reply, identityOf(inited.next))],
+        };
+      }
+    }
+  }
+
+  addPartitions(ask: AddAsk, now: Now, reply: Reply<Outcome<null>>): Decided {
+    const added = this.#add(ask, now);
+    return { records: added.records, answers: [answer(reply, added.outcome)] };
+  }
+
+  /** @returns for each of the partitions why it is not in the transaction, or null */
+  verifyPartitions(
+    ask: ProducerAsk,
+    partitions: readonly TopicPartition[],
+    reply: Reply<readonly (KafkaErrorName | null)[]>,
+  ): Decided {
+    const known = this.#byId.get(ask.transactionalId);
+    const codes = partitions.map((each) => verifyPartition(known, ask, each));
+    return { records: [], answers: [answer(reply, codes)] };
+  }
+
+  /** For the log: whether a batch may go into the partition. It joins with `adds`, else it must have been added. */
+  admit(
+    ask: ProducerAsk,
+    partition: TopicPartition,
+    adds: boolean,
+    now: Now,
+  ): { readonly decision: Decided; readonly result: Outcome<null> } {
+    if (!adds) {
+      const code = verifyPartition(this.#byId.get(ask.transactionalId), ask, partition);
+      return { decision: NO_DECISION, result: code === null ? NOTHING : refuse(code) };
+    }
+    const { records, outcome } = this.#add(
+      { ...ask, partitions: [partition], clientVersion: 2 },
+      now,
+    );
+    return { decision: { records, answers: [] }, result: outcome };
+  }
+
+  /** @returns what the producer goes on with; by the older protocol that is what it has */
+  endTransaction(ask: EndAsk, now: Now, reply: Reply<Outcome<ProducerIdentity>>): Decided {
+    const known = this.#byId.get(ask.transactionalId);
+    const ended = endTransaction(known, ask, now.wallMs, this.#options.takeProducerId);
+    switch (ended.kind) {
+      case "refused":
+        return refused(reply, ended.code);
+      case "done":
+        return { records: [], answers: [answer(reply, identityOf(known!))] };
+      case "next": {
+        const goesOnWith = identityOf(completed(ended.next, now.wallMs));
+        return { ...this.#ended([ended]), answers: [answer(reply, goesOnWith)] };
+      }
+    }
+  }
+
+  /** @returns the transactions, undefined where there is none of an id */
+  describe(
+    transactionalIds: readonly string[],
+    reply: Reply<readonly (Transaction | undefined)[]>,
+  ): Decided {
+    const found = transactionalIds.map((id) => {
+      const known = this.#byId.get(id);
+      return known?.state === "dead" ? undefined : known;
+    });
+    return { records: [], answers: [answer(reply, found)] };
+  }
+
+  list(filter: ListFilter, now: Now, reply: Reply<readonly Transaction[]>): Decided {
+    const { producerIds, states, durationMs } = filter;
+    const found: Transaction[] = [];
+    for (const each of this.#byId.values()) {
+      if (each.state === "dead") continue;
+      if (producerIds.size > 0 && !producerIds.has(each.producerId)) continue;
+      if (states !== null && !states.has(each.state)) continue;
+      if (durationMs >= 0 && now.wallMs - each.startMs <= durationMs) continue;
+      found.push(each);
+    }
+    return { records: [], answers: [answer(reply, found)] };
+  }
+
+  // Ends
+
+  #add(ask: AddAsk, now: Now): { records: readonly TransactionRecord[]; outcome: Outcome<null> } {
+    const { transactionalId } = ask;
+    const known = this.#byId.get(transactionalId);
+    const added = addPartitions(known, ask, now.wallMs);
+    if (added.kind === "refused") return { records: [], outcome: refuse(added.code) };
+    if (added.kind === "there") return { records: [], outcome: NOTHING };
+    if (known!.state !== "ongoing") {
+      this.#deadlines.set(transactionalId, now.monotonicMs + spanOf(added.next));
+      this.#checkTimeoutsLater();
+    }
+    return { records: [this.#record(added.next)], outcome: NOTHING };
+  }
+
+  /** Ends that are decided: their records, and the markers that follow. */
+  #ended(ends: readonly Extract<Ended, { kind: "next" }>[]): Omit<Decided, "answers"> {
+    const ids: string[] = [];
+    let isOrdered = true;
+    for (const { next, earlierEpoch } of ends) {
+      ids.push(next.transactionalId);
+      if (earlierEpoch !== "same") this.#remember(next.transactionalId, earlierEpoch);
+      isOrdered &&= this.#writes.isOrdered(next);
+    }
+    return {
+      records: ends.map(({ next }) => this.#record(next)),
+      follow: {
+        after: isOrdered ? "appended" : "committed",
+        decide: (now) => this.#complete(ids, now),
+      },
+    };
+  }
+
+  /** Writes markers of ends that are decided, and completes those that have them all. */
+  #complete(transactionalIds: readonly string[], now: Now): Decided {
+    const records: TransactionRecord[] = [];
+    for (const id of transactionalIds) {
+      const known = this.#byId.get(id);
+      if (known === undefined || !isPrepared(known) || !this.#writes.write(known)) continue;
+      records.push(this.#record(completed(known, now.wallMs)));
+    }
+    return { records, answers: [], mayBeSplit: true };
+  }
+
+  // Time
+
+  #checkTimeoutsLater(): void {
+    const { timers, settings } = this.#options;
+    if (this.#deadlines.size === 0 || timers.has(TIMEOUTS_KEY)) return;
+    timers.set(TIMEOUTS_KEY, settings.timeoutCheckMs, (now) => this.#abortOverdue(now));
+  }
+
+  #abortOverdue(now: Now): Decided {
+    const { takeProducerId, log } = this.#options;
+    const ends: Extract<Ended, { kind: "next" }>[] = [];
+    for (const [transactionalId, deadlineMs] of this.#deadlines) {
+      const known = this.#byId.get(transactionalId);
+      if (known?.state !== "ongoing") this.#deadlines.delete(transactionalId);
+      if (known?.state !== "ongoing" || deadlineMs >= now.monotonicMs) continue;
+      const ended = fence(known, this.#level, now.wallMs, takeProducerId);
+      // Without a producer id at hand it is tried again next time.
+      if (ended.kind !== "next") continue;
+      const { producerId, producerEpoch, timeoutMs } = known;
+      log.info("transaction_timed_out", { transactionalId, producerId, producerEpoch, timeoutMs });
+      ends.push(ended);
+    }
+    this.#checkTimeoutsLater();
+    return ends.length === 0
+      ? NO_DECISION
+      : { ...this.#ended(ends), answers: [], mayBeSplit: true };
+  }
+
+  /** Forgets the ids that nobody has used for long. */
+  #expire(now: Now): Decided {
+    const { timers, settings } = this.#options;
+    const untilMs = now.wallMs - settings.idExpirationMs;
+    const records: TransactionRecord[] = [];
+    for (const { transactionalId, state, updatedMs } of this.#byId.values()) {
+      const mayGo = state === "empty" || state === "complete_commit" || state === "complete_abort";
+      if (!mayGo || updatedMs > untilMs) continue;
+      records.push(tombstoneOf(transactionalId));
+      if (records.length === EXPIRED_MAX) break;
+    }
+    const isAll = records.length < EXPIRED_MAX;
+    timers.set(EXPIRY_KEY, isAll ? settings.expiryCheckMs : 0, (then) => this.#expire(then));
+    return { records, answers: [], mayBeSplit: true };
+  }
+
+  #remember(transactionalId: string, earlierEpoch: number): void {
+    if (earlierEpoch === NO_PRODUCER_EPOCH) this.#earlierEpochs.delete(transactionalId);
+    else this.#earlierEpochs.set(transactionalId, earlierEpoch);
+  }
+
+  #record(transaction: Transaction): TransactionRecord {
+    return recordOf(transaction, this.#level);
+  }
+
+  get #level(): number {
+    return this.#options.settings.version;
+  }
+}
+
+const NOTHING: Outcome<null> = { ok: true, value: null };
+
+function refused<T>(reply: Reply<Outcome<T>>, code: KafkaErrorName): Decided {
+  return { records: [], answers: [answer(reply, refuse(code))] };
+}
+
+function codeOf(ended: Ended): KafkaErrorName {
+  return ended.kind === "refused" ? ended.code : "unknown_server_error";
+}
+
+function identityOf({ producerId, producerEpoch }: Transaction): Outcome<ProducerIdentity> {
+  return { ok: true, value: { producerId, producerEpoch } };
+}
+
+function spanOf({ timeoutMs }: Transaction): number {
+  return timeoutMs === NO_TIMEOUT_MS ? Number.POSITIVE_INFINITY : timeoutMs;
+}
+
+/** Of a transaction that was begun before the load: its start is known by the wall clock alone, which may have jumped. */
+function deadlineOf(transaction: Transaction, { wallMs, monotonicMs }: Now): number {
+  const spanMs = spanOf(transaction);
+  const leftMs = transaction.startMs + spanMs - wallMs;
+  return monotonicMs + Math.min(Math.max(leftMs, 0), spanMs);
+}
