@@ -44,7 +44,7 @@ const deleteRecords = callOf<typeof DeleteRecords>({
 const apiVersions = callOf<typeof ApiVersions>({
   api: ApiVersions,
   async handle(broker) {
-    const { features } = broker;
+    const { features, featuresEpoch } = broker;
     const finalized = features.filter((each) => each.finalizedVersion > 0);
     const apiKeys = all.map(({ api }) => {
       return { apiKey: api.apiKey, minVersion: api.lowest, maxVersion: api.highestStable };
@@ -57,7 +57,7 @@ const apiVersions = callOf<typeof ApiVersions>({
         supportedFeatures: features.map(({ name, minVersion, maxVersion }) => {
           return { name, minVersion, maxVersion };
         }),
-        finalizedFeaturesEpoch: finalized.length > 0 ? 0 : -1,
+        finalizedFeaturesEpoch: finalized.length > 0 ? featuresEpoch : -1,
         finalizedFeatures: finalized.map(({ name, finalizedVersion }) => {
           return { name, maxVersionLevel: finalizedVersion, minVersionLevel: finalizedVersion };
         }),
@@ -75,7 +75,10 @@ const all: readonly BrokerCall[] = [
   plainCall(CreateTopics, (broker, ...call) => broker.topics.createTopics(...call)),
   plainCall(DeleteTopics, (broker, ...call) => broker.topics.deleteTopics(...call)),
   deleteRecords,
-  plainCall(InitProducerId, (broker, ...call) => broker.admin.initProducerId(...call)),
+  plainCall(InitProducerId, ({ admin, transactions }, caller, request, version) => {
+    const giver = request.transactionalId === null ? admin : transactions;
+    return giver.initProducerId(caller, request, version);
+  }),
   offsetForLeaderEpoch,
   plainCall(DescribeConfigs, (broker, ...call) => broker.admin.describeConfigs(...call)),
   plainCall(AlterConfigs, (broker, ...call) => broker.admin.alterConfigs(...call)),

@@ -37,6 +37,8 @@ import { callOf } from "./broker_call.ts";
 /** A refusal that may name records. */
 type AppendError = KafkaError & { readonly recordErrors?: readonly RecordError[] };
 
+/** The first batch takes its partition into the transaction (KIP-890). */
+const ADDS_SINCE = 12;
 const TOPIC_IDS_SINCE = 13;
 const RECORD_ERRORS_SINCE = 8;
 const INVALID_ACKS = kafkaError("invalid_required_acks");
@@ -75,6 +77,7 @@ export const produce = callOf<typeof Produce>({
             acks: acks as 0 | 1 | -1,
             timeoutMs,
             transactionalId,
+            addsToTransaction: version >= ADDS_SINCE,
             partitions: appends,
           });
     // Nobody is told of failures, as on the wire; waiting for the append is what holds a producer back.

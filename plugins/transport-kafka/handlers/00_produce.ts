@@ -1,10 +1,11 @@
 // Produce, API key 0, versions 3–13.
 //
-// Serves: appending one record batch a partition; acks 0, 1 and -1; topic ids from v13.
+// Serves: appending one record batch a partition; acks 0, 1 and -1; topic ids from v13; batches of transactions.
 // Limits: v0–2 are listed in ApiVersions and refused (decision 16). Null records are answered with
 //   invalid_record, where Kafka never answers. currentLeader and nodeEndpoints stay empty (optional, KIP-951).
-// v7: zstd is allowed.   v8: recordErrors and errorMessage.   v9: flexible.   v13: topic ids instead of names.
-// Kafka: KafkaApis.handleProduceRequest, ProduceRequest.validateRecords.
+// v7: zstd is allowed.   v8: recordErrors and errorMessage.   v9: flexible.   v11: transaction_abortable is known.
+// v12: the first batch takes its partition into the transaction (KIP-890).   v13: topic ids instead of names.
+// Kafka: KafkaApis.handleProduceRequest, ReplicaManager.handleProduceAppend, ProduceRequest.validateRecords.
 
 import type {
   AppendPartition,
@@ -24,6 +25,8 @@ import {
   BATCH_HEADER_BYTES,
   MAGIC_V2,
   magicAt,
+  producerEpochAt,
+  producerIdAt,
   TRANSACTIONAL_BIT,
 } from "../../../src/record/batch_header.ts";
 import { ConnectionRefusal } from "../exchange.ts";
@@ -37,11 +40,17 @@ const ZSTD = 4;
 const ZSTD_SINCE = 7;
 const TOPIC_IDS_SINCE = 13;
 const RECORD_ERRORS_SINCE = 8;
+const ABORTABLE_SINCE = 11;
+const ADDS_SINCE = 12;
 const INVALID_ACKS = kafkaError("invalid_required_acks");
 const UNKNOWN_TOPIC_ID = kafkaError("unknown_topic_id");
 const NO_RECORDS = kafkaError("invalid_record", "Cannot append null records");
 /** What Kafka's authorization says of a transactional batch in a request without transactional id. */
 const NO_TRANSACTIONAL_ID = kafkaError("transactional_id_authorization_failed");
+const SEVERAL_PRODUCERS = kafkaError(
+  "invalid_producer_id_mapping",
+  "The batches of one transaction come from one producer",
+);
 const ZSTD_TOO_EARLY = kafkaError("unsupported_compression_type");
 
 /** A refusal that may name records. */
@@ -54,6 +63,7 @@ export const produce = handlerOf<typeof Produce>({
   async handle(context, caller, request, version) {
     const { acks, transactionalId } = request;
     const isAcksKnown = acks === -1 || acks === 0 || acks === 1;
+    const fault = transactionFaultOf(request);
     const log = context.broker.log;
     const appends: AppendPartition[] = [];
     /** Why a partition goes no further, by its place in the request; sparse, empty as a rule. */
@@ -62,13 +72,12 @@ export const produce = handlerOf<typeof Produce>({
     for (const topic of request.topicData) {
       const name = version < TOPIC_IDS_SINCE ? topic.name : log.topicNameOf(topic.topicId);
       for (const { index, records } of topic.partitionData) {
-        if (!isAcksKnown) refused.set(place, INVALID_ACKS);
+        if (fault !== null) refused.set(place, fault);
+        else if (!isAcksKnown) refused.set(place, INVALID_ACKS);
         else if (name === null) refused.set(place, UNKNOWN_TOPIC_ID);
         else if (records === null) refused.set(place, NO_RECORDS);
         else if (version < ZSTD_SINCE && (attributesOf(records) & CODEC_MASK) === ZSTD) {
           refused.set(place, ZSTD_TOO_EARLY);
-        } else if (transactionalId === null && (attributesOf(records) & TRANSACTIONAL_BIT) !== 0) {
-          refused.set(place, NO_TRANSACTIONAL_ID);
         } else appends.push({ topic: name, partition: index, batches: records, singleBatch: true });
         place++;
       }
@@ -80,6 +89,7 @@ export const produce = handlerOf<typeof Produce>({
             acks: acks as 0 | 1 | -1,
             timeoutMs: request.timeoutMs,
             transactionalId,
+            addsToTransaction: version >= ADDS_SINCE,
             partitions: appends,
           });
     if (acks === 0) {
@@ -89,6 +99,25 @@ export const produce = handlerOf<typeof Produce>({
     return { response: responseOf(request, version, refused, outcomes) };
   },
 });
+
+/** What is wrong with a transaction, for which all of the request is refused; null where nothing is. */
+function transactionFaultOf({ transactionalId, topicData }: ProduceRequest): KafkaError | null {
+  let first: Uint8Array | null = null;
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) {
+      if (records === null || (attributesOf(records) & TRANSACTIONAL_BIT) === 0) continue;
+      if (transactionalId === null) return NO_TRANSACTIONAL_ID;
+      first ??= records;
+      if (
+        producerIdAt(records, 0) !== producerIdAt(first, 0) ||
+        producerEpochAt(records, 0) !== producerEpochAt(first, 0)
+      ) {
+        return SEVERAL_PRODUCERS;
+      }
+    }
+  }
+  return null;
+}
 
 /** The attributes of the first batch; 0 when it is none of magic 2, which the log will say. */
 function attributesOf(records: Uint8Array): number {
@@ -143,7 +172,8 @@ function responseOf(
   return { responses, throttleTimeMs: 0 };
 }
 
-function refusalOf(index: number, version: number, error: AppendError): PartitionResponse {
+function refusalOf(index: number, version: number, refusal: AppendError): PartitionResponse {
+  const error = asProducersKnow(refusal, version);
   const base = { index, errorCode: error.wireCode, baseOffset: -1 };
   if (version < RECORD_ERRORS_SINCE) return base;
   const recordErrors = (error.recordErrors ?? []).map(({ batchIndex, message }) => ({
@@ -151,4 +181,25 @@ function refusalOf(index: number, version: number, error: AppendError): Partitio
     batchIndexErrorMessage: message,
   }));
   return { ...base, recordErrors, errorMessage: error.message };
+}
+
+/** What the transaction's coordinator said, in the codes that producers of this version expect of a partition's leader. */
+function asProducersKnow(error: AppendError, version: number): AppendError {
+  switch (error.code) {
+    case "producer_fenced":
+      return kafkaError("invalid_producer_epoch");
+    case "transaction_abortable":
+      return version >= ABORTABLE_SINCE ? error : kafkaError("invalid_txn_state");
+    case "concurrent_transactions":
+      if (version >= ADDS_SINCE) return error;
+      break;
+    case "coordinator_load_in_progress":
+    case "coordinator_not_available":
+    case "not_coordinator":
+      break;
+    default:
+      return error;
+  }
+  // They try that again without asking for metadata first.
+  return kafkaError("not_enough_replicas", `The transaction's coordinator: ${error.code}`);
 }

@@ -26,7 +26,7 @@ export const apiVersions = handlerOf<typeof ApiVersions>({
     ) {
       return { response: { errorCode: wireCodeOf("invalid_request"), apiKeys: [] } };
     }
-    const { features } = context.broker;
+    const { features, featuresEpoch } = context.broker;
     const supported = version === 3 ? features.filter((each) => each.minVersion > 0) : features;
     const finalized = features.filter((each) => each.finalizedVersion > 0);
     return {
@@ -39,8 +39,7 @@ export const apiVersions = handlerOf<typeof ApiVersions>({
           minVersion,
           maxVersion,
         })),
-        // Levels do not change while a broker runs, so one epoch serves.
-        finalizedFeaturesEpoch: finalized.length > 0 ? 0 : -1,
+        finalizedFeaturesEpoch: finalized.length > 0 ? featuresEpoch : -1,
         finalizedFeatures: finalized.map(({ name, finalizedVersion }) => ({
           name,
           maxVersionLevel: finalizedVersion,

@@ -1,7 +1,7 @@
 // InitProducerId, API key 22, versions 0–5.
 //
-// Serves: producer ids for idempotent producers.
-// Limits: a transactional id is answered as the broker decides; v6 is unstable in Kafka and not served.
+// Serves: producer ids for idempotent producers, and for transactional ones the id and epoch that fence whoever had them.
+// Limits: v6 (two-phase commit, KIP-939) is unstable in Kafka and not served.
 // v2: flexible.   v3: the current producer id and epoch.   v4: producer_fenced is known.   v5: transactions v2.
 // Kafka: KafkaApis.handleInitProducerIdRequest.
 
@@ -12,6 +12,8 @@ export const initProducerId = handlerOf<typeof InitProducerId>({
   api: InitProducerId,
   overlap: "serial",
   async handle(context, caller, request, version) {
-    return { response: await context.broker.admin.initProducerId(caller, request, version) };
+    const { admin, transactions } = context.broker;
+    const giver = request.transactionalId === null ? admin : transactions;
+    return { response: await giver.initProducerId(caller, request, version) };
   },
 });

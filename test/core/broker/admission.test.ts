@@ -98,6 +98,13 @@ const appendRequest = (...topics: string[]) => ({
   transactionalId: null,
   partitions: topics.map((topic) => ({ ...partition(topic), batches: new Uint8Array(0) })),
 });
+/** As much of a batch as admission looks at: its length, magic, and that it belongs to a transaction. */
+function transactionalBatch(): Uint8Array {
+  const bytes = new Uint8Array(61);
+  bytes[16] = 2;
+  bytes[22] = 0x10;
+  return bytes;
+}
 const fetchRequest = (...topics: string[]) => ({
   isolation: "read_uncommitted" as const,
   waitMsMax: 500,
@@ -218,6 +225,17 @@ const REQUESTS: ReadonlyMap<number, readonly [version: number, request: Record<s
       ],
     ],
     [60, [2, { includeClusterAuthorizedOperations: true }]],
+    [
+      57,
+      [
+        2,
+        {
+          featureUpdates: [{ feature: "group.version", maxVersionLevel: 0, upgradeType: 2 }],
+          timeoutMs: 1,
+          validateOnly: false,
+        },
+      ],
+    ],
     [61, [0, { topics: ["mine", "theirs"].map((name) => ({ name, partitionIndexes: [0] })) }]],
     [75, [0, { topics: ["mine", "theirs"].map((name) => ({ name })), responsePartitionLimit: 10 }]],
   ]);
@@ -262,10 +280,16 @@ describe("admit() with nothing allowed", () => {
     const ends = log.endOffsetForEpoch(alice, [epochQuery("mine"), epochQuery("theirs")]);
     expect(ends.map(codeOf)).toEqual(denied);
     expect(codeOf(log.partitionFor(alice, "mine", null))).toBe("topic_authorization_failed");
-    const transaction = { ...appendRequest("mine"), transactionalId: "tx" };
-    expect((await log.append(alice, transaction)).map(codeOf)).toEqual([
-      "transactional_id_authorization_failed",
-    ]);
+    const idDenied = "transactional_id_authorization_failed";
+    for (const transactionalId of ["tx", null]) {
+      const { partitions, ...rest } = { ...appendRequest("mine", "theirs"), transactionalId };
+      const mixed = [{ ...partitions[0]!, batches: transactionalBatch() }, partitions[1]!];
+      const outcomes = await log.append(alice, { ...rest, partitions: mixed });
+      expect(outcomes.map(codeOf)).toEqual([idDenied, idDenied]);
+    }
+    // Who appends nothing in a transaction is not asked for the id.
+    const plain = { ...appendRequest("mine", "theirs"), transactionalId: "tx" };
+    expect((await log.append(alice, plain)).map(codeOf)).toEqual(denied);
     expect(reached).toEqual([]);
   });
 
@@ -282,7 +306,7 @@ describe("admit() with nothing allowed", () => {
       seen[method] =
         apiKey === 21 || apiKey === 61
           ? rows.flatMap((row: { partitions: { errorCode: number }[] }) => row.partitions.map(wire))
-          : rows === undefined || apiKey === 35
+          : rows === undefined || apiKey === 35 || apiKey === 57
             ? wire(answer)
             : rows.map(wire);
       expect(JSON.stringify(answer)).not.toContain("retention");
@@ -298,6 +322,7 @@ describe("admit() with nothing allowed", () => {
       describeLogDirs: clusterDenied,
       createPartitions: [topicDenied, topicDenied],
       incrementalAlterConfigs: [topicDenied, clusterDenied, topicDenied],
+      updateFeatures: clusterDenied,
       describeCluster: "ok",
       describeProducers: [topicDenied, topicDenied],
       describeTopicPartitions: [topicDenied, topicDenied],
@@ -373,6 +398,7 @@ describe("admit() with something allowed", () => {
       describeLogDirs: ["describe cluster"],
       createPartitions: ["alter topic"],
       incrementalAlterConfigs: ["alter_configs topic", "alter_configs cluster"],
+      updateFeatures: ["alter cluster"],
       describeCluster: ["describe cluster", "create cluster", "alter cluster"],
       describeProducers: ["read topic"],
       describeTopicPartitions: ["describe topic", "read topic", "write topic"],

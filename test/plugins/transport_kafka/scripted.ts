@@ -54,6 +54,7 @@ export class ScriptedBroker {
   /** Topic names by id. */
   readonly topicIds = new Map<string, string>();
   features: Feature[] = [];
+  featuresEpoch = 0;
   releasedFetches = 0;
 
   append: (request: AppendRequest) => Promise<Outcome<AppendResult>[]> = async (request) =>
@@ -93,6 +94,9 @@ export class ScriptedBroker {
       get features() {
         return self.features;
       },
+      get featuresEpoch() {
+        return self.featuresEpoch;
+      },
       log: {
         append: (caller: Caller, request: AppendRequest) => {
           this.calls.push({ name: "append", caller, request });
@@ -131,10 +135,22 @@ export class ScriptedBroker {
         "describeLogDirs",
         "describeProducers",
         "initProducerId",
+        "updateFeatures",
+      ]),
+      transactions: shaped([
+        "findCoordinator",
+        "initProducerId",
+        "addPartitionsToTxn",
+        "addOffsetsToTxn",
+        "endTxn",
+        "writeTxnMarkers",
+        "describeTransactions",
+        "listTransactions",
       ]),
       groups: shaped([
         "offsetCommit",
         "offsetFetch",
+        "txnOffsetCommit",
         "findCoordinator",
         "joinGroup",
         "heartbeat",

@@ -230,6 +230,9 @@ describe("trap 17: features and software names", () => {
       { name: "group.version", maxVersionLevel: 1, minVersionLevel: 1 },
     ]);
     expect(v4.finalizedFeaturesEpoch).toBe(0);
+    // Clients believe the answer with the larger epoch.
+    harness.scripted.featuresEpoch = 41;
+    expect((await client.ask(ApiVersions, 3, SOFTWARE)).finalizedFeaturesEpoch).toBe(41);
   });
 
   test("names that break the rule are answered with 42, in versions that carry them", async () => {

@@ -288,19 +288,91 @@ describe("Produce", () => {
     expect(harness.scripted.calls.length).toBe(0);
   });
 
-  test("a transactional batch in a request without transactional id is 53; other magics are the log's to judge", async () => {
+  test("a transactional batch in a request without transactional id is 53 for all of it; other magics are the log's to judge", async () => {
     const harness = await start();
+    const client = harness.connect();
     const old = batch(82, 0x14);
     old[16] = 1;
-    const answer = await harness.connect().ask(
-      Produce,
-      6,
-      request(6, [
-        { index: 0, records: batch(82, 0x10) },
-        { index: 1, records: old },
-      ]),
-    );
-    expect(answer.responses[0]!.partitionResponses.map((each) => each.errorCode)).toEqual([53, 0]);
+    const codes = async (attributes: number) => {
+      const answer = await client.ask(
+        Produce,
+        6,
+        request(6, [
+          { index: 0, records: batch(82, attributes) },
+          { index: 1, records: old },
+        ]),
+      );
+      return answer.responses[0]!.partitionResponses.map((each) => each.errorCode);
+    };
+    expect(await codes(0x10)).toEqual([53, 53]);
+    expect(harness.scripted.calls).toEqual([]);
+    harness.scripted.append = async ({ partitions }) =>
+      partitions.map(() => ok({ baseOffset: 0, logAppendTimeMs: -1, logStartOffset: 0 }));
+    expect(await codes(0)).toEqual([0, 0]);
+  });
+
+  test("transactional batches of several producers are 49, all of them", async () => {
+    const harness = await start();
+    const other = batch(82, 0x10);
+    other[50] = 9; // The last byte of its producer id.
+    const ask = async (records: Uint8Array) => {
+      const answer = await harness.connect().ask(
+        Produce,
+        12,
+        request(
+          12,
+          [
+            { index: 0, records: batch(82, 0x10) },
+            { index: 1, records },
+            { index: 2, records: batch() },
+          ],
+          { transactionalId: "tx" },
+        ),
+      );
+      return answer.responses[0]!.partitionResponses.map((each) => each.errorCode);
+    };
+    expect(await ask(other)).toEqual([49, 49, 49]);
+    expect(harness.scripted.calls).toEqual([]);
+    // What is in no transaction may be anybody's.
+    other[22] = 0;
+    expect(await ask(other)).toEqual([0, 0, 0]);
+  });
+
+  test("from v12 on the partition joins the transaction on the way", async () => {
+    for (let version = 3; version <= 13; version++) {
+      const harness = await start();
+      const batches = [{ index: 0, records: batch(82, 0x10) }];
+      await harness
+        .connect()
+        .ask(Produce, version, request(version, batches, { transactionalId: "tx" }));
+      const [append] = harness.scripted.of<AppendRequest>("append");
+      expect([version, append!.addsToTransaction]).toEqual([version, version >= 12]);
+    }
+  });
+
+  test("the coordinator's refusals are told in codes that the version knows", async () => {
+    const expected: readonly [Parameters<typeof refused>[0], (version: number) => number][] = [
+      ["producer_fenced", () => 47],
+      ["invalid_producer_epoch", () => 47],
+      ["invalid_producer_id_mapping", () => 49],
+      ["invalid_txn_state", () => 48],
+      ["transaction_abortable", (version) => (version >= 11 ? 120 : 48)],
+      ["concurrent_transactions", (version) => (version >= 12 ? 51 : 19)],
+      ["coordinator_load_in_progress", () => 19],
+      ["coordinator_not_available", () => 19],
+      ["not_coordinator", () => 19],
+    ];
+    for (let version = 3; version <= 13; version++) {
+      const harness = await start();
+      harness.scripted.append = async () => expected.map(([code]) => refused(code));
+      const batches = expected.map((_, index) => ({ index, records: batch(82, 0x10) }));
+      const answer = await harness
+        .connect()
+        .ask(Produce, version, request(version, batches, { transactionalId: "tx" }));
+      expect(answer.responses[0]!.partitionResponses.map((each) => each.errorCode)).toEqual(
+        expected.map(([, code]) => code(version)),
+      );
+    }
   });
 
   test("a transactional id reaches the broker", async () => {

@@ -2,9 +2,15 @@
 // version, and its answer reaches the client.
 
 import { describe, expect, test } from "bun:test";
-import { handlers } from "../../../../plugins/transport-kafka/handlers/table.ts";
-import type { EpochQuery } from "../../../../src/contracts/broker.ts";
+import type { HandlerContext } from "../../../../plugins/transport-kafka/handler.ts";
+import {
+  handlers,
+  transactionHandlers,
+} from "../../../../plugins/transport-kafka/handlers/table.ts";
+import type { Caller, EpochQuery } from "../../../../src/contracts/broker.ts";
+import { FindCoordinator } from "../../../../src/protocol/messages/10_find_coordinator.ts";
 import { DeleteRecords } from "../../../../src/protocol/messages/21_delete_records.ts";
+import { InitProducerId } from "../../../../src/protocol/messages/22_init_producer_id.ts";
 import { OffsetForLeaderEpoch } from "../../../../src/protocol/messages/23_offset_for_leader_epoch.ts";
 import { decodeMessage, encodeMessage, withDefaults } from "../../../../src/protocol/mod.ts";
 import { Harness, ok, refused } from "../scripted.ts";
@@ -31,13 +37,14 @@ const METHODS: Record<number, string> = {
   42: "deleteGroups",
   44: "incrementalAlterConfigs",
   47: "offsetDelete",
+  57: "updateFeatures",
   60: "describeCluster",
   61: "describeProducers",
   68: "consumerGroupHeartbeat",
   69: "consumerGroupDescribe",
   75: "describeTopicPartitions",
 };
-const EXCLUSIVE = [19, 20, 21, 33, 37, 44];
+const EXCLUSIVE = [19, 20, 21, 33, 37, 44, 57];
 /** Those that may wait for others: later requests of the connection wait with them. */
 const SERIAL = [11, 14];
 
@@ -64,6 +71,128 @@ describe("pass-through handlers", () => {
       }
     });
   }
+});
+
+const TRANSACTION_METHODS: Record<
+  number,
+  readonly [method: string, half: "transactions" | "groups"]
+> = {
+  24: ["addPartitionsToTxn", "transactions"],
+  25: ["addOffsetsToTxn", "transactions"],
+  26: ["endTxn", "transactions"],
+  27: ["writeTxnMarkers", "transactions"],
+  28: ["txnOffsetCommit", "groups"],
+  65: ["describeTransactions", "transactions"],
+  66: ["listTransactions", "transactions"],
+};
+/** A client's next request sees what these did. */
+const TRANSACTION_SERIAL = [24, 25, 26, 27];
+
+describe("handlers of transactions", () => {
+  test("are those of Kafka, in all its versions", () => {
+    const ranges = transactionHandlers.map(({ api }) => [
+      api.apiKey,
+      api.lowest,
+      api.highestStable,
+    ]);
+    expect(ranges).toEqual([
+      [24, 0, 5],
+      [25, 0, 4],
+      [26, 0, 5],
+      [27, 1, 2],
+      [28, 0, 5],
+      [65, 0, 0],
+      [66, 0, 2],
+    ]);
+  });
+
+  for (const handler of transactionHandlers) {
+    const { api } = handler;
+    const [method] = TRANSACTION_METHODS[api.apiKey]!;
+    test(`${api.name}: every version reaches ${method}() and is answered`, async () => {
+      expect(handler.overlap).toBe(TRANSACTION_SERIAL.includes(api.apiKey) ? "serial" : "parallel");
+      for (let version = api.lowest; version <= api.highestStable; version++) {
+        const harness = await Harness.start();
+        const answer = withDefaults(api.response, {});
+        harness.scripted.answers.set(method, () => answer);
+        const request = decodeMessage(
+          api.request,
+          version,
+          encodeMessage(api.request, version, withDefaults(api.request, {}) as never),
+        );
+        const context = { broker: harness.scripted.broker } as HandlerContext;
+        const { response } = await handler.handle(context, {} as Caller, request, version);
+        expect(response).toBe(answer);
+        expect(encodeMessage(api.response, version, response as never).length).toBeGreaterThan(0);
+        const [call] = harness.scripted.calls;
+        expect([call!.name, call!.version]).toEqual([method, version]);
+        expect(call!.request).toBe(request);
+      }
+    });
+  }
+
+  test("offsets beyond 2^53 are refused, all of a commit", async () => {
+    const harness = await Harness.start();
+    const topics = [
+      {
+        name: "t",
+        partitions: [1n << 60n, 5].map((committedOffset, partitionIndex) => ({
+          partitionIndex,
+          committedOffset,
+          committedLeaderEpoch: -1,
+          committedMetadata: null,
+        })),
+      },
+    ];
+    const handler = transactionHandlers.find(({ api }) => api.apiKey === 28)!;
+    const context = { broker: harness.scripted.broker } as HandlerContext;
+    const { response } = await handler.handle(context, {} as Caller, { topics } as never, 5);
+    expect(response).toMatchObject({
+      topics: [{ name: "t", partitions: [{ errorCode: 28 }, { errorCode: 28 }] }],
+    });
+    expect(harness.scripted.calls).toEqual([]);
+  });
+});
+
+describe("what is for transactions and for others", () => {
+  test("coordinators of transactions are asked for elsewhere than those of groups", async () => {
+    for (let version = 1; version <= 6; version++) {
+      const harness = await Harness.start();
+      const reached: unknown[] = [];
+      const { broker } = harness.scripted;
+      const noting = (what: string) => async () => {
+        reached.push(what);
+        return withDefaults(FindCoordinator.response, {});
+      };
+      Object.assign(broker.groups, { findCoordinator: noting("groups") });
+      Object.assign(broker.transactions, { findCoordinator: noting("transactions") });
+      const client = harness.connect();
+      for (const keyType of [0, 1, 2]) {
+        const keys = version >= 4 ? { coordinatorKeys: ["k"] } : { key: "k" };
+        await client.ask(FindCoordinator, version, { keyType, ...keys });
+      }
+      expect(reached).toEqual(["groups", "transactions", "groups"]);
+    }
+  });
+
+  test("a producer id is given by the coordinator where there is a transactional id", async () => {
+    for (let version = 0; version <= 5; version++) {
+      const harness = await Harness.start();
+      const reached: unknown[] = [];
+      const { broker } = harness.scripted;
+      const noting = (what: string) => async () => {
+        reached.push(what);
+        return withDefaults(InitProducerId.response, { errorCode: 0, producerEpoch: 0 });
+      };
+      Object.assign(broker.admin, { initProducerId: noting("admin") });
+      Object.assign(broker.transactions, { initProducerId: noting("transactions") });
+      const client = harness.connect();
+      for (const transactionalId of [null, "", "t"]) {
+        await client.ask(InitProducerId, version, { transactionalId, transactionTimeoutMs: 1 });
+      }
+      expect(reached).toEqual(["admin", "transactions", "transactions"]);
+    }
+  });
 });
 
 describe("OffsetForLeaderEpoch", () => {
