@@ -48,7 +48,7 @@ describe("trap 1: ApiVersions", () => {
       // Correlation id, then at once the error code: a tag section would put a zero byte between.
       expect(hexOf(frame.subarray(0, 4))).toBe(id.toString(16).padStart(8, "0"));
       const rows = version >= 3 ? frame[6]! - 1 : (frame[8]! << 8) | frame[9]!;
-      expect([frame[4], frame[5], rows]).toEqual([0, 0, 33]);
+      expect([frame[4], frame[5], rows]).toEqual([0, 0, 34]);
     }
   });
 
@@ -139,6 +139,7 @@ describe("trap 3: low versions", () => {
       42: 0,
       44: 0,
       47: 0,
+      57: 0,
       60: 0,
       61: 0,
       68: 0,
@@ -182,6 +183,7 @@ describe("trap 4: Produce is listed from 0", () => {
       42: 2,
       44: 1,
       47: 0,
+      57: 2,
       60: 2,
       61: 0,
       68: 1,

@@ -16,6 +16,8 @@ function batch(sizeBytes = 82, attributes = 0): Uint8Array {
   bytes[16] = 2;
   bytes[21] = 0;
   bytes[22] = attributes;
+  // The producer id, at 43, is a small number.
+  bytes.fill(0, 43, 50);
   return bytes;
 }
 
