@@ -76,6 +76,10 @@ function logOf(groups: number, topics: number, partitions: number): CoordinatorL
     highWatermark: nextOffset,
     batchBytesMax: 1_048_588,
     append: () => null,
+    appendMarker: () => null,
+    refusalOf: () => null,
+    refusalOfMarker: () => null,
+    isOpen: () => false,
     settled: async () => true,
     async read() {
       const found: Uint8Array[] = [];
@@ -118,6 +122,7 @@ for (const [groups, topics, partitions] of SHAPES) {
     log,
     serde: groupRecordSerde,
     runtime,
+    fromOffset: 0,
     isWanted: () => true,
     shard: {
       replay({ kind, key, value }, offset) {

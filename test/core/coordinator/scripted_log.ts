@@ -1,7 +1,17 @@
 // A CoordinatorLog in memory, whose commits and failures the test decides.
 
-import type { CoordinatorLog } from "../../../src/core/coordinator/runtime/coordinator_log.ts";
+import type {
+  CoordinatorLog,
+  EndMarker,
+} from "../../../src/core/coordinator/runtime/coordinator_log.ts";
+import type { Producer } from "../../../src/core/coordinator/runtime/shard.ts";
+import type { KafkaErrorName } from "../../../src/protocol/errors.ts";
 import { patchBaseOffset } from "../../../src/record/batch_header.ts";
+import {
+  buildEndTransactionMarker,
+  CONTROL_ABORT,
+  CONTROL_COMMIT,
+} from "../../../src/record/control_record.ts";
 import { RecordBatch } from "../../../src/record/record_batch.ts";
 
 interface Waiting {
@@ -19,6 +29,13 @@ export class ScriptedLog implements CoordinatorLog {
   batchBytesMax = 1_048_588;
   /** True: what is appended is committed at once. */
   commitsAtOnce = true;
+  /** Of markers. */
+  wallMs = 1_700_000_000_000;
+  /** By producer id: its newest epoch, and whether its transaction is open. What a fail cuts off stays known. */
+  readonly producers = new Map<
+    number,
+    { epoch: number; coordinatorEpoch: number; isOpen: boolean }
+  >();
   /** Appends are refused. */
   refuses = false;
   /** What a read answers instead of batches. */
@@ -32,7 +49,15 @@ export class ScriptedLog implements CoordinatorLog {
   append(batch: Uint8Array) {
     if (this.refuses || !this.isOnline) return null;
     patchBaseOffset(batch, 0, this.logEndOffset);
-    const { lastOffset } = new RecordBatch(batch, 0, batch.length);
+    const { lastOffset, isTransactional, isControl, producerId, producerEpoch } = new RecordBatch(
+      batch,
+      0,
+      batch.length,
+    );
+    if (isTransactional && !isControl) {
+      const { coordinatorEpoch = -1 } = this.producers.get(producerId) ?? {};
+      this.producers.set(producerId, { epoch: producerEpoch, coordinatorEpoch, isOpen: true });
+    }
     this.batches.push(batch);
     const endOffset = lastOffset + 1;
     this.logEndOffset = endOffset;
@@ -41,6 +66,42 @@ export class ScriptedLog implements CoordinatorLog {
     });
     if (this.commitsAtOnce) this.commit();
     return { endOffset, committed };
+  }
+
+  appendMarker({ producerId, producerEpoch, coordinatorEpoch, isCommit }: EndMarker) {
+    const appended = this.append(
+      buildEndTransactionMarker({
+        type: isCommit ? CONTROL_COMMIT : CONTROL_ABORT,
+        producerId,
+        producerEpoch,
+        coordinatorEpoch,
+        timestampMs: this.wallMs,
+      }),
+    );
+    if (appended === null) return null;
+    this.producers.set(producerId, { epoch: producerEpoch, coordinatorEpoch, isOpen: false });
+    return appended;
+  }
+
+  refusalOf({ producerId, producerEpoch }: Producer): KafkaErrorName | null {
+    const known = this.producers.get(producerId);
+    return known !== undefined && producerEpoch < known.epoch ? "invalid_producer_epoch" : null;
+  }
+
+  refusalOfMarker(marker: EndMarker): KafkaErrorName | null {
+    const known = this.producers.get(marker.producerId);
+    if (known === undefined) return null;
+    if (this.refusalOf(marker) !== null) return "invalid_producer_epoch";
+    const isUsed = marker.producerEpoch === known.epoch && known.isOpen;
+    if (marker.transactionVersion >= 2 && isUsed) return "invalid_producer_epoch";
+    return marker.coordinatorEpoch < known.coordinatorEpoch
+      ? "transaction_coordinator_fenced"
+      : null;
+  }
+
+  isOpen({ producerId, producerEpoch }: Producer): boolean {
+    const known = this.producers.get(producerId);
+    return known !== undefined && known.isOpen && known.epoch === producerEpoch;
   }
 
   /** Commits all that was appended. */

@@ -30,6 +30,10 @@ import type {
   ListGroupsRequest,
   ListGroupsResponse,
 } from "../../../protocol/messages/16_list_groups.ts";
+import type {
+  TxnOffsetCommitRequest,
+  TxnOffsetCommitResponse,
+} from "../../../protocol/messages/28_txn_offset_commit.ts";
 import type { DeleteGroupsResponse } from "../../../protocol/messages/42_delete_groups.ts";
 import type {
   OffsetDeleteRequest,
@@ -90,6 +94,12 @@ export interface GroupRequests {
     call: GroupCall,
     request: OffsetCommitRequest,
     reply: Reply<OffsetCommitResponse>,
+  ): Decided;
+  /** Likewise, by name; to be run in the transaction. */
+  commitOffsetsInTransaction(
+    call: GroupCall,
+    request: TxnOffsetCommitRequest,
+    reply: Reply<TxnOffsetCommitResponse>,
   ): Decided;
   /** Topics have their names in every version, and rows too. */
   fetchOffsets(

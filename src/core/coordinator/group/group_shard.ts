@@ -25,6 +25,10 @@ import type {
 } from "../../../protocol/messages/14_sync_group.ts";
 import type { ListGroupsRequest } from "../../../protocol/messages/16_list_groups.ts";
 import type {
+  TxnOffsetCommitRequest,
+  TxnOffsetCommitResponse,
+} from "../../../protocol/messages/28_txn_offset_commit.ts";
+import type {
   OffsetDeleteRequest,
   OffsetDeleteResponse,
 } from "../../../protocol/messages/47_offset_delete.ts";
@@ -32,7 +36,15 @@ import type {
   ConsumerGroupHeartbeatRequest,
   ConsumerGroupHeartbeatResponse,
 } from "../../../protocol/messages/68_consumer_group_heartbeat.ts";
-import { answer, type Decision, type Now, type Reply, type Shard } from "../runtime/shard.ts";
+import {
+  answer,
+  type Decision,
+  type Now,
+  type Producer,
+  type Reply,
+  type Shard,
+  type TransactionEnd,
+} from "../runtime/shard.ts";
 import { ClassicGroups } from "./classic/classic_groups.ts";
 import { ConsumerGroups } from "./consumer/consumer_groups.ts";
 import { deleteGroups, describeGroups, listGroups } from "./describe.ts";
@@ -73,10 +85,11 @@ export class GroupShard implements Shard<GroupRecord>, GroupRequests {
 
   // The log
 
-  replay(record: GroupRecord, offset: number): void {
+  /** Of transactions there are offsets alone; Kafka reads all others as if they were of none. */
+  replay(record: GroupRecord, offset: number, producer: Producer | null = null): void {
     switch (record.kind) {
       case "offset_commit":
-        this.offsets.replay(record, offset);
+        this.offsets.replay(record, offset, producer);
         break;
       case "classic_group":
         this.classic.replay(record);
@@ -84,6 +97,10 @@ export class GroupShard implements Shard<GroupRecord>, GroupRequests {
       default:
         this.consumer.replay(record);
     }
+  }
+
+  replayEnd(end: TransactionEnd): void {
+    this.offsets.replayEnd(end);
   }
 
   loaded(now: Now): Decided {
@@ -183,6 +200,14 @@ export class GroupShard implements Shard<GroupRecord>, GroupRequests {
     reply: Reply<OffsetCommitResponse>,
   ): Decided {
     return this.offsets.commit(call, request, reply);
+  }
+
+  commitOffsetsInTransaction(
+    call: GroupCall,
+    request: TxnOffsetCommitRequest,
+    reply: Reply<TxnOffsetCommitResponse>,
+  ): Decided {
+    return this.offsets.commitInTransaction(call, request, reply);
   }
 
   fetchOffsets(

@@ -8,22 +8,34 @@ import type {
   OffsetCommitResponse,
 } from "../../../protocol/messages/08_offset_commit.ts";
 import type {
+  TxnOffsetCommitRequest,
+  TxnOffsetCommitResponse,
+} from "../../../protocol/messages/28_txn_offset_commit.ts";
+import type {
   OffsetDeleteRequest,
   OffsetDeleteResponse,
 } from "../../../protocol/messages/47_offset_delete.ts";
-import { answer, type Decision, NO_DECISION, type Now, type Reply } from "../runtime/shard.ts";
+import {
+  answer,
+  type Decision,
+  NO_DECISION,
+  type Now,
+  type Producer,
+  type Reply,
+  type TransactionEnd,
+} from "../runtime/shard.ts";
 import type { GroupCall } from "./group.ts";
 import type { GroupRecord, OffsetCommitRecord } from "./group_record.ts";
 import type { FetchedGroup, FetchGroup } from "./group_requests.ts";
 import type { GroupShardOptions } from "./group_shard_options.ts";
 import type { Groups } from "./groups.ts";
-import { decideCommit } from "./offsets_commit.ts";
+import { type CommitOptions, decideCommit, decideTransactionalCommit } from "./offsets_commit.ts";
 import { decideDelete, tombstone } from "./offsets_delete.ts";
 import { walkExpired, walkTopics } from "./offsets_expiry.ts";
 import { fetchOffsetsOf } from "./offsets_fetch.ts";
-import { NO_PENDING_OFFSETS, type PendingOffsets } from "./offsets_pending.ts";
 import { sweep } from "./offsets_sweep.ts";
 import { OffsetTable } from "./offsets_table.ts";
+import { TransactionOffsets } from "./offsets_transactions.ts";
 
 const EXPIRY_TIMER = "offsets expire";
 /** A few milliseconds of looking. */
@@ -34,8 +46,6 @@ export interface GroupOffsetsInit {
   readonly groups: Groups;
   /** Makes the group that has nothing but offsets, unless there is one of that id. Part of the replay. */
   readonly ensureSimple: (groupId: string) => void;
-  /** Default: there are no transactions. */
-  readonly pending?: PendingOffsets;
   /** Most steps between two requests, of a walk over all offsets. Default: 20,000. */
   readonly sweepStepsMax?: number;
 }
@@ -43,10 +53,11 @@ export interface GroupOffsetsInit {
 export class GroupOffsets {
   /** Hard state: written by replay alone. */
   readonly table = new OffsetTable();
+  /** Hard state as well: what open transactions have committed. */
+  readonly pending = new TransactionOffsets();
   readonly #options: GroupShardOptions;
   readonly #groups: Groups;
   readonly #ensureSimple: (groupId: string) => void;
-  readonly #pending: PendingOffsets;
   readonly #sweepStepsMax: number;
   #deletionCount = 0;
 
@@ -54,7 +65,6 @@ export class GroupOffsets {
     this.#options = init.options;
     this.#groups = init.groups;
     this.#ensureSimple = init.ensureSimple;
-    this.#pending = init.pending ?? NO_PENDING_OFFSETS;
     this.#sweepStepsMax = init.sweepStepsMax ?? SWEEP_STEPS_MAX;
   }
 
@@ -64,12 +74,31 @@ export class GroupOffsets {
     request: OffsetCommitRequest,
     reply: Reply<OffsetCommitResponse>,
   ): Decision<GroupRecord> {
-    const { records, response } = decideCommit(call, request, {
-      group: this.#groups.get(request.groupId),
-      topics: this.#options.topics(),
-      metadataLengthMax: this.#options.settings.offsetMetadataBytesMax,
-    });
+    const { records, response } = decideCommit(call, request, this.#commitOptions(request.groupId));
     return { records, answers: [answer(reply, response)] };
+  }
+
+  /** TxnOffsetCommit, likewise. To be run in the transaction: what it commits is pending until its marker. */
+  commitInTransaction(
+    call: GroupCall,
+    request: TxnOffsetCommitRequest,
+    reply: Reply<TxnOffsetCommitResponse>,
+  ): Decision<GroupRecord> {
+    const { records, response } = decideTransactionalCommit(
+      call,
+      request,
+      this.#commitOptions(request.groupId),
+    );
+    return { records, answers: [answer(reply, response)] };
+  }
+
+  #commitOptions(groupId: string): CommitOptions {
+    const { topics, settings } = this.#options;
+    return {
+      group: this.#groups.get(groupId),
+      topics: topics(),
+      metadataLengthMax: settings.offsetMetadataBytesMax,
+    };
   }
 
   /** OffsetFetch for any number of groups, by the names of topics. */
@@ -82,7 +111,7 @@ export class GroupOffsets {
       fetchOffsetsOf(each, {
         group: this.#groups.get(each.groupId),
         table: this.table,
-        pending: this.#pending,
+        pending: this.pending,
         requireStable,
       }),
     );
@@ -94,7 +123,7 @@ export class GroupOffsets {
     const { records, response } = decideDelete(request, {
       group: this.#groups.get(request.groupId),
       table: this.table,
-      pending: this.#pending,
+      pending: this.pending,
       topics: this.#options.topics(),
     });
     return { records, answers: [answer(reply, response)], mayBeSplit: true };
@@ -106,7 +135,7 @@ export class GroupOffsets {
     for (const [topic, list] of this.table.of(groupId)) {
       for (const { partition } of list) records.push(tombstone(groupId, topic, partition));
     }
-    for (const { topic, partition } of this.#pending.of(groupId)) {
+    for (const { topic, partition } of this.pending.of(groupId)) {
       if (this.table.get(groupId, topic, partition) !== null) continue;
       records.push(tombstone(groupId, topic, partition));
     }
@@ -128,16 +157,21 @@ export class GroupOffsets {
     });
   }
 
-  /** The only writer of offsets. */
-  replay({ key, value }: OffsetCommitRecord, offset: number): void {
+  /** Writes offsets, as nothing but replayEnd does besides. A tombstone takes what is pending with it, whoever wrote it. */
+  replay({ key, value }: OffsetCommitRecord, offset: number, producer: Producer | null): void {
     const { group, topic, partition } = key;
     if (value === null) {
       this.table.remove(group, topic, partition);
-      this.#pending.remove(group, topic, partition);
+      this.pending.remove(group, topic, partition);
       return;
     }
     this.#ensureSimple(group);
-    this.table.put(group, topic, partition, value, offset);
+    if (producer === null) this.table.put(group, topic, partition, value, offset);
+    else this.pending.put(producer.producerId, group, topic, partition, value, offset);
+  }
+
+  replayEnd({ producerId, isCommit }: TransactionEnd): void {
+    this.pending.end(producerId, isCommit ? this.table : null);
   }
 
   /** What has expired stays until the first check, as in Kafka: whoever comes at once finds it. */
@@ -167,6 +201,6 @@ export class GroupOffsets {
   }
 
   #walked() {
-    return { groups: this.#groups, table: this.table, pending: this.#pending };
+    return { groups: this.#groups, table: this.table, pending: this.pending };
   }
 }

@@ -1,6 +1,6 @@
-// OffsetCommit: who may commit, what may be committed, and the records of it.
+// OffsetCommit and TxnOffsetCommit: who may commit, what may be committed, and the records of it.
 // Invariant: a request that its group refuses writes nothing; otherwise each partition stands or falls alone.
-// Kafka: KafkaApis.handleOffsetCommitRequest, OffsetMetadataManager.commitOffset.
+// Kafka: KafkaApis.handleOffsetCommitRequest, OffsetMetadataManager.commitOffset, commitTransactionalOffset.
 
 import { ZERO_UUID } from "../../../base/uuid.ts";
 import { type KafkaErrorName, NONE, wireCodeOf } from "../../../protocol/errors.ts";
@@ -8,6 +8,10 @@ import type {
   OffsetCommitRequest,
   OffsetCommitResponse,
 } from "../../../protocol/messages/08_offset_commit.ts";
+import type {
+  TxnOffsetCommitRequest,
+  TxnOffsetCommitResponse,
+} from "../../../protocol/messages/28_txn_offset_commit.ts";
 import type { Now } from "../runtime/shard.ts";
 import type { Group, GroupCall, OffsetCaller } from "./group.ts";
 import type { OffsetCommitRecord } from "./group_record.ts";
@@ -30,11 +34,13 @@ export interface CommitOptions {
   readonly topics: TopicView;
   /** offset.metadata.max.bytes, which Kafka holds against UTF-16 units. */
   readonly metadataLengthMax: number;
+  /** The records are for a transaction. */
+  readonly isTransactional?: true;
 }
 
-export interface Commit {
+export interface Commit<Response> {
   readonly records: readonly OffsetCommitRecord[];
-  readonly response: OffsetCommitResponse;
+  readonly response: Response;
 }
 
 /** A partition of the request, and what becomes of it. */
@@ -44,11 +50,29 @@ interface Item {
   error: KafkaErrorName | null;
 }
 
+/** Names topics, in every version, and says nothing of how long offsets are kept. */
+export function decideTransactionalCommit(
+  call: GroupCall,
+  request: TxnOffsetCommitRequest,
+  options: CommitOptions,
+): Commit<TxnOffsetCommitResponse> {
+  const { groupId, generationId, memberId, groupInstanceId } = request;
+  const plain: OffsetCommitRequest = {
+    groupId,
+    generationIdOrMemberEpoch: generationId,
+    memberId,
+    groupInstanceId,
+    retentionTimeMs: NO_RETENTION,
+    topics: request.topics.map((topic) => ({ ...topic, topicId: ZERO_UUID })),
+  };
+  return decideCommit(call, plain, { ...options, isTransactional: true });
+}
+
 export function decideCommit(
   call: GroupCall,
   request: OffsetCommitRequest,
   options: CommitOptions,
-): Commit {
+): Commit<OffsetCommitResponse> {
   const rows = request.topics.map((topic) => {
     const seen = topicOf(call, topic, options.topics);
     return topic.partitions.map((partition): Item => {
@@ -61,7 +85,7 @@ export function decideCommit(
   if (refusal !== null) for (const item of open) item.error = refusal;
   const records = open
     .filter((item) => item.error === null)
-    .map((item) => recordOf(request, item, call.now));
+    .map((item) => recordOf(request, item, call.now, options));
   return { records, response: { throttleTimeMs: 0, topics: answerRows(request, rows) } };
 }
 
@@ -87,13 +111,13 @@ function check(
   call: GroupCall,
   request: OffsetCommitRequest,
   open: readonly Item[],
-  { group, metadataLengthMax }: CommitOptions,
+  { group, metadataLengthMax, isTransactional }: CommitOptions,
 ): KafkaErrorName | null {
   const caller: OffsetCaller = {
     memberId: request.memberId,
     groupInstanceId: request.groupInstanceId,
     generationOrEpoch: request.generationIdOrMemberEpoch,
-    isTransactional: false,
+    isTransactional: isTransactional ?? false,
     version: call.version,
   };
   const refusal = checkGroup(caller, group, call.now);
@@ -124,7 +148,12 @@ function checkGroup(
   return caller.version >= GROUP_NOT_FOUND_FROM ? "group_id_not_found" : "illegal_generation";
 }
 
-function recordOf(request: OffsetCommitRequest, item: Item, now: Now): OffsetCommitRecord {
+function recordOf(
+  request: OffsetCommitRequest,
+  item: Item,
+  now: Now,
+  { isTransactional }: CommitOptions,
+): OffsetCommitRecord {
   const { partition } = item;
   const topic = item.topic!;
   const expires = request.retentionTimeMs !== NO_RETENTION;
@@ -138,7 +167,8 @@ function recordOf(request: OffsetCommitRequest, item: Item, now: Now): OffsetCom
       // The form of record that can say when it expires has no place for the other two.
       expireTimestamp: expires ? expiry(request.retentionTimeMs, now) : NO_RETENTION,
       leaderEpoch: expires ? -1 : partition.committedLeaderEpoch,
-      topicId: expires ? ZERO_UUID : topic.id,
+      // Kafka leaves it out of transactions' records.
+      topicId: expires || isTransactional ? ZERO_UUID : topic.id,
     },
   };
 }

@@ -10,11 +10,3 @@ export interface PendingOffsets {
   /** A tombstone takes what is pending with it. Part of the replay. */
   remove(groupId: string, topic: string, partition: number): void;
 }
-
-/** No transactions: the loader skips what other brokers have left of theirs. */
-export const NO_PENDING_OFFSETS: PendingOffsets = {
-  has: () => false,
-  hasAny: () => false,
-  of: () => [],
-  remove() {},
-};

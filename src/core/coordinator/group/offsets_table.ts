@@ -61,6 +61,18 @@ export class OffsetTable {
     value: OffsetCommitValue,
     recordOffset: number,
   ): void {
+    this.#put(groupId, topic, committedOffset(partition, value, recordOffset));
+  }
+
+  /** Takes an offset of another table, unless the one here was written later. */
+  putNewer(groupId: string, topic: string, committed: CommittedOffset): void {
+    const known = this.get(groupId, topic, committed.partition);
+    if (known === null || known.recordOffset < committed.recordOffset) {
+      this.#put(groupId, topic, committed);
+    }
+  }
+
+  #put(groupId: string, topic: string, committed: CommittedOffset): void {
     let topics = this.#byGroup.get(groupId);
     if (topics === undefined) {
       topics = new Map();
@@ -68,15 +80,13 @@ export class OffsetTable {
     }
     const list = topics.get(topic);
     if (list === undefined) {
-      topics.set(topic, [committedOffset(partition, value, recordOffset, value.topicId)]);
+      topics.set(topic, [committed]);
       this.#size++;
       return;
     }
+    const { partition } = committed;
     const at = placeIn(list, partition);
-    // Partitions of a topic share the text of its id.
-    const { topicId } = list[at] ?? list[at - 1]!;
-    const shared = value.topicId === topicId ? topicId : value.topicId;
-    const committed = committedOffset(partition, value, recordOffset, shared);
+    shareText(committed, list[at] ?? list[at - 1]!);
     if (list[at]?.partition === partition) {
       list[at] = committed;
       return;
@@ -117,7 +127,6 @@ function committedOffset(
   partition: number,
   value: OffsetCommitValue,
   recordOffset: number,
-  topicId: string,
 ): CommittedOffset {
   return {
     partition,
@@ -127,9 +136,14 @@ function committedOffset(
     // A log may hold any int64: ages are reckoned with, and a bigint among numbers would throw.
     commitTimestampMs: Number(value.commitTimestamp),
     expireTimestampMs: Number(value.expireTimestamp),
-    topicId,
+    topicId: value.topicId,
     recordOffset,
   };
+}
+
+/** Partitions of a topic share the text of its id. */
+function shareText(committed: { topicId: string }, neighbour: CommittedOffset): void {
+  if (committed.topicId === neighbour.topicId) committed.topicId = neighbour.topicId;
 }
 
 /** Index of the partition, or where it is to be put. */

@@ -1,11 +1,13 @@
 // The batch that a shard's decisions of one turn go into, and the answers that wait for it.
-// Invariant: a decision's records are in one batch unless they may be split; no batch passes its bound.
+// Invariant: a decision's records are in one batch unless they may be split; no batch passes its bound; what belongs to a
+// transaction shares a batch with nothing else.
 
 import type { Crc32c, Runtime } from "../../../contracts/runtime.ts";
 import { BATCH_HEADER_BYTES } from "../../../record/batch_header.ts";
 import type { Codec } from "../../../record/compression.ts";
 import { RecordBatchBuilder } from "../../../record/record_builder.ts";
 import type { PendingReply } from "./pending_replies.ts";
+import type { Producer } from "./shard.ts";
 
 /** Attributes, deltas and lengths of a record at their largest: 4 varints of 5 bytes, one of 10, and 2 bytes. */
 const RECORD_OVERHEAD_BYTES = 32;
@@ -20,15 +22,42 @@ export function recordBytesMax({ key, value }: EncodedRecord): number {
   return key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
 }
 
-export class AppendBatch {
-  readonly #builder: RecordBatchBuilder;
+/** Answers to what rests on something appended, and what follows from it, until that is committed. */
+export class ParkedAnswers {
   readonly #answers: { readonly reply: PendingReply; readonly response: unknown }[] = [];
+  readonly #followUps: (() => void)[] = [];
 
-  constructor(codec: Codec, runtime: Runtime) {
+  park(reply: PendingReply, response: unknown): void {
+    this.#answers.push({ reply, response });
+  }
+
+  /** Runs once the answers are given. */
+  afterwards(followUp: () => void): void {
+    this.#followUps.push(followUp);
+  }
+
+  give(): void {
+    for (const { reply, response } of this.#answers) reply.answer(response);
+    this.#answers.length = 0;
+    for (const followUp of this.#followUps.splice(0)) followUp();
+  }
+}
+
+export class AppendBatch {
+  /** Given once this batch is committed. */
+  readonly answers = new ParkedAnswers();
+  /** Run once it is appended. */
+  readonly followUps: (() => void)[] = [];
+  readonly #builder: RecordBatchBuilder;
+
+  /** @param producer Whose transaction it is part of; null: of none. */
+  constructor(codec: Codec, runtime: Runtime, producer: Producer | null) {
     const crc32c: Crc32c | undefined = runtime.crc32c;
     this.#builder = new RecordBatchBuilder({
       codec,
       compression: runtime.compression,
+      // Coordinators count no sequences: Kafka's write 0.
+      ...(producer === null ? {} : { ...producer, baseSequence: 0, isTransactional: true }),
       ...(crc32c === undefined ? {} : { crc32c }),
     });
   }
@@ -48,16 +77,6 @@ export class AppendBatch {
 
   build(): Uint8Array {
     return this.#builder.build();
-  }
-
-  /** The answer is given once this batch is committed. */
-  park(reply: PendingReply, response: unknown): void {
-    this.#answers.push({ reply, response });
-  }
-
-  giveAnswers(): void {
-    for (const { reply, response } of this.#answers) reply.answer(response);
-    this.#answers.length = 0;
   }
 }
 

@@ -4,9 +4,9 @@
 
 import type { Outcome } from "../../../protocol/errors.ts";
 import { refuse } from "../../../protocol/errors.ts";
-import type { CoordinatorLog } from "./coordinator_log.ts";
-import type { Decide, Shard } from "./shard.ts";
-import { ShardHost, type ShardHostOptions } from "./shard_host.ts";
+import type { CoordinatorLog, EndMarker } from "./coordinator_log.ts";
+import type { Decide, Decision, Now, Shard } from "./shard.ts";
+import { ShardHost, type ShardHostOptions, type TransactionalWrite } from "./shard_host.ts";
 
 export interface CoordinatorRuntimeOptions<S extends Shard<R>, R> {
   /** The partition as this broker leads it now; null when it does not, or there is none. */
@@ -33,6 +33,33 @@ export class CoordinatorRuntime<S extends Shard<R>, R> {
     const host = this.#hostOf(partition);
     if (host === null) return Promise.resolve(refuse("not_coordinator"));
     return host.run(decide, signal);
+  }
+
+  /** Runs a request whose records belong to a transaction. See ShardHost.runInTransaction. */
+  runInTransaction<Response>(
+    partition: number,
+    write: TransactionalWrite,
+    decide: Decide<S, R, Response>,
+    signal: AbortSignal,
+  ): Promise<Outcome<Response>> {
+    const host = this.#hostOf(partition);
+    if (host === null) return Promise.resolve(refuse("not_coordinator"));
+    return host.runInTransaction(write, decide, signal);
+  }
+
+  /** Runs a decision for a caller who cannot wait; null where none can be made. See ShardHost.decideAtOnce. */
+  decideAtOnce<Result>(
+    partition: number,
+    decide: (shard: S, now: Now) => { readonly decision: Decision<R>; readonly result: Result },
+  ): Result | null {
+    return this.#hostOf(partition)?.decideAtOnce(decide) ?? null;
+  }
+
+  /** Ends a producer's transaction in a partition; nothing is loaded for it. See ShardHost.endTransaction. */
+  endTransaction(partition: number, marker: EndMarker): Promise<Outcome<null>> {
+    const host = this.#hostOf(partition);
+    if (host === null) return Promise.resolve(refuse("not_leader_or_follower"));
+    return host.endTransaction(marker);
   }
 
   /** Begins to load a partition, unless it is hosted already. */

@@ -2,7 +2,13 @@
 // caller's going away. Invariant: as many as `max` wait at once, and none is left when the shard goes.
 
 import { ok } from "../../../base/outcome.ts";
-import { type KafkaErrorName, kafkaError, type Outcome, refuse } from "../../../protocol/errors.ts";
+import {
+  type KafkaError,
+  type KafkaErrorName,
+  kafkaError,
+  type Outcome,
+  refuse,
+} from "../../../protocol/errors.ts";
 import type { Reply } from "./shard.ts";
 
 /** A reply on its way. The shard sees `isDone`: true from the moment a decision answers it, given or not yet. */
@@ -41,12 +47,16 @@ export class PendingReply implements Reply<unknown> {
   }
 
   refuse(code: KafkaErrorName, message?: string): void {
-    this.settle({ ok: false, error: kafkaError(code, message) });
+    this.fail(kafkaError(code, message));
   }
 
-  /** It may wait for long: it ends with its caller. */
+  fail(error: KafkaError): void {
+    this.settle({ ok: false, error });
+  }
+
+  /** It may wait for long: it ends with its caller. Idempotent. */
   endWith(signal: AbortSignal): void {
-    if (this.isOver) return;
+    if (this.isOver || this.#onAbort !== null) return;
     const onAbort = () => this.refuse("not_coordinator");
     this.#signal = signal;
     this.#onAbort = onAbort;

@@ -41,6 +41,17 @@ export interface Decision<Record> {
    * of the decision is refused with unknown_server_error, as Kafka does. Only once: its own records must fit.
    */
   readonly tooLarge?: (now: Now) => Decision<Record>;
+  /** Goes on by itself, unless the shard is dropped before. */
+  readonly follow?: FollowUp<Record>;
+}
+
+/**
+ * A decision that comes by itself after another one: "appended", in the same turn, when all that the other could see lies in the
+ * log, whoever may still wait for the disk; "committed", once that is committed.
+ */
+export interface FollowUp<Record> {
+  readonly after: "appended" | "committed";
+  readonly decide: (now: Now) => Decision<Record>;
 }
 
 /** Nothing follows. */
@@ -55,10 +66,30 @@ export interface ShardTimers<Record> {
   has(key: string): boolean;
 }
 
+/** Whose transaction something belongs to. */
+export interface Producer {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+/** The end of a producer's transaction, as its marker says. With the second protocol the epoch is one more than its batches'. */
+export interface TransactionEnd extends Producer {
+  readonly isCommit: boolean;
+}
+
 /** One replicated state machine. Its requests are methods of its own that return decisions. */
 export interface Shard<Record> {
-  /** The only writer of hard state. Called in log order; a null value is a tombstone. */
-  replay(record: Record, offset: number): void;
+  /**
+   * The only writer of hard state. Called in log order; a null value is a tombstone.
+   *
+   * @param producer Of a record that stands only once its transaction is committed; null: it stands at once.
+   */
+  replay(record: Record, offset: number, producer: Producer | null): void;
+  /**
+   * What the producer has left pending stands from here on, or is gone; nothing where it has none. Part of the replay.
+   * Absent: no record of this shard is ever part of a transaction.
+   */
+  replayEnd?(end: TransactionEnd): void;
   /** Everything has been replayed, and decisions begin: sets the timers that the state asks for. */
   loaded(now: Now): Decision<Record>;
   /** The shard is dropped: soft state that lies outside it is given back. Replies are refused by the host. */

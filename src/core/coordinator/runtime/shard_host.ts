@@ -1,17 +1,36 @@
 // Runs one shard: loads it, hands it requests and timers one at a time, replays and appends what they decide, and gives
-// answers when all that the decision could see is committed (ADR 35).
+// answers when all that the decision could see is committed (ADR 35). What belongs to a transaction is a batch of its own.
 // Invariant: answers leave in the order of what they rest on; a shard whose append failed is dropped with all who wait.
+// A marker is appended whatever the shard's state: one that is not there, or still loads, finds it in the log.
 // Kafka: CoordinatorRuntime.CoordinatorContext.
 
 import { assert } from "../../../base/assert.ts";
+import { ok } from "../../../base/outcome.ts";
 import type { Runtime, Timer } from "../../../contracts/runtime.ts";
 import { type KafkaErrorName, type Outcome, refuse } from "../../../protocol/errors.ts";
 import type { Codec } from "../../../record/compression.ts";
-import { AppendBatch, type EncodedRecord, fitsBatch, recordBytesMax } from "./append_batch.ts";
-import type { CoordinatorLog } from "./coordinator_log.ts";
-import { loadShard } from "./loader.ts";
+import { Admissions, type AskAdmission } from "./admissions.ts";
+import {
+  AppendBatch,
+  type EncodedRecord,
+  fitsBatch,
+  ParkedAnswers,
+  recordBytesMax,
+} from "./append_batch.ts";
+import type { AppendedToLog, CoordinatorLog, EndMarker } from "./coordinator_log.ts";
+import { type LoadOutcome, loadShard } from "./loader.ts";
 import { PendingReplies, PendingReply } from "./pending_replies.ts";
-import type { Answer, Decide, Decision, Now, RecordSerde, Shard, ShardTimers } from "./shard.ts";
+import type {
+  Answer,
+  Decide,
+  Decision,
+  FollowUp,
+  Now,
+  Producer,
+  RecordSerde,
+  Shard,
+  ShardTimers,
+} from "./shard.ts";
 import { KeyedTimers } from "./timers.ts";
 
 /** Requests wait so long for a load: clients find a broker that answers late better than one that refuses. */
@@ -32,6 +51,13 @@ export interface ShardHostOptions<S extends Shard<R>, R> {
   readonly pendingMax: number;
 }
 
+/** A request whose records belong to a transaction. */
+export interface TransactionalWrite {
+  readonly producer: Producer;
+  /** Asked unless the transaction is open in this partition; not a promise where it can be said at once. */
+  readonly admit: AskAdmission;
+}
+
 type State = "new" | "loading" | "active" | "failed" | "closed";
 
 export class ShardHost<S extends Shard<R>, R> {
@@ -50,12 +76,17 @@ export class ShardHost<S extends Shard<R>, R> {
   #failedAtMs = 0;
   /** Takes records until the end of this turn. */
   #open: AppendBatch | null = null;
-  /** The last one appended, until it is committed. */
-  #appended: AppendBatch | null = null;
+  /** Answers that rest on what was appended last, until that is committed. */
+  #appended: ParkedAnswers | null = null;
+  readonly #admissions: Admissions;
+  /** Decisions that follow from what is appended; not in the middle of another one. */
+  readonly #due: (() => void)[] = [];
+  #isDeciding = false;
 
   constructor(options: ShardHostOptions<S, R>) {
     this.#options = options;
     this.#replies = new PendingReplies(options.pendingMax);
+    this.#admissions = new Admissions(options.log);
   }
 
   /** Whether requests are decided at once. */
@@ -81,14 +112,100 @@ export class ShardHost<S extends Shard<R>, R> {
    * @returns The answer; a refusal when the shard is not there to decide (still loading, or lost since)
    */
   run<Response>(decide: Decide<S, R, Response>, signal: AbortSignal): Promise<Outcome<Response>> {
+    return this.#request(signal, (reply) => this.#decideFor(decide, reply, signal, null));
+  }
+
+  /**
+   * Runs a request whose records stand only once the producer's transaction is committed: a batch of their own. It falls
+   * before this returns when the shard is loaded and nobody has to be asked about the transaction; requests of one
+   * producer keep their order.
+   *
+   * @returns As `run`; a refusal too when the producer is fenced, or may not write here
+   */
+  runInTransaction<Response>(
+    { producer, admit }: TransactionalWrite,
+    decide: Decide<S, R, Response>,
+    signal: AbortSignal,
+  ): Promise<Outcome<Response>> {
+    return this.#request(signal, (reply) => {
+      if (reply.isOver) return;
+      const life = this.#life;
+      this.#admissions.admit(producer, admit, (refusal) => {
+        // Dropped meanwhile: the reply has been refused, and the shard may not be there.
+        if (this.#life !== life || reply.isOver) return;
+        if (refusal === null) this.#decideFor(decide, reply, signal, producer);
+        else reply.fail(refusal);
+      });
+      if (!reply.isDone) reply.endWith(signal);
+    });
+  }
+
+  /**
+   * Runs a decision for a caller who cannot wait: what it writes, and all that was decided before, lies in the log when
+   * this returns, committed or not.
+   *
+   * @returns Null, and nothing was decided, where the shard is not loaded, or its log takes nothing
+   */
+  decideAtOnce<Result>(
+    decide: (shard: S, now: Now) => { readonly decision: Decision<R>; readonly result: Result },
+  ): Result | null {
+    this.start();
+    if (this.#state !== "active") return null;
+    const life = this.#life;
+    const taken: Result[] = [];
+    this.#decide((now) => {
+      const { decision, result } = decide(this.#shard, now);
+      taken.push(result);
+      return decision;
+    }, null);
+    this.#flush();
+    return this.#life === life ? (taken[0] ?? null) : null;
+  }
+
+  /**
+   * Ends a producer's transaction here: appends the marker, after all that was decided before, and replays it; both before
+   * this returns. Idempotent, as far as the log lets markers be.
+   *
+   * @returns Once it is committed. Refused by the log: invalid_producer_epoch, transaction_coordinator_fenced. May be tried
+   *   again: not_leader_or_follower (not led here), kafka_storage_error (the folder is offline)
+   */
+  endTransaction(marker: EndMarker): Promise<Outcome<null>> {
+    const { log } = this.#options;
+    if (this.#state === "closed") return Promise.resolve(refuse("not_leader_or_follower"));
+    this.#flush();
+    const refusal = log.refusalOfMarker(marker);
+    if (refusal !== null) return Promise.resolve(refuse(refusal));
+    const appended = log.appendMarker(marker);
+    if (appended === null) return Promise.resolve(refuse("kafka_storage_error"));
+    this.#admissions.ended(marker.producerId);
+    if (this.#state === "active") this.#replayEnd(marker, appended);
+    return appended.committed.then((isCommitted) =>
+      isCommitted ? ok(null) : refuse("kafka_storage_error"),
+    );
+  }
+
+  #replayEnd(marker: EndMarker, appended: AppendedToLog): void {
+    this.#awaitCommit(appended, new ParkedAnswers());
+    try {
+      this.#shard.replayEnd?.(marker);
+    } catch (error) {
+      this.#options.runtime.log.error("coordinator_defect", { error: describe(error) });
+      this.#reload();
+    }
+  }
+
+  #request<Response>(
+    signal: AbortSignal,
+    run: (reply: PendingReply) => void,
+  ): Promise<Outcome<Response>> {
     this.start();
     if (this.#state === "failed") this.#loadAgain();
     const refusal = this.#refusal();
     if (refusal !== null) return Promise.resolve(refuse(refusal));
     if (signal.aborted) return Promise.resolve(refuse("not_coordinator"));
     return this.#replies.open((reply) => {
-      if (this.#state === "active") this.#decideFor(decide, reply, signal);
-      else this.#enqueue(() => this.#decideFor(decide, reply, signal));
+      if (this.#state === "active") run(reply);
+      else this.#enqueue(() => (signal.aborted ? reply.refuse("not_coordinator") : run(reply)));
     });
   }
 
@@ -133,14 +250,26 @@ export class ShardHost<S extends Shard<R>, R> {
     const startedMs = runtime.clock.monotonicMs();
     const shard = this.#shard;
     const isWanted = () => this.#life === life;
-    let outcome: Awaited<ReturnType<typeof loadShard>>;
-    try {
-      outcome = await loadShard({ log, serde, shard, runtime, isWanted });
-    } catch (error) {
-      // A record that the shard cannot replay: the shard is wrong, or the log is.
-      outcome = { ok: false, reason: describe(error) };
-    }
-    if (!isWanted()) return;
+    let fromOffset = log.logStartOffset;
+    let records = 0;
+    let skipped = 0;
+    let sizeBytes = 0;
+    let outcome: LoadOutcome;
+    // Markers are appended while it loads, too.
+    do {
+      try {
+        outcome = await loadShard({ log, serde, shard, runtime, fromOffset, isWanted });
+      } catch (error) {
+        // A record that the shard cannot replay: the shard is wrong, or the log is.
+        outcome = { ok: false, reason: describe(error) };
+      }
+      if (!isWanted()) return;
+      if (!outcome.ok) break;
+      fromOffset = outcome.endOffset;
+      records += outcome.recordCount;
+      skipped += outcome.skippedCount;
+      sizeBytes += outcome.sizeBytes;
+    } while (fromOffset < log.logEndOffset);
     if (!outcome.ok) {
       runtime.log.error("coordinator_load_failed", { reason: outcome.reason });
       this.#failedAtMs = runtime.clock.monotonicMs();
@@ -148,9 +277,9 @@ export class ShardHost<S extends Shard<R>, R> {
       return;
     }
     runtime.log.info("coordinator_loaded", {
-      records: outcome.recordCount,
-      skipped: outcome.skippedCount,
-      sizeBytes: outcome.sizeBytes,
+      records,
+      skipped,
+      sizeBytes,
       tookMs: Math.round(runtime.clock.monotonicMs() - startedMs),
     });
     this.#activate();
@@ -200,19 +329,35 @@ export class ShardHost<S extends Shard<R>, R> {
     decide: Decide<S, R, Response>,
     reply: PendingReply,
     signal: AbortSignal,
+    producer: Producer | null,
   ): void {
     if (reply.isOver) return;
-    if (signal.aborted) {
-      reply.refuse("not_coordinator");
-      return;
-    }
-    this.#decide((now) => decide(this.#shard, now, reply as never), reply);
+    this.#decide((now) => decide(this.#shard, now, reply as never), reply, producer);
     // Answered and only waiting for the disk: that ends by itself.
     if (!reply.isDone) reply.endWith(signal);
   }
 
-  /** @param own Who asked, for the case that there is no decision; null for timers. */
-  #decide(decide: (now: Now) => Decision<R>, own: PendingReply | null): void {
+  /**
+   * @param own Who asked, for the case that there is no decision; null for timers.
+   * @param producer Whose transaction its records belong to.
+   */
+  #decide(
+    decide: (now: Now) => Decision<R>,
+    own: PendingReply | null,
+    producer: Producer | null = null,
+  ): void {
+    const wasDeciding = this.#isDeciding;
+    this.#isDeciding = true;
+    this.#decideNow(decide, own, producer);
+    this.#isDeciding = wasDeciding;
+    this.#runDue();
+  }
+
+  #decideNow(
+    decide: (now: Now) => Decision<R>,
+    own: PendingReply | null,
+    producer: Producer | null,
+  ): void {
     const { clock } = this.#options.runtime;
     const now: Now = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
     let decision: Decision<R>;
@@ -225,7 +370,7 @@ export class ShardHost<S extends Shard<R>, R> {
       return;
     }
     try {
-      this.#take(decision, now);
+      this.#take(decision, now, producer);
     } catch (error) {
       // Some of it may have been replayed: what is right is in the log.
       this.#options.runtime.log.error("coordinator_defect", { error: describe(error) });
@@ -234,26 +379,48 @@ export class ShardHost<S extends Shard<R>, R> {
     }
   }
 
-  #take(decision: Decision<R>, now: Now): void {
+  #take(decision: Decision<R>, now: Now, producer: Producer | null): void {
     let taken = decision;
-    if (!this.#write(taken, now)) {
+    if (!this.#write(taken, now, producer)) {
       const instead = taken.tooLarge?.(now);
-      if (instead === undefined || !this.#write(instead, now)) {
+      if (instead === undefined || !this.#write(instead, now, producer)) {
         this.#refuseTooLarge([...taken.answers, ...(instead?.answers ?? [])]);
         return;
       }
       taken = instead;
     }
     // All that the decision could see is committed with the newest batch, whether it wrote into it or not.
-    const batch = this.#open ?? this.#appended;
+    const parked = this.#open?.answers ?? this.#appended;
     for (const { reply, response } of taken.answers) {
       assert(reply instanceof PendingReply, "an answer is for a reply of this host");
       if (reply.isOver) continue;
       assert(!reply.isDone, "a reply is answered once");
       reply.isDone = true;
-      if (batch === null) reply.answer(response);
-      else batch.park(reply, response);
+      if (parked === null) reply.answer(response);
+      else parked.park(reply, response);
     }
+    if (taken.follow !== undefined) this.#goOn(taken.follow);
+  }
+
+  #goOn({ after, decide }: FollowUp<R>): void {
+    const life = this.#life;
+    const run = () => {
+      if (this.#life === life) this.#decide(decide, null);
+    };
+    if (after === "appended") (this.#open?.followUps ?? this.#due).push(run);
+    else {
+      const parked = this.#open?.answers ?? this.#appended;
+      if (parked === null) this.#due.push(run);
+      else parked.afterwards(run);
+    }
+  }
+
+  /** One after the other, each when the one before is done. */
+  #runDue(): void {
+    if (this.#isDeciding) return;
+    this.#isDeciding = true;
+    for (let run = this.#due.shift(); run !== undefined; run = this.#due.shift()) run();
+    this.#isDeciding = false;
   }
 
   #refuseTooLarge(answers: readonly Answer[]): void {
@@ -265,7 +432,7 @@ export class ShardHost<S extends Shard<R>, R> {
   }
 
   /** Replays the records and puts them into a batch. @returns false, and nothing is done, when they are too large */
-  #write({ records, mayBeSplit }: Decision<R>, now: Now): boolean {
+  #write({ records, mayBeSplit }: Decision<R>, now: Now, producer: Producer | null): boolean {
     if (records.length === 0) return true;
     const { log, serde } = this.#options;
     const { batchBytesMax } = log;
@@ -278,9 +445,14 @@ export class ShardHost<S extends Shard<R>, R> {
       sizeBytes += eachBytes;
       encoded.push(each);
     }
-    const isWhole = mayBeSplit !== true;
+    const isWhole = mayBeSplit !== true || producer !== null;
     if (isWhole && !fitsBatch(sizeBytes, batchBytesMax)) return false;
     const life = this.#life;
+    if (producer !== null) {
+      if (this.#open !== null) this.#append();
+      if (this.#life !== life) return true;
+      this.#open = this.#newBatch(producer);
+    }
     const needed = (i: number) => (isWhole ? sizeBytes : recordBytesMax(encoded[i]!));
     for (let i = 0; i < records.length; i++) {
       const isPart = isWhole && i > 0;
@@ -290,42 +462,60 @@ export class ShardHost<S extends Shard<R>, R> {
       const batch = this.#open ?? this.#openBatch();
       const offset = log.logEndOffset + batch.count;
       batch.append(encoded[i]!, now.wallMs);
-      this.#shard.replay(records[i]!, offset);
+      this.#shard.replay(records[i]!, offset, producer);
     }
+    // Nothing else comes into it.
+    if (producer !== null) this.#append();
     return true;
   }
 
   // Appending
 
   #openBatch(): AppendBatch {
-    const { codec, runtime } = this.#options;
-    const batch = new AppendBatch(codec(), runtime);
+    const batch = this.#newBatch(null);
     this.#open = batch;
     // What else is decided in this turn goes with it.
     void Promise.resolve().then(() => {
-      if (this.#open === batch) this.#append();
+      if (this.#open === batch) this.#flush();
     });
     return batch;
+  }
+
+  #newBatch(producer: Producer | null): AppendBatch {
+    const { codec, runtime } = this.#options;
+    return new AppendBatch(codec(), runtime, producer);
+  }
+
+  /** Appends what is decided so far. */
+  #flush(): void {
+    if (this.#open !== null) this.#append();
+    this.#runDue();
   }
 
   #append(): void {
     const batch = this.#open!;
     this.#open = null;
-    const life = this.#life;
     const appended = this.#options.log.append(batch.build());
     if (appended === null) {
       this.#reload();
       return;
     }
-    this.#appended = batch;
+    this.#awaitCommit(appended, batch.answers);
+    this.#due.push(...batch.followUps);
+  }
+
+  /** What is appended now is the newest that decisions see: its answers are given once it is committed. */
+  #awaitCommit(appended: AppendedToLog, answers: ParkedAnswers): void {
+    const life = this.#life;
+    this.#appended = answers;
     void appended.committed.then((isCommitted) => {
       if (this.#life !== life) return;
       if (!isCommitted) {
         this.#reload();
         return;
       }
-      if (this.#appended === batch) this.#appended = null;
-      batch.giveAnswers();
+      if (this.#appended === answers) this.#appended = null;
+      answers.give();
     });
   }
 
@@ -347,6 +537,7 @@ export class ShardHost<S extends Shard<R>, R> {
     this.#state = state;
     this.#open = null;
     this.#appended = null;
+    this.#due.length = 0;
     this.#timers?.clear();
     this.#takeQueue();
     if (wasThere) this.#shard.dropped();

@@ -194,7 +194,7 @@ describe("the end of a topic", () => {
     rig.subject.pending.open("h", "u", 0);
     rig.topics.delete("t");
     expect(rig.topicsDeleted("t").value).toBe(7);
-    expect([...rig.subject.pending.of("h")]).toEqual([{ group: "h", topic: "u", partition: 0 }]);
+    expect([...rig.subject.pending.of("h")]).toEqual([{ topic: "u", partition: 0 }]);
   });
 
   test("of nothing committed writes nothing", () => {

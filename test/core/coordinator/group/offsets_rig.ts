@@ -13,8 +13,8 @@ import type {
 import type { GroupShardOptions } from "../../../../src/core/coordinator/group/group_shard_options.ts";
 import { Groups } from "../../../../src/core/coordinator/group/groups.ts";
 import { GroupOffsets } from "../../../../src/core/coordinator/group/offsets.ts";
-import type { PendingOffsets } from "../../../../src/core/coordinator/group/offsets_pending.ts";
 import type { OffsetTable } from "../../../../src/core/coordinator/group/offsets_table.ts";
+import type { TransactionOffsets } from "../../../../src/core/coordinator/group/offsets_transactions.ts";
 import type { Decision, Now } from "../../../../src/core/coordinator/runtime/shard.ts";
 import type { KafkaErrorName } from "../../../../src/protocol/errors.ts";
 import { errorByCode } from "../../../../src/protocol/errors.ts";
@@ -93,34 +93,48 @@ function groupTombstone(group: string): ClassicGroupRecord {
   return { kind: "classic_group", key: { group }, value: null };
 }
 
-/** Open transactions by hand: "group topic/partition". */
-export class ToldPending implements PendingOffsets {
-  readonly #open = new Map<string, { group: string; topic: string; partition: number }>();
+const PRODUCER_ID = 7;
+
+/** Open transactions by hand, behind the log's back. */
+class ToldPending {
+  readonly #pending: TransactionOffsets;
+
+  constructor(pending: TransactionOffsets) {
+    this.#pending = pending;
+  }
 
   open(group: string, topic: string, partition: number): void {
-    this.#open.set(`${group} ${topic}/${partition}`, { group, topic, partition });
+    const value = {
+      offset: 1,
+      leaderEpoch: -1,
+      metadata: "",
+      commitTimestamp: 0,
+      expireTimestamp: -1,
+      topicId: ZERO_UUID,
+    };
+    this.#pending.put(PRODUCER_ID, group, topic, partition, value, 0);
   }
 
   has(group: string, topic: string, partition: number): boolean {
-    return this.#open.has(`${group} ${topic}/${partition}`);
+    return this.#pending.has(group, topic, partition);
   }
 
   hasAny(groupId: string): boolean {
-    return [...this.of(groupId)].length > 0;
+    return this.#pending.hasAny(groupId);
   }
 
-  *of(groupId: string) {
-    for (const each of this.#open.values()) if (each.group === groupId) yield each;
+  of(groupId: string) {
+    return this.#pending.of(groupId);
   }
 
   remove(group: string, topic: string, partition: number): void {
-    this.#open.delete(`${group} ${topic}/${partition}`);
+    this.#pending.remove(group, topic, partition);
   }
 }
 
 export class OffsetsSubject implements RigSubject {
   readonly groups = new Groups();
-  readonly pending = new ToldPending();
+  readonly pending: ToldPending;
   readonly offsets: GroupOffsets;
 
   constructor(options: GroupShardOptions, sweepStepsMax: number) {
@@ -131,12 +145,12 @@ export class OffsetsSubject implements RigSubject {
       ensureSimple: (groupId) => {
         if (this.groups.get(groupId) === undefined) this.groups.set(new ToldGroup(groupId));
       },
-      pending: this.pending,
     });
+    this.pending = new ToldPending(this.offsets.pending);
   }
 
   replay(record: GroupRecord, offset: number): void {
-    if (record.kind === "offset_commit") this.offsets.replay(record, offset);
+    if (record.kind === "offset_commit") this.offsets.replay(record, offset, null);
     else if (record.kind === "classic_group" && record.value === null) {
       this.groups.delete(record.key.group);
     }

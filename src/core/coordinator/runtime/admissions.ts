@@ -1,0 +1,73 @@
+// First batches of transactions, while it is asked whether they may be appended here.
+// Invariants: batches of one producer enter in the order they came; what was let in does not enter any more once a marker of
+// its producer has come in between, so that no late batch opens a transaction which nobody ends.
+// Kafka: VerificationStateEntry, VerificationGuard.
+
+import { type KafkaError, kafkaError, type Outcome } from "../../../protocol/errors.ts";
+import type { CoordinatorLog } from "./coordinator_log.ts";
+import type { Producer } from "./shard.ts";
+
+/** Asks whoever keeps the transaction. Never rejects. */
+export type AskAdmission = () => Outcome<null> | Promise<Outcome<null>>;
+
+/** Called once, with why the batch may not be appended; null: it may, until the end of this turn. */
+export type Enter = (refusal: KafkaError | null) => void;
+
+interface Asking {
+  hasEnded: boolean;
+  /** Later batches of the producer, in order. */
+  readonly behind: (() => void)[];
+}
+
+export class Admissions {
+  readonly #log: CoordinatorLog;
+  /** By producer id. */
+  readonly #asking = new Map<number, Asking>();
+
+  constructor(log: CoordinatorLog) {
+    this.#log = log;
+  }
+
+  /** Enters before it returns, where nobody has to be waited for. */
+  admit(producer: Producer, ask: AskAdmission, enter: Enter): void {
+    const { producerId } = producer;
+    const before = this.#asking.get(producerId);
+    if (before !== undefined) {
+      before.behind.push(() => this.admit(producer, ask, enter));
+      return;
+    }
+    const refusal = this.#log.refusalOf(producer);
+    if (refusal !== null) {
+      enter(kafkaError(refusal));
+      return;
+    }
+    if (this.#log.isOpen(producer)) {
+      enter(null);
+      return;
+    }
+    const asked = ask();
+    if (!(asked instanceof Promise)) {
+      enter(asked.ok ? null : asked.error);
+      return;
+    }
+    const asking: Asking = { hasEnded: false, behind: [] };
+    this.#asking.set(producerId, asking);
+    void asked.then((outcome) => {
+      this.#asking.delete(producerId);
+      enter(outcome.ok ? this.#afterwards(producer, asking) : outcome.error);
+      for (const next of asking.behind) next();
+    });
+  }
+
+  /** A marker of that producer was appended. */
+  ended(producerId: number): void {
+    const asking = this.#asking.get(producerId);
+    if (asking !== undefined) asking.hasEnded = true;
+  }
+
+  /** What may have come while it was asked. */
+  #afterwards(producer: Producer, { hasEnded }: Asking): KafkaError | null {
+    const refusal = this.#log.refusalOf(producer) ?? (hasEnded ? "invalid_txn_state" : null);
+    return refusal === null ? null : kafkaError(refusal);
+  }
+}
