@@ -3,16 +3,16 @@
 import type { GroupRecord } from "../../../src/core/coordinator/group/group_record.ts";
 import type { Decision, Now, ShardTimers } from "../../../src/core/coordinator/runtime/shard.ts";
 
-interface RigTimer {
+interface RigTimer<R> {
   readonly key: string;
   readonly dueMs: number;
   readonly order: number;
-  readonly decide: (now: Now) => Decision<GroupRecord>;
+  readonly decide: (now: Now) => Decision<R>;
 }
 
 /** The timers of one life of the subject. */
-export class RigTimers implements ShardTimers<GroupRecord> {
-  readonly byKey = new Map<string, RigTimer>();
+export class RigTimers<R = GroupRecord> implements ShardTimers<R> {
+  readonly byKey = new Map<string, RigTimer<R>>();
   readonly #rig: { readonly now: Now };
   #count = 0;
 
@@ -20,7 +20,7 @@ export class RigTimers implements ShardTimers<GroupRecord> {
     this.#rig = rig;
   }
 
-  set(key: string, delayMs: number, decide: RigTimer["decide"]): void {
+  set(key: string, delayMs: number, decide: RigTimer<R>["decide"]): void {
     const dueMs = this.#rig.now.monotonicMs + Math.max(delayMs, 0);
     this.byKey.delete(key);
     this.byKey.set(key, { key, dueMs, order: this.#count++, decide });
@@ -35,8 +35,8 @@ export class RigTimers implements ShardTimers<GroupRecord> {
   }
 
   /** The one that is due first, if it is due by `untilMs`. */
-  next(untilMs: number): RigTimer | null {
-    let first: RigTimer | null = null;
+  next(untilMs: number): RigTimer<R> | null {
+    let first: RigTimer<R> | null = null;
     for (const timer of this.byKey.values()) {
       if (timer.dueMs > untilMs) continue;
       const isEarlier =

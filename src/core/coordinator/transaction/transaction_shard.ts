@@ -70,7 +70,7 @@ export class TransactionShard implements Shard<TransactionRecord> {
   readonly #byId = new Map<string, Transaction>();
   /** By transactional id: the epoch by which a repeated InitProducerId is known. Soft. */
   readonly #earlierEpochs = new Map<string, number>();
-  /** When each open transaction has had its time, on the monotonic clock; infinite where it has none. Soft. */
+  /** When each open transaction has had its time, on the monotonic clock; not of those without timeout. Soft. */
   readonly #deadlines = new Map<string, number>();
   readonly #writes: MarkerWrites;
 
@@ -86,9 +86,9 @@ export class TransactionShard implements Shard<TransactionRecord> {
     });
   }
 
-  /** How many transactional ids there are. */
-  get size(): number {
-    return this.#byId.size;
+  /** Every transactional id. */
+  all(): Iterable<Transaction> {
+    return this.#byId.values();
   }
 
   get(transactionalId: string): Transaction | undefined {
@@ -109,8 +109,7 @@ export class TransactionShard implements Shard<TransactionRecord> {
     const { timers, settings } = this.#options;
     const prepared: string[] = [];
     for (const each of this.#byId.values()) {
-      if (each.state === "ongoing")
-        this.#deadlines.set(each.transactionalId, deadlineOf(each, now));
+      if (each.state === "ongoing") this.#begun(each, deadlineOf(each, now));
       else if (isPrepared(each)) prepared.push(each.transactionalId);
     }
     this.#checkTimeoutsLater();
@@ -237,7 +236,7 @@ export class TransactionShard implements Shard<TransactionRecord> {
     if (added.kind === "refused") return { records: [], outcome: refuse(added.code) };
     if (added.kind === "there") return { records: [], outcome: NOTHING };
     if (known!.state !== "ongoing") {
-      this.#deadlines.set(transactionalId, now.monotonicMs + spanOf(added.next));
+      this.#begun(added.next, now.monotonicMs + added.next.timeoutMs);
       this.#checkTimeoutsLater();
     }
     return { records: [this.#record(added.next)], outcome: NOTHING };
@@ -273,6 +272,10 @@ export class TransactionShard implements Shard<TransactionRecord> {
   }
 
   // Time
+
+  #begun({ transactionalId, timeoutMs }: Transaction, deadlineMs: number): void {
+    if (timeoutMs !== NO_TIMEOUT_MS) this.#deadlines.set(transactionalId, deadlineMs);
+  }
 
   #checkTimeoutsLater(): void {
     const { timers, settings } = this.#options;
@@ -344,13 +347,8 @@ function identityOf({ producerId, producerEpoch }: Transaction): Outcome<Produce
   return { ok: true, value: { producerId, producerEpoch } };
 }
 
-function spanOf({ timeoutMs }: Transaction): number {
-  return timeoutMs === NO_TIMEOUT_MS ? Number.POSITIVE_INFINITY : timeoutMs;
-}
-
 /** Of a transaction that was begun before the load: its start is known by the wall clock alone, which may have jumped. */
-function deadlineOf(transaction: Transaction, { wallMs, monotonicMs }: Now): number {
-  const spanMs = spanOf(transaction);
-  const leftMs = transaction.startMs + spanMs - wallMs;
-  return monotonicMs + Math.min(Math.max(leftMs, 0), spanMs);
+function deadlineOf({ startMs, timeoutMs }: Transaction, { wallMs, monotonicMs }: Now): number {
+  const leftMs = startMs + timeoutMs - wallMs;
+  return monotonicMs + Math.min(Math.max(leftMs, 0), timeoutMs);
 }
