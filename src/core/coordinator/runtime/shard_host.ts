@@ -163,25 +163,23 @@ export class ShardHost<S extends Shard<R>, R> {
   }
 
   /**
-   * Ends a producer's transaction here: appends the marker, after all that was decided before, and replays it; both before
-   * this returns. Idempotent, as far as the log lets markers be.
+   * Ends a producer's transaction here: appends the marker, after all that was decided before, and replays it. Idempotent,
+   * as far as the log lets markers be.
    *
-   * @returns Once it is committed. Refused by the log: invalid_producer_epoch, transaction_coordinator_fenced. May be tried
+   * @returns What was appended. Refused by the log: invalid_producer_epoch, transaction_coordinator_fenced. May be tried
    *   again: not_leader_or_follower (not led here), kafka_storage_error (the folder is offline)
    */
-  endTransaction(marker: EndMarker): Promise<Outcome<null>> {
+  endTransaction(marker: EndMarker): Outcome<AppendedToLog> {
     const { log } = this.#options;
-    if (this.#state === "closed") return Promise.resolve(refuse("not_leader_or_follower"));
+    if (this.#state === "closed") return refuse("not_leader_or_follower");
     this.#flush();
     const refusal = log.refusalOfMarker(marker);
-    if (refusal !== null) return Promise.resolve(refuse(refusal));
+    if (refusal !== null) return refuse(refusal);
     const appended = log.appendMarker(marker);
-    if (appended === null) return Promise.resolve(refuse("kafka_storage_error"));
+    if (appended === null) return refuse("kafka_storage_error");
     this.#admissions.ended(marker.producerId);
     if (this.#state === "active") this.#replayEnd(marker, appended);
-    return appended.committed.then((isCommitted) =>
-      isCommitted ? ok(null) : refuse("kafka_storage_error"),
-    );
+    return ok(appended);
   }
 
   #replayEnd(marker: EndMarker, appended: AppendedToLog): void {
@@ -486,10 +484,12 @@ export class ShardHost<S extends Shard<R>, R> {
     return new AppendBatch(codec(), runtime, producer);
   }
 
-  /** Appends what is decided so far. */
+  /** Appends what is decided so far, and what follows from it: the journal makes both durable by one sync. */
   #flush(): void {
-    if (this.#open !== null) this.#append();
-    this.#runDue();
+    do {
+      if (this.#open !== null) this.#append();
+      this.#runDue();
+    } while (this.#open !== null);
   }
 
   #append(): void {
