@@ -36,6 +36,7 @@ import {
 } from "./group_answers.ts";
 import { ask, byShard, callOf, type GroupContext } from "./group_dispatch.ts";
 import { commitOffsets, fetchOffsets } from "./group_offsets.ts";
+import { commitOffsetsInTransaction } from "./group_transactions.ts";
 
 /** First version with several keys in one FindCoordinator. */
 const KEYS_FROM = 4;
@@ -50,15 +51,8 @@ export function createGroupApi(context: GroupContext): GroupApi {
   return {
     offsetCommit: (caller, request, version) => commitOffsets(context, caller, request, version),
     offsetFetch: (caller, request, version) => fetchOffsets(context, caller, request, version),
-    // TRANSACTIONS (ADR 38): until groups keep offsets of open transactions. No transport lists the API yet.
-    async txnOffsetCommit(_caller, { topics }) {
-      const errorCode = wireCodeOf("invalid_request");
-      const rows = topics.map(({ name, partitions }) => ({
-        name,
-        partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
-      }));
-      return { throttleTimeMs: 0, topics: rows };
-    },
+    txnOffsetCommit: (caller, request, version) =>
+      commitOffsetsInTransaction(context, caller, request, version),
     findCoordinator: (caller, request, version) =>
       findCoordinator(context, caller, request, version),
     async joinGroup(caller, request, version) {

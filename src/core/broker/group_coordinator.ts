@@ -13,8 +13,10 @@ import type { GroupRecord } from "../coordinator/group/group_record.ts";
 import { groupRecordSerde } from "../coordinator/group/group_record_serde.ts";
 import type { GroupRequests } from "../coordinator/group/group_requests.ts";
 import { GroupShard } from "../coordinator/group/group_shard.ts";
+import type { AppendedToLog, EndMarker } from "../coordinator/runtime/coordinator_log.ts";
 import { CoordinatorRuntime } from "../coordinator/runtime/coordinator_runtime.ts";
-import { type Decide, NO_DECISION } from "../coordinator/runtime/shard.ts";
+import { type Decide, NO_DECISION, type Producer } from "../coordinator/runtime/shard.ts";
+import type { TransactionGate } from "../coordinator/transaction/ports.ts";
 import type { LogManager } from "../partition/log_manager.ts";
 import type { Settings } from "../settings/dynamic.ts";
 import { BrokerGroupSettings } from "./broker_group_settings.ts";
@@ -34,6 +36,15 @@ export interface GroupCoordinatorOptions {
   readonly runtime: Runtime;
   /** What is set on a group itself, by Kafka's name; null where nothing is. */
   readonly groupConfig: (groupId: string, name: string) => string | null;
+  /** Absent: there are no transactions, and nobody commits offsets in one. */
+  readonly transactionGate?: TransactionGate;
+}
+
+/** The transaction that a request belongs to. */
+export interface GroupTransaction extends Producer {
+  readonly transactionalId: string;
+  /** The group's partition joins the transaction, where it has not been added before. */
+  readonly adds: boolean;
 }
 
 export type GroupDecide<Response> = Decide<GroupRequests, GroupRecord, Response>;
@@ -98,6 +109,37 @@ export class GroupCoordinator {
     return this.#make().then((isMade) =>
       isMade ? this.run(groupId, decide, signal) : refuse("coordinator_not_available"),
     );
+  }
+
+  /** Runs a request whose records belong to a transaction, which its coordinator is asked about. See ShardHost.runInTransaction. */
+  runInTransaction<Response>(
+    groupId: string,
+    transaction: GroupTransaction,
+    decide: GroupDecide<Response>,
+    signal: AbortSignal,
+  ): Promise<Outcome<Response>> {
+    const count = this.#partitionCount;
+    if (count === null) {
+      return this.#make().then((isMade) =>
+        isMade
+          ? this.runInTransaction(groupId, transaction, decide, signal)
+          : refuse("coordinator_not_available"),
+      );
+    }
+    const { transactionalId, producerId, producerEpoch, adds } = transaction;
+    const gate = this.#options.transactionGate;
+    const partition = partitionOfGroup(groupId, count);
+    const place = { topic: GROUP_TOPIC, partition };
+    const admit = () =>
+      gate?.admit(transactionalId, producerId, producerEpoch, place, adds) ??
+      refuse("coordinator_not_available");
+    const producer = { producerId, producerEpoch };
+    return this.#shards.runInTransaction(partition, { producer, admit }, decide, signal);
+  }
+
+  /** Ends a producer's transaction in a partition of the topic. See ShardHost.endTransaction. */
+  endTransaction(partition: number, marker: EndMarker): Outcome<AppendedToLog> {
+    return this.#shards.endTransaction(partition, marker);
   }
 
   /** Runs a request on every shard that holds anything. Nothing is made for it. */

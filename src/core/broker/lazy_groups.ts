@@ -4,7 +4,9 @@
 
 import type { GroupApi } from "../../contracts/broker.ts";
 import type { Timer } from "../../contracts/runtime.ts";
+import type { Outcome } from "../../protocol/errors.ts";
 import { GROUP_TOPIC } from "../cluster/topic_names.ts";
+import type { AppendedToLog, EndMarker } from "../coordinator/runtime/coordinator_log.ts";
 import type { GroupsOptions, OpenGroups } from "./open_groups.ts";
 
 /** After a start, clients come first; then groups that nobody asked for are loaded, for the sake of their timers. */
@@ -53,6 +55,20 @@ export class LazyGroups {
       consumerGroupHeartbeat: (...call) => this.#ask((api) => api.consumerGroupHeartbeat(...call)),
       consumerGroupDescribe: (...call) => this.#ask((api) => api.consumerGroupDescribe(...call)),
     };
+  }
+
+  /** The partition of GROUP_TOPIC that a group's offsets lie in; the topic is made if need be. Null when it cannot be. */
+  async partitionOf(groupId: string): Promise<number | null> {
+    return (await this.#ready()).coordinator.find(groupId);
+  }
+
+  /**
+   * Ends a producer's transaction in a partition of GROUP_TOPIC: appended when this returns. See ShardHost.endTransaction.
+   *
+   * @returns Null: no shard could know of the transaction, so that the marker is appended as to any other partition
+   */
+  endTransaction(partition: number, marker: EndMarker): Outcome<AppendedToLog> | null {
+    return this.#open?.coordinator.endTransaction(partition, marker) ?? null;
   }
 
   /** Begins to load the groups there are, a while after the start: their offsets may expire. */

@@ -4,7 +4,7 @@
 
 import type { Outcome } from "../../../protocol/errors.ts";
 import { refuse } from "../../../protocol/errors.ts";
-import type { CoordinatorLog, EndMarker } from "./coordinator_log.ts";
+import type { AppendedToLog, CoordinatorLog, EndMarker } from "./coordinator_log.ts";
 import type { Decide, Decision, Now, Shard } from "./shard.ts";
 import { ShardHost, type ShardHostOptions, type TransactionalWrite } from "./shard_host.ts";
 
@@ -56,10 +56,9 @@ export class CoordinatorRuntime<S extends Shard<R>, R> {
   }
 
   /** Ends a producer's transaction in a partition; nothing is loaded for it. See ShardHost.endTransaction. */
-  endTransaction(partition: number, marker: EndMarker): Promise<Outcome<null>> {
+  endTransaction(partition: number, marker: EndMarker): Outcome<AppendedToLog> {
     const host = this.#hostOf(partition);
-    if (host === null) return Promise.resolve(refuse("not_leader_or_follower"));
-    return host.endTransaction(marker);
+    return host === null ? refuse("not_leader_or_follower") : host.endTransaction(marker);
   }
 
   /** Begins to load a partition, unless it is hosted already. */
