@@ -84,6 +84,11 @@ export class AbortedList {
     this.#tail = this.#head + this.indexFrom(offset);
   }
 
+  /** Those whose markers stand at or after `offset`. */
+  *from(offset: number): Iterable<AbortedTransaction> {
+    for (let i = this.indexFrom(offset); i < this.count; i++) yield this.at(i);
+  }
+
   /** Those whose markers stand in [start, end). */
   between(start: number, end: number): AbortedTransaction[] {
     const found: AbortedTransaction[] = [];

@@ -7,6 +7,7 @@
 import type { Runtime } from "../../contracts/runtime.ts";
 import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
+import type { AbortedIndex } from "./aborted_index.ts";
 import { type CleaningCounts, type CleaningRules, openForCleaning } from "./cleaner_batches.ts";
 import { KeyOffsets } from "./cleaner_keys.ts";
 import { type CleaningPlan, groupSegments, isEarlyRollDue, planCleaning } from "./cleaner_plan.ts";
@@ -44,6 +45,7 @@ export interface CleanerOptions {
   readonly journal: Journal;
   readonly reader: LogReader;
   readonly segmentFiles: SegmentFiles;
+  readonly aborted: AbortedIndex;
   readonly settler: Settler;
   readonly runtime: Runtime;
   /** Most bytes that one compressed batch may become. */

@@ -1,7 +1,7 @@
 // The first record at or after a timestamp, and the record with the greatest one. The indexes name
 // a batch; only that batch is opened. Kafka: UnifiedLog.fetchOffsetByTimestamp, LogSegment.findOffsetByTimestamp.
 
-import { lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
+import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
 import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
 import { type OpenOptions, openRecords, type RecordFault } from "../../record/record_block.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
@@ -25,10 +25,14 @@ function unopened(fault: RecordFault): Unopened {
   return fault === "unsupported_codec" ? "unsupported" : "corrupt";
 }
 
-/** @param at A timestamp in ms, or "max" for the first record with the greatest timestamp. */
+/**
+ * @param at A timestamp in ms, or "max" for the first record with the greatest timestamp.
+ * @param endOffset Exclusive: the high watermark, or the last stable offset.
+ */
 export async function findOffset(
   log: PartitionLog,
   at: number | "max",
+  endOffset: number,
   reader: LogReader,
   segmentFiles: SegmentFiles,
   open: OpenOptions,
@@ -37,13 +41,13 @@ export async function findOffset(
     const newest = newestSegment(log);
     if (newest === null) return null;
     const from = Math.max(log.logStartOffset, newest.maxTimestampOffset);
-    const hit = await scan(log, from, newest.maxTimestampMs, reader, open);
+    const hit = await scan(log, from, endOffset, newest.maxTimestampMs, reader, open);
     if (hit !== null) return hit;
     // The record that has it was deleted, or is not committed yet: another one is the newest to be read.
-    const readableMs = await newestReadable(log, reader, segmentFiles, open);
+    const readableMs = await newestReadable(log, endOffset, reader, segmentFiles, open);
     if (typeof readableMs === "string") return readableMs;
     if (readableMs < 0) return null;
-    return await findOffset(log, readableMs, reader, segmentFiles, open);
+    return await findOffset(log, readableMs, endOffset, reader, segmentFiles, open);
   }
   const segments = [...log.segments];
   for (const [i, segment] of segments.entries()) {
@@ -52,7 +56,7 @@ export async function findOffset(
     const start = await startIn(log, segment, end, at, segmentFiles);
     // The record that makes the segment new enough may be deleted: then a later one is the first.
     if (start === null) continue;
-    return await scan(log, Math.max(log.logStartOffset, start), at, reader, open);
+    return await scan(log, Math.max(log.logStartOffset, start), endOffset, at, reader, open);
   }
   return null;
 }
@@ -66,9 +70,10 @@ function newestSegment(log: PartitionLog) {
   return newest;
 }
 
-/** The greatest timestamp from the log start to the high watermark; −1 when there is none. */
+/** The greatest timestamp from the log start to `endOffset`; −1 when there is none. */
 async function newestReadable(
   log: PartitionLog,
+  endOffset: number,
   reader: LogReader,
   segmentFiles: SegmentFiles,
   open: OpenOptions,
@@ -76,14 +81,15 @@ async function newestReadable(
   let newestMs = -1;
   for (const [i, segment] of [...log.segments].entries()) {
     const start = Math.max(segment.baseOffset, log.logStartOffset);
-    const end = Math.min(log.segmentEnd(i), log.highWatermark);
+    const end = Math.min(log.segmentEnd(i), endOffset);
     if (start >= end) continue;
     let offset = start;
     if (start === segment.baseOffset && end === log.segmentEnd(i)) {
       newestMs = Math.max(newestMs, segment.maxTimestampMs);
       continue;
     }
-    if (start === segment.baseOffset && segment.settledBytes > 0) {
+    // What is settled may reach past the end where transactions are undecided, and then it is read.
+    if (start === segment.baseOffset && segment.settledBytes > 0 && log.settledEnd <= end) {
       newestMs = Math.max(newestMs, (await segmentFiles.index(log, segment)).maxTimestampMs);
       offset = Math.max(offset, log.settledEnd);
     }
@@ -96,16 +102,20 @@ async function newestReadable(
         offset = at + 1 < extents.count ? extents.baseOffset(at + 1) : end;
         continue;
       }
-      const read = await reader.read(log, offset, end, 1, true);
+      const read = await reader.read(log, offset, end, READ_BYTES, true);
       if (read.fault !== null && read.fault !== "moved") return read.fault;
       // The rest of the segment was cleaned away.
       if (read.fault === null && read.buffer === null && segment.generation > 0) break;
       if (read.fault !== null || read.buffer === null) return "io";
       try {
-        const found = newestInBatch(log, read.batches, open);
-        if (typeof found === "string") return found;
-        newestMs = Math.max(newestMs, found);
-        offset = lastOffsetAt(read.batches, 0) + 1;
+        const { batches } = read;
+        for (let at = 0; at < batches.length; at += batchSizeAt(batches, at, batches.length)) {
+          const isCut = baseOffsetAt(batches, at) < log.logStartOffset;
+          const found = isCut ? newestInBatch(log, batches, at, open) : maxTimestampAt(batches, at);
+          if (typeof found === "string") return found;
+          newestMs = Math.max(newestMs, found);
+          offset = lastOffsetAt(batches, at) + 1;
+        }
       } finally {
         reader.release(read);
       }
@@ -117,9 +127,10 @@ async function newestReadable(
 function newestInBatch(
   log: PartitionLog,
   batches: Uint8Array,
+  at: number,
   open: OpenOptions,
 ): number | Unopened {
-  const batch = new RecordBatch(batches, 0, batchSizeAt(batches, 0, batches.length));
+  const batch = new RecordBatch(batches, at, batchSizeAt(batches, at, batches.length));
   const block = openRecords(batch, open);
   if (typeof block === "string") return unopened(block);
   const cursor = new RecordCursor(block);
@@ -167,13 +178,14 @@ async function startIn(
 async function scan(
   log: PartitionLog,
   from: number,
+  endOffset: number,
   timestampMs: number,
   reader: LogReader,
   open: OpenOptions,
 ): Promise<FoundOffset | null | Unopened | "io"> {
   let offset = from;
-  for (let tries = 0; offset < log.highWatermark; ) {
-    const read = await reader.read(log, offset, log.highWatermark, READ_BYTES, true);
+  for (let tries = 0; offset < endOffset; ) {
+    const read = await reader.read(log, offset, endOffset, READ_BYTES, true);
     if (read.fault === "moved" || (read.fault === null && read.buffer === null)) {
       // The log's start has moved past it, or its bytes lie elsewhere now.
       if (log.topic.isDeleted || ++tries > TRIES) return "io";

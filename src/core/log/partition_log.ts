@@ -36,9 +36,9 @@ import {
   type MarkerRefusal,
   ProducerState,
 } from "./producer_state.ts";
+import { isRollDue } from "./segment_roll.ts";
 import type { ValidBatch } from "./validate_batches.ts";
 
-const OFFSET_DELTA_MAX = 0x7fff_ffff;
 const START_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8;
 /** What `millrace.durability` asks of the journal. */
 function commitMode(settings: TopicSettings): CommitMode {
@@ -181,7 +181,7 @@ export class PartitionLog implements JournalClient {
     const endOffset = baseOffset + batch.recordCount;
     patchBaseOffset(bytes, 0, baseOffset);
     patchLeaderEpoch(bytes, 0, leaderEpoch);
-    const rolls = this.#isRollDue(bytes.length, endOffset, batch.maxTimestampMs, wallMs);
+    const rolls = isRollDue(this, bytes.length, endOffset, batch.maxTimestampMs, wallMs);
     const group = this.#journal.append(
       this,
       EntryKind.batch,
@@ -224,7 +224,7 @@ export class PartitionLog implements JournalClient {
     const isStamped = settings.messageTimestampType === "LogAppendTime";
     const baseOffset = this.logEndOffset;
     const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
-    const rolls = this.#isRollDue(bytes.length, baseOffset + 1, wallMs, wallMs);
+    const rolls = isRollDue(this, bytes.length, baseOffset + 1, wallMs, wallMs);
     const group = this.#journal.append(
       this,
       EntryKind.batch,
@@ -561,31 +561,6 @@ export class PartitionLog implements JournalClient {
     file.liveStateBytes += sizeBytes;
   }
 
-  /** Kafka's LogSegment.shouldRoll. */
-  #isRollDue(
-    batchBytes: number,
-    endOffset: number,
-    maxTimestampMs: number,
-    wallMs: number,
-  ): boolean {
-    const segment = this.segments.at(-1);
-    if (segment === undefined) return true;
-    const { settings } = this.topic;
-    if (segment.sizeBytes > 0 && segment.sizeBytes + batchBytes > settings.segmentBytes)
-      return true;
-    if (endOffset - segment.baseOffset > OFFSET_DELTA_MAX) return true;
-    if (segment.sizeBytes === 0) return false;
-    const waitedMs =
-      maxTimestampMs >= 0 && segment.firstTimestampMs >= 0
-        ? maxTimestampMs - segment.firstTimestampMs
-        : wallMs - segment.createdMs;
-    // What may be cleaned has to be in a closed segment by then.
-    const openMsMax = settings.cleanupCompact
-      ? Math.min(settings.segmentMs, settings.maxCompactionLagMs)
-      : settings.segmentMs;
-    return waitedMs > openMsMax - this.#jitterMs(segment);
-  }
-
   /**
    * Ends the last segment here: what is appended from now on belongs to the next. No entry says so; should
    * a crash come before the next state, the two are one again.
@@ -613,13 +588,5 @@ export class PartitionLog implements JournalClient {
     this.segments.splice(first, sources.length, ...(cleaned === null ? [] : [cleaned]));
     this.replacements++;
     return true;
-  }
-
-  /** The same segment always gets the same jitter, below segment.jitter.ms: no draw, no state. */
-  #jitterMs(segment: SegmentInfo): number {
-    const { segmentJitterMs, segmentMs } = this.topic.settings;
-    if (segmentJitterMs <= 0) return 0;
-    const spread = (segment.baseOffset * 2_654_435_761 + this.partition * 40_503) % 4_294_967_296;
-    return Math.floor((spread / 4_294_967_296) * Math.min(segmentJitterMs, segmentMs));
   }
 }

@@ -205,6 +205,7 @@ function finish(log: PartitionLog, logger: Logger): void {
   }
   log.dropExtentsBefore(log.settledEnd);
   log.dropBeforeStart();
+  log.transactions?.aborted.dropBefore(log.settledEnd);
   log.onCommitted(log.logEndOffset);
 }
 

@@ -27,6 +27,7 @@ export function partitionFolder(log: PartitionLog): string {
 
 /** What names the files of a segment. */
 type SegmentName = Pick<SegmentInfo, "baseOffset" | "generation">;
+type SegmentToRemove = SegmentName & Pick<SegmentInfo, "abortedCount">;
 
 export function segmentFileName(log: PartitionLog, segment: SegmentName): string {
   return `${stem(log, segment)}.log`;
@@ -34,6 +35,11 @@ export function segmentFileName(log: PartitionLog, segment: SegmentName): string
 
 function indexFileName(log: PartitionLog, segment: SegmentName): string {
   return `${stem(log, segment)}.index`;
+}
+
+/** Beside it, where transactions were aborted in it: see AbortedIndex. */
+export function abortedFileName(log: PartitionLog, segment: SegmentName): string {
+  return `${stem(log, segment)}.aborted`;
 }
 
 function stem(log: PartitionLog, { baseOffset, generation }: SegmentName): string {
@@ -72,7 +78,24 @@ export class SegmentFiles {
     create: boolean,
     work: (file: SegmentFile) => Promise<T>,
   ): Promise<T> {
-    const name = segmentFileName(log, segment);
+    return await this.#use(segmentFileName(log, segment), create, work);
+  }
+
+  /** The same with the file of what was aborted in the segment. */
+  async useAborted<T>(
+    log: PartitionLog,
+    segment: SegmentInfo,
+    create: boolean,
+    work: (file: SegmentFile) => Promise<T>,
+  ): Promise<T> {
+    return await this.#use(abortedFileName(log, segment), create, work);
+  }
+
+  async #use<T>(
+    name: string,
+    create: boolean,
+    work: (file: SegmentFile) => Promise<T>,
+  ): Promise<T> {
     for (let busy = this.#retiring.get(name); busy !== undefined; busy = this.#retiring.get(name)) {
       await busy;
     }
@@ -157,22 +180,27 @@ export class SegmentFiles {
     }
   }
 
-  /** Removes a segment and its index, durably. */
-  remove(log: PartitionLog, segment: SegmentName): Promise<void> {
+  /** Removes a segment and what lies beside it, durably. */
+  async remove(log: PartitionLog, segment: SegmentToRemove): Promise<void> {
     const name = segmentFileName(log, segment);
-    return this.#retire(name, async () => {
+    await this.#retire(name, async () => {
       this.#indexes.delete(name);
       await this.#store.remove(name);
       await this.#store.remove(indexFileName(log, segment));
     });
+    const aborted = abortedFileName(log, segment);
+    if (segment.abortedCount === 0 && !this.#handles.has(aborted)) return;
+    await this.#retire(aborted, () => this.#store.remove(aborted));
   }
 
-  /** Forgets the open file of a segment, after a write to it failed: the next use opens it anew. */
-  reopen(log: PartitionLog, segment: SegmentInfo): Promise<void> {
+  /** Forgets the open files of a segment, after a write to one failed: the next use opens it anew. */
+  async reopen(log: PartitionLog, segment: SegmentInfo): Promise<void> {
     const name = segmentFileName(log, segment);
-    return this.#retire(name, async () => {
+    await this.#retire(name, async () => {
       this.#indexes.delete(name);
     });
+    const aborted = abortedFileName(log, segment);
+    if (this.#handles.has(aborted)) await this.#retire(aborted, async () => {});
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Clock, Logger, Scheduler } from "../../contracts/runtime.ts";
 import type { SegmentFile } from "../../contracts/storage.ts";
 import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
+import type { AbortedIndex } from "./aborted_index.ts";
 import type { CommitGroup } from "./commit_group.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalFile } from "./journal_file.ts";
@@ -34,6 +35,7 @@ export interface SettlerOptions {
   readonly journal: Journal;
   readonly reader: LogReader;
   readonly segmentFiles: SegmentFiles;
+  readonly aborted: AbortedIndex;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
   readonly log: Logger;
@@ -266,13 +268,16 @@ export class Settler {
       if (!log.segments.includes(segment)) continue;
       await segmentFiles.use(log, segment, false, (file) => file.sync());
     }
+    const abortedCounts = await this.#landAborted(log, parts, endOffset);
     if (log.topic.isDeleted) return false;
-    for (const { segment, index } of parts) {
+    for (const [i, { segment, index }] of parts.entries()) {
       if (!log.segments.includes(segment)) continue;
       segment.settledBytes = index.coveredBytes;
+      segment.abortedCount += abortedCounts[i]!;
       segmentFiles.keepIndex(log, segment, index);
     }
     log.settledEnd = Math.max(log.settledEnd, endOffset);
+    log.transactions?.aborted.dropBefore(log.settledEnd);
     const group = log.writeState();
     if (!(await group.settled())) return false;
     log.dropExtentsBefore(log.settledEnd);
@@ -281,6 +286,24 @@ export class Settler {
       await segmentFiles.writeIndex(log, segment, index);
     }
     return true;
+  }
+
+  /** Writes down which transactions were aborted in what was appended to each file. Returns how many. */
+  async #landAborted(
+    log: PartitionLog,
+    parts: readonly Part[],
+    endOffset: number,
+  ): Promise<readonly number[]> {
+    const counts: number[] = [];
+    for (const { segment } of parts) {
+      const { transactions, segments } = log;
+      const at = segments.indexOf(segment);
+      const end = Math.min(at < 0 ? 0 : log.segmentEnd(at), endOffset);
+      const added = transactions?.aborted.between(segment.baseOffset, end) ?? [];
+      counts.push(added.length);
+      await this.#options.aborted.append(log, segment, added);
+    }
+    return counts;
   }
 
   /** Segments that were dropped meanwhile leave no file; one whose append or sync failed is opened anew. */

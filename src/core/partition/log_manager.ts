@@ -7,13 +7,14 @@ import { uuidToBytes, uuidToHex } from "../../base/uuid.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
 import type { TopicImage } from "../cluster/image.ts";
+import { AbortedIndex } from "../log/aborted_index.ts";
 import type { CleanerSettings } from "../log/cleaner.ts";
 import { Journal } from "../log/journal.ts";
 import { LogReader } from "../log/log_reader.ts";
 import { PartitionLog, type TopicContext } from "../log/partition_log.ts";
 import { findJournal, type ReplayFindings, replayJournal } from "../log/recover.ts";
 import { expiredSegments } from "../log/retention.ts";
-import { SegmentFiles, segmentFileName } from "../log/segment_files.ts";
+import { abortedFileName, SegmentFiles, segmentFileName } from "../log/segment_files.ts";
 import { GROWN_BYTES, Settler } from "../log/settle.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
 import { CLEANER_DEFAULTS, LazyCleaner } from "./lazy_cleaner.ts";
@@ -71,6 +72,7 @@ export class LogManager implements Partitions {
   readonly journal: Journal;
   readonly reader: LogReader;
   readonly segmentFiles: SegmentFiles;
+  readonly aborted: AbortedIndex;
   readonly #options: LogManagerOptions;
   readonly #settler: Settler;
   readonly #cleaner: LazyCleaner;
@@ -95,10 +97,13 @@ export class LogManager implements Partitions {
       crc32c: runtime.crc32c,
       log: runtime.log,
     });
+    const { segmentFiles, reader } = this;
+    this.aborted = new AbortedIndex({ segmentFiles, reader, log: runtime.log });
     this.#settler = new Settler({
       journal,
-      reader: this.reader,
-      segmentFiles: this.segmentFiles,
+      reader,
+      segmentFiles,
+      aborted: this.aborted,
       scheduler: runtime.scheduler,
       clock: runtime.clock,
       log: runtime.log,
@@ -108,8 +113,9 @@ export class LogManager implements Partitions {
     const cleanerSettings = options.cleaner ?? (() => CLEANER_DEFAULTS);
     this.#cleaner = new LazyCleaner({
       journal,
-      reader: this.reader,
-      segmentFiles: this.segmentFiles,
+      reader,
+      segmentFiles,
+      aborted: this.aborted,
       settler: this.#settler,
       runtime,
       decompressedBytesMax: options.decompressedBytesMax ?? (() => DECOMPRESSED_BYTES_MAX),
@@ -364,7 +370,7 @@ export class LogManager implements Partitions {
       for (const log of [...topic.logs.values()]) {
         if (this.#isStopped || topic.context.isDeleted) break;
         const wallMs = clock.wallMs();
-        log.producers?.expire(wallMs - this.#options.producerExpiryMs());
+        log.expireProducers(wallMs - this.#options.producerExpiryMs());
         const count = expiredSegments(log, wallMs);
         if (count > 0) {
           const offset = log.segmentEnd(count - 1);
@@ -409,6 +415,7 @@ export class LogManager implements Partitions {
           const name = segmentFileName(log, segment);
           orphans.delete(name);
           orphans.delete(name.replace(/\.log$/, ".index"));
+          if (segment.abortedCount > 0) orphans.delete(abortedFileName(log, segment));
           const foundBytes = sizes.get(name) ?? 0;
           if (foundBytes >= segment.settledBytes) continue;
           const settledBytes = segment.settledBytes;

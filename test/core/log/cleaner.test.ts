@@ -99,7 +99,15 @@ describe("Cleaner", () => {
     const find = async (at: number | "max") => {
       const { findOffset } = await import("../../../src/core/log/offset_lookup.ts");
       const open = { compression: rig.test.runtime.compression, sizeBytesMax: 1 << 20 };
-      return await findOffset(logOf(rig), at, rig.logs.reader, rig.logs.segmentFiles, open);
+      const { highWatermark } = logOf(rig);
+      return await findOffset(
+        logOf(rig),
+        at,
+        highWatermark,
+        rig.logs.reader,
+        rig.logs.segmentFiles,
+        open,
+      );
     };
     for (let at = first - 500; at < first + 201_000; at += 3500) {
       const expected = rows.find((row) => row.timestampMs >= at);

@@ -199,14 +199,15 @@ class Life {
   async #checkTimes(found: readonly Written[]): Promise<void> {
     if (found.length === 0) return;
     const { reader, segmentFiles } = this.rig.logs;
+    const { highWatermark: end } = logOf(this.rig);
     for (let i = 0; i < 4; i++) {
       const at = found[this.#random.below(found.length)]!.timestampMs + this.#random.below(3) - 1;
-      const hit = await findOffset(logOf(this.rig), at, reader, segmentFiles, OPEN);
+      const hit = await findOffset(logOf(this.rig), at, end, reader, segmentFiles, OPEN);
       if (typeof hit === "string") throw new Error(hit);
       const wanted = found.find(({ timestampMs }) => timestampMs >= at);
       expect([at, hit?.offset]).toEqual([at, wanted?.offset]);
     }
-    const hit = await findOffset(logOf(this.rig), "max", reader, segmentFiles, OPEN);
+    const hit = await findOffset(logOf(this.rig), "max", end, reader, segmentFiles, OPEN);
     if (typeof hit === "string") throw new Error(hit);
     expect(hit?.timestampMs).toBe(Math.max(...found.map(({ timestampMs }) => timestampMs)));
   }

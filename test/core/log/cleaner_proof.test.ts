@@ -22,12 +22,13 @@ function cleanerOf(
   read: LogReader["read"],
   logs: () => Iterable<PartitionLog>,
 ): Cleaner {
-  const { reader, journal, segmentFiles } = rig.logs;
+  const { reader, journal, segmentFiles, aborted } = rig.logs;
   const { runtime } = rig.test;
   const settler = new Settler({
     journal,
     reader,
     segmentFiles,
+    aborted,
     scheduler: runtime.scheduler,
     clock: runtime.clock,
     log: runtime.log,
@@ -38,6 +39,7 @@ function cleanerOf(
     journal,
     reader: { read, release: reader.release.bind(reader) } as LogReader,
     segmentFiles,
+    aborted,
     settler,
     runtime,
     decompressedBytesMax: () => 1 << 20,

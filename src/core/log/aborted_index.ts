@@ -1,0 +1,240 @@
+// Which aborted transactions a read_committed reader has to know of: from memory for what lies in the journal, and from
+// a file beside each segment for what is settled, read in pages and kept in a bounded cache.
+// Invariant: a file holds the entries that its segment counts, written and synced before the state that counts them; one
+// that does not is made again from the log. Kafka: TransactionIndex, LocalLog.collectAbortedTransactions.
+
+import { Lru } from "../../base/lru.ts";
+import { StorageError } from "../../contracts/errors.ts";
+import type { Logger } from "../../contracts/runtime.ts";
+import {
+  ABORTED_BYTES,
+  type AbortedTransaction,
+  collectAborted,
+  decodeAborted,
+  encodeAborted,
+} from "./aborted_list.ts";
+import type { LogReader } from "./log_reader.ts";
+import type { PartitionLog } from "./partition_log.ts";
+import type { SegmentInfo } from "./partition_state.ts";
+import { abortedFileName, type SegmentFiles } from "./segment_files.ts";
+
+/** Entries read at once. */
+const PAGE_ENTRIES = 1024;
+const CACHE_BYTES_MAX = 4 * 1024 * 1024;
+/** What an entry in memory takes, about. */
+const KEPT_BYTES = 80;
+
+/** "moved": the segments changed meanwhile, look again; "unreadable": neither the file nor the log could be read. */
+export type AbortedFault = "moved" | "unreadable";
+export type AbortedFound = readonly AbortedTransaction[] | AbortedFault;
+
+/** A segment that counts entries, as it was when somebody began to look. */
+interface Wanted {
+  readonly segment: SegmentInfo;
+  readonly count: number;
+}
+
+const NONE: readonly AbortedTransaction[] = [];
+
+export interface AbortedIndexOptions {
+  readonly segmentFiles: SegmentFiles;
+  readonly reader: LogReader;
+  readonly log: Logger;
+}
+
+export class AbortedIndex {
+  readonly #options: AbortedIndexOptions;
+  readonly #pages = new Lru<string, readonly AbortedTransaction[]>(CACHE_BYTES_MAX);
+  readonly #rebuilding = new Map<string, Promise<boolean>>();
+
+  constructor(options: AbortedIndexOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The aborted transactions that overlap [start, end), in the order of their markers.
+   *
+   * @param end At most the last stable offset.
+   * @returns A plain value where no file has to be looked at.
+   */
+  collect(log: PartitionLog, start: number, end: number): AbortedFound | Promise<AbortedFound> {
+    const { transactions } = log;
+    if (transactions === null) return NONE;
+    // Both are looked at in one turn: what is settled while files are read was in the journal when this began.
+    const inJournal: AbortedTransaction[] = [];
+    const { aborted } = transactions;
+    if (aborted.count > 0) collectAborted(aborted.from(start), start, end, inJournal);
+    let wanted: Wanted[] | null = null;
+    const { segments } = log;
+    for (let i = Math.max(log.segmentIndexOf(start), 0); i < segments.length; i++) {
+      const segment = segments[i]!;
+      if (segment.abortedCount === 0) continue;
+      wanted ??= [];
+      wanted.push({ segment, count: segment.abortedCount });
+    }
+    if (wanted === null) return inJournal;
+    return this.#collectSettled(log, wanted, start, end, inJournal);
+  }
+
+  async #collectSettled(
+    log: PartitionLog,
+    wanted: readonly Wanted[],
+    start: number,
+    end: number,
+    inJournal: readonly AbortedTransaction[],
+  ): Promise<AbortedFound> {
+    const found: AbortedTransaction[] = [];
+    for (const each of wanted) {
+      const fault = await this.#collectIn(log, each, start, end, found);
+      if (fault === "done") return found;
+      if (fault !== null) return fault;
+    }
+    found.push(...inJournal);
+    return found;
+  }
+
+  async #collectIn(
+    log: PartitionLog,
+    wanted: Wanted,
+    start: number,
+    end: number,
+    found: AbortedTransaction[],
+  ): Promise<AbortedFault | "done" | null> {
+    const pageCount = Math.ceil(wanted.count / PAGE_ENTRIES);
+    let low = 0;
+    let high = pageCount - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const page = await this.#page(log, wanted, middle);
+      if (typeof page === "string") return page;
+      if ((page.at(-1)?.lastOffset ?? 0) < start) low = middle + 1;
+      else high = middle;
+    }
+    for (let i = low; i < pageCount; i++) {
+      const page = await this.#page(log, wanted, i);
+      if (typeof page === "string") return page;
+      if (collectAborted(page, start, end, found)) return "done";
+    }
+    return null;
+  }
+
+  async #page(
+    log: PartitionLog,
+    { segment, count }: Wanted,
+    number: number,
+  ): Promise<readonly AbortedTransaction[] | AbortedFault> {
+    const first = number * PAGE_ENTRIES;
+    const entries = Math.min(count - first, PAGE_ENTRIES);
+    const key = `${abortedFileName(log, segment)}#${number}/${entries}`;
+    const cached = this.#pages.get(key);
+    if (cached !== undefined) return cached;
+    const page = await this.#read(log, segment, first, entries);
+    if (page !== null) {
+      this.#pages.set(key, page, entries * KEPT_BYTES);
+      return page;
+    }
+    if (!log.segments.includes(segment) || log.topic.isDeleted) return "moved";
+    // Counts may be others afterwards: whoever asks looks again.
+    return (await this.#rebuild(log, segment)) ? "moved" : "unreadable";
+  }
+
+  /** Null when they are not all there as they should be. */
+  async #read(
+    log: PartitionLog,
+    segment: SegmentInfo,
+    first: number,
+    entries: number,
+  ): Promise<readonly AbortedTransaction[] | null> {
+    const bytes = new Uint8Array(entries * ABORTED_BYTES);
+    try {
+      const count = await this.#options.segmentFiles.useAborted(log, segment, false, (file) =>
+        Promise.resolve(file.readInto(bytes, first * ABORTED_BYTES)),
+      );
+      if (count !== bytes.length) return null;
+    } catch (error) {
+      if (error instanceof StorageError) return null;
+      throw error;
+    }
+    const page = decodeAborted(bytes);
+    let last = segment.baseOffset - 1;
+    for (const { lastOffset } of page ?? NONE) {
+      if (lastOffset <= last) return null;
+      last = lastOffset;
+    }
+    return page;
+  }
+
+  /**
+   * Adds entries to the file of a segment, after those that it counts, and syncs it. Nobody sees them before the caller
+   * has made the segment count them.
+   */
+  async append(
+    log: PartitionLog,
+    segment: SegmentInfo,
+    added: readonly AbortedTransaction[],
+  ): Promise<void> {
+    if (added.length === 0) return;
+    const { segmentFiles } = this.#options;
+    // Neither may be, where the file was lost or cut: then what it should have is made again first.
+    const isWhole = async () =>
+      segment.abortedCount === 0 ||
+      (await this.#read(log, segment, segment.abortedCount - 1, 1)) !== null;
+    if (!(await isWhole()) && !(await this.#rebuild(log, segment))) {
+      throw new StorageError("io", `Cannot read "${abortedFileName(log, segment)}"`);
+    }
+    try {
+      await segmentFiles.useAborted(log, segment, true, async (file) => {
+        // A try that was cut short has left more than anybody knows of.
+        const endBytes = segment.abortedCount * ABORTED_BYTES;
+        if (file.sizeBytes !== endBytes) await file.truncate(endBytes);
+        await file.append([encodeAborted(added)]);
+        await file.sync();
+      });
+    } catch (error) {
+      await segmentFiles.reopen(log, segment);
+      throw error;
+    }
+  }
+
+  /** Makes the file of a segment again from the log, and lets the segment count what is there. */
+  async #rebuild(log: PartitionLog, segment: SegmentInfo): Promise<boolean> {
+    const name = abortedFileName(log, segment);
+    let rebuilding = this.#rebuilding.get(name);
+    if (rebuilding === undefined) {
+      rebuilding = this.#rebuildOnce(log, segment, name);
+      this.#rebuilding.set(name, rebuilding);
+    }
+    try {
+      return await rebuilding;
+    } finally {
+      this.#rebuilding.delete(name);
+    }
+  }
+
+  async #rebuildOnce(log: PartitionLog, segment: SegmentInfo, name: string): Promise<boolean> {
+    const { segmentFiles, reader, log: logger } = this.#options;
+    const { topic, partition } = log;
+    const fields = { topic: topic.name, partition, name };
+    try {
+      // Needed once in a life, after damage.
+      const { abortedIn } = await import("./aborted_rebuild.ts");
+      const list = await abortedIn(log, segment, reader);
+      if (list === null) {
+        logger.error("aborted_index_lost", fields);
+        return false;
+      }
+      await segmentFiles.useAborted(log, segment, true, async (file) => {
+        await file.truncate(0);
+        await file.append([encodeAborted(list)]);
+        await file.sync();
+      });
+      segment.abortedCount = list.length;
+      logger.warn("aborted_index_rebuilt", { ...fields, entries: list.length });
+      return true;
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      logger.error("aborted_index_lost", { ...fields, error: String(error) });
+      return false;
+    }
+  }
+}
