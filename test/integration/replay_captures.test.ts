@@ -10,16 +10,23 @@ import { Metadata } from "../../src/protocol/messages/03_metadata.ts";
 import { FindCoordinator } from "../../src/protocol/messages/10_find_coordinator.ts";
 import { ApiVersions } from "../../src/protocol/messages/18_api_versions.ts";
 import { CreateTopics } from "../../src/protocol/messages/19_create_topics.ts";
+import { EndTxn } from "../../src/protocol/messages/26_end_txn.ts";
 import { decodeRequest, decodeResponse, encodeRequest } from "../../src/protocol/mod.ts";
 import type { Api } from "../../src/protocol/schema.ts";
 import { maxTimestampAt } from "../../src/record/batch_header.ts";
 import { bytesOfHex, type Exchange, loadCaptures } from "../vectors/load.ts";
 import { differences, type Substitutes, substituted } from "./likeness.ts";
 import { Live, type WireClient } from "./live.ts";
+import { ProducerIdentities } from "./producer_identities.ts";
 
-/** Phases that need nothing but what is served: transactions, share groups and logins come with their APIs. */
-const PHASES =
-  /^(connect|produce|idempotent|consume|offsets|assign|admin|produce-codecs|produce-big|produce-conn|group.*)$/;
+const served = new Set(servedApis().map((row) => row.apiKey));
+const servesTransactions = served.has(EndTxn.apiKey);
+/** Phases that need nothing but what is served: share groups, Streams' own protocol and logins come with their APIs. */
+const PHASES = new RegExp(
+  `^(connect|produce|idempotent|consume|offsets|assign|admin|produce-codecs|produce-big|produce-conn|group.*${
+    servesTransactions ? "|txn|streams-classic" : ""
+  })$`,
+);
 /** JoinGroup and SyncGroup: answered when others have come. */
 const WAITING_KEYS = new Set([11, 14]);
 /** Requests on another connection for which a waiting one is let go ahead. */
@@ -31,14 +38,28 @@ interface Struct {
 }
 
 const byKey = new Map(apis.map((api) => [api.apiKey, api]));
-const served = new Set(servedApis().map((row) => row.apiKey));
 
 /** A code that is meant to be another than Kafka's: client, API, where, theirs and ours; and why. */
 const DEVIATIONS: readonly { readonly match: RegExp; readonly why: string }[] = [
   {
-    match: /\/topics\/__(transaction_state|share_group_state)\//,
+    match: servesTransactions
+      ? /\/topics\/__share_group_state\//
+      : /\/topics\/__(transaction_state|share_group_state)\//,
     why: "Transactions and share groups, and with them their topics, are not served yet.",
   },
+  ...(servesTransactions
+    ? [
+        {
+          match: / (AddPartitionsToTxn|AddOffsetsToTxn|EndTxn|InitProducerId) v\d .*: 51, here 0$/,
+          why: "A transaction is over when its end is answered; Kafka was still writing markers (trap 7).",
+        },
+      ]
+    : [
+        {
+          match: / InitProducerId v5 \/errorCode: 0, here 42$/,
+          why: "Transactional ids are refused at once until transactions are served.",
+        },
+      ]),
   {
     match: / Metadata v\d+ \/topics\/[^/]+\/errorCode: [35], here 0$/,
     why: "A topic that is made on the way is there at once (trap 10).",
@@ -50,10 +71,6 @@ const DEVIATIONS: readonly { readonly match: RegExp; readonly why: string }[] = 
   {
     match: / DescribeConfigs v4 \/results\/1\/errorCode: 0, here 42$/,
     why: "Levels of broker loggers are not served.",
-  },
-  {
-    match: / InitProducerId v5 \/errorCode: 0, here 42$/,
-    why: "Transactional ids are refused at once until transactions are served.",
   },
   {
     match: / InitProducerId v1 \/errorCode: 14, here 0$/,
@@ -119,6 +136,7 @@ class Replay {
   readonly #connections = new Map<number, WireClient>();
   readonly #substitutes: Substitutes = new Map();
   readonly #epochs = new GroupEpochs();
+  readonly #producers = new ProducerIdentities();
   /** Answers to come, by connection. */
   readonly #waiting = new Map<number, Promise<void>>();
 
@@ -176,6 +194,7 @@ class Replay {
     // Learns which of our ids and epochs stand for recorded ones.
     differences(recorded, body, this.#substitutes);
     this.#epochs.learn(exchange, recorded, body as Struct);
+    this.#producers.learn(api, recorded, body as Struct);
     const theirs = codesOf(recorded);
     const ours = codesOf(body);
     for (const [path, code] of theirs) {
@@ -227,9 +246,8 @@ class Replay {
     const frame = bytesOfHex(exchange.q);
     if (exchange.answeredAsV0 === true || (exchange.trailingBytes ?? 0) > 0) return frame;
     const { header, body } = decodeRequest(api, frame);
-    const ours = this.#epochs.substituted(
-      body as Struct,
-      substituted(body, this.#substitutes) as Struct,
+    const ours = this.#producers.substituted(
+      this.#epochs.substituted(body as Struct, substituted(body, this.#substitutes) as Struct),
     );
     const prompt = api.apiKey === Fetch.apiKey ? { ...ours, maxWaitMs: 0, minBytes: 0 } : ours;
     const parts = encodeRequest(

@@ -89,8 +89,8 @@ const all: readonly AnyHandler[] = [
   consumerGroupHeartbeat,
   consumerGroupDescribe,
   describeTopicPartitions,
-  // TRANSACTIONS (ADR 38): uncomment once log, coordinator and groups serve them; test/integration/transactions_listed.test.ts
-  // then wants the table and the versions.
+  // TRANSACTIONS (ADR 38): uncomment once log, coordinator and groups serve them. The tests of traps 1, 3 and 4 then want their
+  // versions, and the recorded probes and sessions of transactions replay.
   // ...transactionHandlers,
 ];
 

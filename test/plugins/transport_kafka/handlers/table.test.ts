@@ -106,6 +106,11 @@ describe("handlers of transactions", () => {
     ]);
   });
 
+  test("are listed together or not at all: with one of them clients take all for granted", () => {
+    const listed = transactionHandlers.filter(({ api }) => handlers[api.apiKey] !== undefined);
+    expect([0, transactionHandlers.length]).toContain(listed.length);
+  });
+
   for (const handler of transactionHandlers) {
     const { api } = handler;
     const [method] = TRANSACTION_METHODS[api.apiKey]!;
