@@ -6,9 +6,11 @@ export const TOPIC_NAME_CHARACTERS_MAX = 249;
 const ALLOWED = /^[a-zA-Z0-9._-]+$/;
 /** Where groups and their offsets lie. */
 export const GROUP_TOPIC = "__consumer_offsets";
+/** Where transactional ids lie. */
+export const TRANSACTION_TOPIC = "__transaction_state";
 const INTERNAL: ReadonlySet<string> = new Set([
   GROUP_TOPIC,
-  "__transaction_state",
+  TRANSACTION_TOPIC,
   "__share_group_state",
 ]);
 

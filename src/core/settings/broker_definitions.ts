@@ -110,8 +110,6 @@ sasl.server.max.receive.size int 524288 [] medium honoured
   Largest message, in bytes, that is taken from a client that has not logged in.
 socket.request.max.bytes int 104857600 [1..] high honoured
   Largest request in bytes; a larger one closes its connection.
-transaction.max.timeout.ms int 900000 [1..] high honoured
-  Longest transaction timeout a producer may ask for, in milliseconds.
 internal.segment.bytes int null [] medium internal honoured
   Default of the topic setting internal.segment.bytes.
 millrace.durability string fsync [fsync|interval|memory] high dynamic-cluster honoured

@@ -9,6 +9,7 @@ import { GROUP_SETTINGS_TEXT } from "./group_definitions.ts";
 import { INERT_BROKER_SETTINGS_TEXT, INERT_OTHER_SETTINGS_TEXT } from "./inert_definitions.ts";
 import { INERT_SECURITY_SETTINGS_TEXT } from "./inert_security.ts";
 import { TOPIC_SETTINGS_TEXT } from "./topic_definitions.ts";
+import { TRANSACTION_SETTINGS_TEXT } from "./transaction_definitions.ts";
 
 export type SettingType =
   | "boolean"
@@ -98,7 +99,11 @@ export function readDefinitions(tables: readonly string[]): ReadonlyMap<string, 
 }
 
 const topicSettings = readDefinitions([TOPIC_SETTINGS_TEXT]);
-const brokerSettings = readDefinitions([BROKER_SETTINGS_TEXT, GROUP_SETTINGS_TEXT]);
+const brokerSettings = readDefinitions([
+  BROKER_SETTINGS_TEXT,
+  GROUP_SETTINGS_TEXT,
+  TRANSACTION_SETTINGS_TEXT,
+]);
 let inertSettings: ReadonlyMap<string, SettingDefinition> | null = null;
 let groupConfigs: ReadonlyMap<string, SettingDefinition> | null = null;
 let otherSettings: ReadonlyMap<string, SettingDefinition> | null = null;

@@ -29,8 +29,9 @@ group.coordinator.cached.buffer.max.bytes int 1048588 [524288..] medium dynamic-
 group.coordinator.threads int 4 [1..] high
 # without-effect a commit waits for the log, which takes it or fails
 offsets.commit.timeout.ms int 5000 [1..] high
-# without-effect groups are loaded in steps of 256 KiB
+# without-effect groups and transactions are loaded in steps of 256 KiB
 offsets.load.buffer.size int 5242880 [1..] high
+transaction.state.log.load.buffer.size int 5242880 [1..] high
 # without-effect indexes take what they need
 log.index.size.max.bytes int 10485760 [4..] medium dynamic-cluster
 # without-effect listeners are set with --kafka or under 'transports' in the config file
@@ -231,19 +232,9 @@ remote.log.reader.threads int 10 [1..] medium dynamic-cluster
 remote.log.storage.manager.class.name string null [nonempty] medium
 remote.log.storage.manager.class.path string null [] medium
 remote.log.storage.manager.impl.prefix string rsm.config. [nonempty] medium
-# without-effect transactions are not here yet
+# without-effect the coordinator of a transaction is on the same broker as its partitions: nothing is asked again
 add.partitions.to.txn.retry.backoff.max.ms int 100 [0..] high
 add.partitions.to.txn.retry.backoff.ms int 20 [1..] high
-transaction.abort.timed.out.transaction.cleanup.interval.ms int 10000 [1..] low
-transaction.partition.verification.enable boolean true [] low dynamic-cluster
-transaction.remove.expired.transaction.cleanup.interval.ms int 3600000 [1..] low
-transaction.state.log.load.buffer.size int 5242880 [1..] high
-transaction.state.log.min.isr int 2 [1..] high
-transaction.state.log.num.partitions int 50 [1..] high
-transaction.state.log.replication.factor short 3 [1..] high
-transaction.state.log.segment.bytes int 104857600 [1..] high
-transaction.two.phase.commit.enable boolean false [] low
-transactional.id.expiration.ms int 604800000 [1..] high
 # without-effect waiting requests are dropped from their queue at once, so nothing has to be purged
 delete.records.purgatory.purge.interval.requests int 1 [] medium
 fetch.purgatory.purge.interval.requests int 1000 [] medium
