@@ -2,7 +2,7 @@
 // nobody else writes there.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { partitionOfGroup } from "../../../src/core/broker/group_coordinator.ts";
+import { partitionOfKey } from "../../../src/core/broker/coordinator_shards.ts";
 import { wireCodeOf } from "../../../src/protocol/errors.ts";
 import type { FindCoordinatorRequest } from "../../../src/protocol/messages/10_find_coordinator.ts";
 import { batchOf } from "../../support/log_rig.ts";
@@ -110,7 +110,7 @@ describe("the internal topic", () => {
       const expected = hashOf(groupId);
       if (hash !== 0) expect([groupId, Number(expected)]).toEqual([groupId, hash]);
       const absolute = expected === -2_147_483_648n ? 0n : expected < 0n ? -expected : expected;
-      expect(partitionOfGroup(groupId, 50)).toBe(Number(absolute % 50n));
+      expect(partitionOfKey(groupId, 50)).toBe(Number(absolute % 50n));
     }
   });
 });

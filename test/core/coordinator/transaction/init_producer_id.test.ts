@@ -1,6 +1,9 @@
 // InitProducerId: who gets which id and epoch, and who is told that somebody else has taken over (KIP-98, KIP-360).
 
 import { describe, expect, test } from "bun:test";
+import type { Reply } from "../../../../src/core/coordinator/runtime/shard.ts";
+import type { ProducerIdentity } from "../../../../src/core/coordinator/transaction/transaction_shard.ts";
+import type { Outcome } from "../../../../src/protocol/errors.ts";
 import { TransactionRig } from "./transaction_rig.ts";
 
 const EXHAUSTED = 32_766;
@@ -202,7 +205,7 @@ describe("over an open transaction", () => {
       rig.init();
       rig.add("a/0");
       rig.commitsAtOnce = false;
-      const asked = rig.ask((shard, reply: never, now) =>
+      const asked = rig.ask((shard, reply: Reply<Outcome<ProducerIdentity>>, now) =>
         shard.initProducerId({ transactionalId: "t", timeoutMs: 1, expected: null }, now, reply),
       );
       expect(asked.isDone).toBe(false);

@@ -1,0 +1,242 @@
+// The shards of one coordinator on this broker: which of them a key falls on, the internal topic they lie in, and when they are
+// loaded. Invariant: the topic is made once, when somebody first asks for a key, and never by a start; keys do not move to other
+// partitions while the broker runs. Kafka: CoordinatorRuntime with AutoTopicCreationManager.
+
+import { MetadataStoreError } from "../../contracts/errors.ts";
+import type { Runtime } from "../../contracts/runtime.ts";
+import { type Outcome, refuse } from "../../protocol/errors.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { TopicImage } from "../cluster/image.ts";
+import { CoordinatorRuntime } from "../coordinator/runtime/coordinator_runtime.ts";
+import {
+  type Decide,
+  type Decision,
+  NO_DECISION,
+  type Now,
+  type Shard,
+} from "../coordinator/runtime/shard.ts";
+import type { ShardHostOptions } from "../coordinator/runtime/shard_host.ts";
+import type { LogManager } from "../partition/log_manager.ts";
+import { PartitionCoordinatorLog } from "./partition_coordinator_log.ts";
+
+/** An internal topic, as it is made. */
+export interface InternalTopic {
+  readonly name: string;
+  readonly partitionCount: number;
+  /** Never more are asked for than there are brokers. */
+  readonly replicationFactor: number;
+  readonly configs: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface CoordinatorShardsOptions<S extends Shard<R>, R> {
+  readonly cluster: Cluster;
+  readonly logs: LogManager;
+  readonly runtime: Runtime;
+  readonly topicName: string;
+  /** Asked when it is to be made. */
+  readonly newTopic: () => InternalTopic;
+  /** The event that says why the topic is not there. */
+  readonly notMadeEvent: string;
+  /** What a shard's host is made of; the runtime's logger names the topic and the partition. */
+  readonly hostOptions: (
+    partition: number,
+    leaderEpoch: number,
+    runtime: Runtime,
+  ) => Omit<ShardHostOptions<S, R>, "log" | "runtime">;
+}
+
+export class CoordinatorShards<S extends Shard<R>, R> {
+  readonly runtime: CoordinatorRuntime<S, R>;
+  readonly #options: CoordinatorShardsOptions<S, R>;
+  readonly #stopping = new AbortController();
+  /** As it was when it was first seen. */
+  #topic: TopicImage | null = null;
+  #leaderEpoch = 0;
+  #making: Promise<boolean> | null = null;
+
+  constructor(options: CoordinatorShardsOptions<S, R>) {
+    this.#options = options;
+    const { topicName, hostOptions, runtime } = options;
+    this.runtime = new CoordinatorRuntime({
+      openLog: (partition) => this.#openLog(partition),
+      hostOptions: (partition) => {
+        const log = runtime.log.child({ topic: topicName, partition });
+        const own = { ...runtime, log };
+        return { ...hostOptions(partition, this.#leaderEpoch, own), runtime: own };
+      },
+    });
+  }
+
+  /** Null while there is no topic. */
+  get partitionCount(): number | null {
+    return this.#topic?.partitionCount ?? null;
+  }
+
+  /** Fires when the broker stops. */
+  get stopping(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
+  /** The shard of a key; 0 while there is no topic. */
+  shardOf(key: string): number {
+    return this.#topic === null ? 0 : partitionOfKey(key, this.#topic.partitionCount);
+  }
+
+  /** Runs a request on the shard of a key. The topic is made when it is not there. See ShardHost.run. */
+  run<Response>(
+    key: string,
+    decide: Decide<S, R, Response>,
+    signal: AbortSignal,
+  ): Promise<Outcome<Response>> {
+    return this.withShard(key, (partition) => this.runtime.run(partition, decide, signal));
+  }
+
+  /** Calls with the shard of a key, at once when the topic is there; else it is made first. */
+  withShard<Response>(
+    key: string,
+    call: (partition: number) => Promise<Outcome<Response>>,
+  ): Promise<Outcome<Response>> {
+    if (this.#topic !== null) return call(this.shardOf(key));
+    return this.make().then((isMade) =>
+      isMade ? this.withShard(key, call) : refuse("coordinator_not_available"),
+    );
+  }
+
+  /** As `run`, where nothing is made: without the topic it is refused with not_coordinator. */
+  runIfThere<Response>(
+    key: string,
+    decide: Decide<S, R, Response>,
+    signal: AbortSignal,
+  ): Promise<Outcome<Response>> {
+    if (this.#topic === null) return Promise.resolve(refuse("not_coordinator"));
+    return this.runtime.run(this.shardOf(key), decide, signal);
+  }
+
+  /** See ShardHost.decideAtOnce. Null too where there is no topic. */
+  decideAtOnce<Result>(
+    key: string,
+    decide: (shard: S, now: Now) => { readonly decision: Decision<R>; readonly result: Result },
+  ): Result | null {
+    return this.#topic === null ? null : this.runtime.decideAtOnce(this.shardOf(key), decide);
+  }
+
+  /** Runs a request on every shard that holds anything. Nothing is made for it. */
+  runAll<Response>(
+    decide: Decide<S, R, Response>,
+    signal: AbortSignal,
+  ): Promise<readonly Outcome<Response>[]> {
+    return Promise.all(this.#occupied().map((each) => this.runtime.run(each, decide, signal)));
+  }
+
+  /** The shard of a key; null when the topic cannot be made. Loading it begins. */
+  async find(key: string): Promise<number | null> {
+    if (this.#topic === null && !(await this.make())) return null;
+    const partition = this.shardOf(key);
+    this.runtime.load(partition);
+    return partition;
+  }
+
+  /** Loads the shards that hold anything, one after the other: their timers run only then. */
+  async warmUp(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (const partition of this.#occupied()) {
+      if (signal.aborted) return;
+      // What is refused has been said in the log.
+      await this.runtime.run(
+        partition,
+        (_shard, _now, reply) => ({ ...NO_DECISION, answers: [{ reply, response: null }] }),
+        signal,
+      );
+    }
+  }
+
+  /** Drops all shards, for good: who waits is told not_coordinator. Idempotent. */
+  close(): void {
+    this.#stopping.abort();
+    this.runtime.close();
+  }
+
+  /** To be told of every topic that is there or changes. */
+  topicChanged(topic: TopicImage): void {
+    if (topic.name !== this.#options.topicName) return;
+    this.#leaderEpoch = topic.leaderEpoch;
+    if (this.#topic?.id !== topic.id) {
+      this.runtime.dropAll();
+      this.#topic = topic;
+    }
+    for (let partition = 0; partition < topic.partitionCount; partition++) {
+      this.runtime.led(partition, topic.leaderEpoch);
+    }
+  }
+
+  /** To be told of every topic that goes. @returns whether it was this one */
+  topicDeleted(topic: TopicImage): boolean {
+    if (this.#topic?.id !== topic.id) return false;
+    this.#topic = null;
+    this.runtime.dropAll();
+    return true;
+  }
+
+  /** Makes the topic; many who ask at once share one making. False when that failed. */
+  make(): Promise<boolean> {
+    this.#making ??= this.#makeOnce().finally(() => {
+      this.#making = null;
+    });
+    return this.#making;
+  }
+
+  async #makeOnce(): Promise<boolean> {
+    const { cluster, runtime, newTopic, notMadeEvent } = this.#options;
+    const { name, partitionCount, replicationFactor, configs } = newTopic();
+    try {
+      const decision = await cluster.createTopic({
+        name,
+        numPartitions: partitionCount,
+        replicationFactor: Math.min(replicationFactor, cluster.brokerIds.length),
+        assignments: [],
+        configs,
+      });
+      if (decision.ok) {
+        runtime.log.info("topic_created", {
+          topic: name,
+          id: decision.value.id,
+          partitions: decision.value.partitionCount,
+        });
+      } else if (decision.refusal.code !== "topic_already_exists") {
+        const { code, message } = decision.refusal;
+        runtime.log.error(notMadeEvent, { code, message });
+      }
+    } catch (error) {
+      if (!(error instanceof MetadataStoreError)) throw error;
+      runtime.log.error(notMadeEvent, { code: error.code, message: error.message });
+    }
+    return this.#topic !== null;
+  }
+
+  /** Numbers of the partitions that have records, or a shard. */
+  #occupied(): number[] {
+    const topic = this.#topic === null ? undefined : this.#options.logs.topicWithId(this.#topic.id);
+    const found: number[] = [];
+    for (let partition = 0; partition < (this.partitionCount ?? 0); partition++) {
+      const log = topic?.logs.get(partition);
+      const hasRecords = log !== undefined && log.logEndOffset > log.logStartOffset;
+      if (hasRecords || this.runtime.isActive(partition)) found.push(partition);
+    }
+    return found;
+  }
+
+  #openLog(partition: number): PartitionCoordinatorLog | null {
+    const { logs, runtime } = this.#options;
+    const topic = this.#topic === null ? undefined : logs.topicWithId(this.#topic.id);
+    const log = topic === undefined ? null : logs.logIn(topic, partition);
+    return log === null ? null : new PartitionCoordinatorLog(logs, runtime, log);
+  }
+}
+
+/** The partition of a key, as Kafka counts it: by the hash that Java has for strings. */
+export function partitionOfKey(key: string, partitionCount: number): number {
+  let hash = 0;
+  for (let i = 0; i < key.length; i++) hash = (Math.imul(hash, 31) + key.charCodeAt(i)) | 0;
+  // Kafka's Utils.abs: the smallest int has no positive counterpart.
+  return (hash === -0x8000_0000 ? 0 : Math.abs(hash)) % partitionCount;
+}
