@@ -11,6 +11,7 @@ import {
   buildEndTransactionMarker,
   CONTROL_ABORT,
   CONTROL_COMMIT,
+  readControlBatch,
 } from "../../../src/record/control_record.ts";
 import { RecordBatch } from "../../../src/record/record_batch.ts";
 
@@ -31,7 +32,7 @@ export class ScriptedLog implements CoordinatorLog {
   commitsAtOnce = true;
   /** Of markers. */
   wallMs = 1_700_000_000_000;
-  /** By producer id: its newest epoch, and whether its transaction is open. What a fail cuts off stays known. */
+  /** By producer id: its newest epochs, and whether its transaction is open. */
   readonly producers = new Map<
     number,
     { epoch: number; coordinatorEpoch: number; isOpen: boolean }
@@ -49,17 +50,9 @@ export class ScriptedLog implements CoordinatorLog {
   append(batch: Uint8Array) {
     if (this.refuses || !this.isOnline) return null;
     patchBaseOffset(batch, 0, this.logEndOffset);
-    const { lastOffset, isTransactional, isControl, producerId, producerEpoch } = new RecordBatch(
-      batch,
-      0,
-      batch.length,
-    );
-    if (isTransactional && !isControl) {
-      const { coordinatorEpoch = -1 } = this.producers.get(producerId) ?? {};
-      this.producers.set(producerId, { epoch: producerEpoch, coordinatorEpoch, isOpen: true });
-    }
+    this.#remember(batch);
     this.batches.push(batch);
-    const endOffset = lastOffset + 1;
+    const endOffset = new RecordBatch(batch, 0, batch.length).lastOffset + 1;
     this.logEndOffset = endOffset;
     const committed = new Promise<boolean>((resolve) => {
       this.#waiting.push({ endOffset, resolve });
@@ -69,7 +62,7 @@ export class ScriptedLog implements CoordinatorLog {
   }
 
   appendMarker({ producerId, producerEpoch, coordinatorEpoch, isCommit }: EndMarker) {
-    const appended = this.append(
+    return this.append(
       buildEndTransactionMarker({
         type: isCommit ? CONTROL_COMMIT : CONTROL_ABORT,
         producerId,
@@ -78,9 +71,17 @@ export class ScriptedLog implements CoordinatorLog {
         timestampMs: this.wallMs,
       }),
     );
-    if (appended === null) return null;
-    this.producers.set(producerId, { epoch: producerEpoch, coordinatorEpoch, isOpen: false });
-    return appended;
+  }
+
+  #remember(bytes: Uint8Array): void {
+    const batch = new RecordBatch(bytes, 0, bytes.length);
+    if (!batch.isTransactional) return;
+    const { producerId, producerEpoch: epoch, isControl } = batch;
+    const known = this.producers.get(producerId);
+    const coordinatorEpoch = isControl
+      ? readControlBatch(batch)!.coordinatorEpoch!
+      : (known?.coordinatorEpoch ?? -1);
+    this.producers.set(producerId, { epoch, coordinatorEpoch, isOpen: !isControl });
   }
 
   refusalOf({ producerId, producerEpoch }: Producer): KafkaErrorName | null {
@@ -120,6 +121,8 @@ export class ScriptedLog implements CoordinatorLog {
       this.batches.pop();
     }
     this.logEndOffset = this.highWatermark;
+    this.producers.clear();
+    for (const batch of this.batches) this.#remember(batch);
     for (const { resolve } of this.#waiting.splice(0)) resolve(false);
   }
 
