@@ -6,6 +6,7 @@ import type { Caller, FetchResponse } from "../../src/contracts/broker.ts";
 import type { Storage, StoragePlugin } from "../../src/contracts/storage.ts";
 import { LogApiImpl } from "../../src/core/broker/log_api.ts";
 import type { TopicImage } from "../../src/core/cluster/image.ts";
+import type { TransactionGate } from "../../src/core/coordinator/transaction/ports.ts";
 import { CLEANER_DEFAULTS } from "../../src/core/partition/lazy_cleaner.ts";
 import { LogManager } from "../../src/core/partition/log_manager.ts";
 import { Settings } from "../../src/core/settings/dynamic.ts";
@@ -39,6 +40,10 @@ export interface RigOptions {
   readonly compression?: Compression;
   /** Default true. */
   readonly opensCompressed?: boolean;
+  /** Asked before first batches of transactions; none are taken without it. */
+  readonly gate?: TransactionGate;
+  /** Bytes from which a partition gets segment files. */
+  readonly grownBytes?: number;
 }
 
 export function topic(
@@ -115,6 +120,7 @@ export class LogRig {
         journalFileBytes: options.journalFileBytes ?? 1024 * 1024,
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
+        ...(options.grownBytes === undefined ? {} : { grownBytes: options.grownBytes }),
         ...(options.onKept === undefined ? {} : { onKept: options.onKept }),
         retentionCheckMs: () => 300_000,
         producerExpiryMs: () => 86_400_000,
@@ -137,6 +143,7 @@ export class LogRig {
       decompressedBytesMax: () => 100 * 1024 * 1024,
       opensCompressed: () => opensCompressed,
       fetchBytesMax: () => 57_671_680,
+      gate: options.gate ?? null,
     });
     holder.rig = new LogRig(test, storage, logs, api);
     return holder.rig;

@@ -106,12 +106,17 @@ export class LogTransactions {
   truncate(endOffset: number, producers: ProducerState | null): void {
     while (this.#ended.length > this.#endedFrom && this.#ended.at(-1)!.markerOffset >= endOffset) {
       const ended = this.#ended.pop()!;
-      const entry = producers?.get(ended.producerId);
-      if (entry === undefined) continue;
-      entry.epoch = ended.epoch;
-      entry.coordinatorEpoch = ended.coordinatorEpoch;
-      entry.batches = ended.batches;
-      entry.transactionStartOffset = ended.firstOffset;
+      const { producerId, firstOffset, epoch, coordinatorEpoch, batches } = ended;
+      const entry = producers?.get(producerId);
+      // It may have been forgotten with what it wrote after the marker, which was cut before.
+      producers?.restore(producerId, {
+        epoch,
+        coordinatorEpoch,
+        batches,
+        transactionStartOffset: firstOffset,
+        lastTimestampMs: entry?.lastTimestampMs ?? -1,
+        seenMs: entry?.seenMs ?? -1,
+      });
     }
     this.aborted.dropFrom(endOffset);
     producers?.truncate(endOffset);

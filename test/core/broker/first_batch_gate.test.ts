@@ -1,0 +1,196 @@
+// First batches of transactions and the coordinator that is asked about them: order, refusals, ends that come meanwhile.
+
+import { describe, expect, test } from "bun:test";
+import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import { ok } from "../../../src/base/outcome.ts";
+import type { TransactionGate } from "../../../src/core/coordinator/transaction/ports.ts";
+import { type KafkaErrorName, type Outcome, refuse } from "../../../src/protocol/errors.ts";
+import { batchOf, caller, LogRig, topic } from "../../support/log_rig.ts";
+import { settle } from "../../support/test_runtime.ts";
+
+interface Question {
+  readonly asked: readonly [string, number, number, string, number, boolean];
+  answer(outcome: Outcome<null>): void;
+}
+
+/** A coordinator that answers when the test says so; `now` answers at once. */
+class ScriptedGate implements TransactionGate {
+  readonly questions: Question[] = [];
+  now: Outcome<null> | null = null;
+
+  admit(
+    ...[id, producerId, epoch, { topic: name, partition }, adds]: Parameters<
+      TransactionGate["admit"]
+    >
+  ) {
+    const asked = [id, producerId, epoch, name, partition, adds] as const;
+    if (this.now !== null) {
+      this.questions.push({ asked, answer: () => {} });
+      return this.now;
+    }
+    return new Promise<Outcome<null>>((answer) => this.questions.push({ asked, answer }));
+  }
+}
+
+async function rigOf() {
+  const gate = new ScriptedGate();
+  const topics = [topic("t", 2)];
+  const rig = await LogRig.open(storageMemory(), { topics, gate });
+  const send = (
+    sequence: number,
+    options: {
+      epoch?: number;
+      producerId?: number;
+      partition?: number;
+      adds?: boolean;
+      id?: string | null;
+    } = {},
+  ) => {
+    const { epoch = 0, producerId = 9, partition = 0, adds = true, id = "tx" } = options;
+    const batches = batchOf([`${sequence}`], {
+      producerId,
+      producerEpoch: epoch,
+      baseSequence: sequence,
+      isTransactional: true,
+    });
+    return rig.api
+      .append(caller, {
+        acks: -1,
+        timeoutMs: 1000,
+        transactionalId: id,
+        addsToTransaction: adds,
+        partitions: [{ topic: "t", partition, batches }],
+      })
+      .then(([outcome]) => (outcome!.ok ? outcome!.value.baseOffset : outcome!.error.code));
+  };
+  const log = rig.logs.logIn(rig.logs.topicNamed("t")!, 0)!;
+  return { gate, rig, send, log, topics };
+}
+
+describe("the first batch of a transaction", () => {
+  test("is asked about once, and those behind it keep their order", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    const sent = [send(0), send(1), send(2)];
+    await settle();
+    expect(gate.questions.map(({ asked }) => asked)).toEqual([["tx", 9, 0, "t", 0, true]]);
+    expect(log.logEndOffset).toBe(0);
+    // Others do not wait.
+    expect(await rig.append(batchOf(["other"]))).toMatchObject({ value: { baseOffset: 0 } });
+    const elsewhere = send(0, { partition: 1, adds: false });
+    await settle();
+    expect(gate.questions.at(-1)!.asked).toEqual(["tx", 9, 0, "t", 1, false]);
+    gate.questions[1]!.answer(ok(null));
+    expect(await elsewhere).toBe(0);
+    gate.questions[0]!.answer(ok(null));
+    expect(await Promise.all(sent)).toEqual([1, 2, 3]);
+    // It is open: nobody is asked again, and a repeated batch has its first answer.
+    expect(await send(3)).toBe(4);
+    expect(await send(3)).toBe(4);
+    expect(gate.questions.length).toBe(2);
+    expect(log.firstBatches?.size).toBe(0);
+    await rig.close();
+  });
+
+  test("that is refused does not let those behind it in, which ask for themselves", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    const sent = [send(0, { adds: false }), send(1, { adds: false })];
+    await settle();
+    gate.questions[0]!.answer(refuse("coordinator_load_in_progress"));
+    expect(await sent[0]!).toBe("not_enough_replicas");
+    await settle();
+    expect(gate.questions.length).toBe(2);
+    gate.questions[1]!.answer(ok(null));
+    // It would begin the transaction in the middle.
+    expect(await sent[1]!).toBe("out_of_order_sequence_number");
+    gate.now = ok(null);
+    expect(await send(0, { adds: false })).toBe(0);
+    expect(await send(1, { adds: false })).toBe(1);
+    expect(log.logEndOffset).toBe(2);
+    await rig.close();
+  });
+
+  test("is refused as Kafka refuses it", async () => {
+    const { gate, rig, send } = await rigOf();
+    const cases: [KafkaErrorName, boolean, KafkaErrorName][] = [
+      ["invalid_txn_state", true, "invalid_txn_state"],
+      ["producer_fenced", true, "invalid_producer_epoch"],
+      ["invalid_producer_id_mapping", false, "invalid_producer_id_mapping"],
+      ["concurrent_transactions", true, "concurrent_transactions"],
+      ["concurrent_transactions", false, "not_enough_replicas"],
+      ["not_coordinator", true, "not_enough_replicas"],
+      ["coordinator_not_available", false, "not_enough_replicas"],
+    ];
+    for (const [said, adds, told] of cases) {
+      gate.now = refuse(said);
+      expect([said, await send(0, { adds })]).toEqual([said, told]);
+    }
+    expect(await send(0, { id: null })).toBe("invalid_txn_state");
+    expect(gate.questions.length).toBe(cases.length);
+    await rig.close();
+  });
+
+  test("is not appended once its transaction has ended", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    const late = send(0, { adds: false });
+    await settle();
+    const verdict = log.appendMarker(
+      {
+        producerId: 9,
+        producerEpoch: 0,
+        coordinatorEpoch: 0,
+        isCommit: false,
+        transactionVersion: 1,
+      },
+      rig.test.wallMs,
+    );
+    expect(verdict.kind).toBe("appended");
+    gate.questions[0]!.answer(ok(null));
+    expect(await late).toBe("invalid_txn_state");
+    expect(log.transactions?.openCount ?? 0).toBe(0);
+    expect(log.lastStableOffset).toBe(log.highWatermark);
+    await rig.close();
+  });
+
+  test("under a newer epoch asks again while the old one is open", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    gate.now = ok(null);
+    expect(await send(0)).toBe(0);
+    expect(await send(0, { epoch: 1 })).toBe(1);
+    expect(gate.questions.length).toBe(2);
+    expect(log.lastStableOffset).toBe(0);
+    expect(await send(1)).toBe("invalid_producer_epoch");
+    await rig.close();
+  });
+
+  test("of a topic that is deleted, or a folder that fails meanwhile, is refused", async () => {
+    const { gate, rig, send, topics } = await rigOf();
+    const sent = [send(0), send(1)];
+    await settle();
+    await rig.logs.topicDeleted(topics[0]!);
+    gate.questions[0]!.answer(ok(null));
+    expect(await sent[0]!).toBe("unknown_topic_or_partition");
+    await settle();
+    gate.questions[1]!.answer(ok(null));
+    expect(await sent[1]!).toBe("unknown_topic_or_partition");
+    await rig.close();
+  });
+
+  test("of the second protocol begins at sequence 0 where nothing is known of its producer", async () => {
+    const { gate, rig, send } = await rigOf();
+    gate.now = ok(null);
+    expect(await send(5)).toBe("out_of_order_sequence_number");
+    expect(await send(5, { adds: false, producerId: 10 })).toBe(0);
+    await rig.close();
+  });
+
+  test("leaves nothing behind for ever when nobody comes back for it", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    gate.now = refuse("coordinator_not_available");
+    await send(0);
+    expect(log.firstBatches?.size).toBe(1);
+    rig.test.wallMs += 86_400_001;
+    await rig.logs.maintain(true);
+    expect(log.firstBatches?.size).toBe(0);
+    await rig.close();
+  });
+});
