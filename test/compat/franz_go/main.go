@@ -4,6 +4,7 @@
 //	write TOPIC CODEC RECORDS                 read FOLDER TOPIC…                     one TOPIC SIZE
 //	admin PREFIX                              load …, verify … (kill rounds, see load.go and verify.go)
 //	members (consumer groups, see members.go)
+//	transform name=value … (transactions, see transform.go)
 //
 // BOOTSTRAP names the broker. Record lines are those of make_input.ts.
 package main
@@ -87,6 +88,8 @@ func main() {
 		err = one(ctx, args[0], args[1])
 	case "admin":
 		admin(ctx, args[0])
+	case "transform":
+		err = transform(context.Background(), args)
 	case "members":
 		err = members(context.Background())
 	case "load":

@@ -1,5 +1,5 @@
 // The Java side of the client checks; lib.sh calls its verbs (see main). BOOTSTRAP names the broker.
-// Record lines are those of make_input.ts. It consumes by assignment; in groups: GroupMembers.
+// Record lines are those of make_input.ts. It consumes by assignment; in groups: GroupMembers, Transform.
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -46,6 +46,8 @@ public final class Client {
         }
         case "one" -> one(args[1], Integer.parseInt(args[2]));
         case "members" -> GroupMembers.run();
+        case "transform" -> Transform.run(Arrays.copyOfRange(args, 1, args.length));
+        case "show" -> Transform.show(args[1], args[2]);
         case "admin" -> System.exit(new AdminChecks(args[1]).run() ? 0 : 1);
         default -> throw new IllegalArgumentException("verb " + args[0]);
       }

@@ -1,0 +1,129 @@
+// Consume, transform, produce, in transactions: test/compat/transactions/worker.ts has the words. Records of a transaction that
+// is meant to be aborted say so, so that whoever should not see them knows them.
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.PartitionInfo;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+final class Transform {
+  private static volatile boolean isStopping;
+
+  private Transform() {}
+
+  private static synchronized void say(String line) {
+    System.out.println(line);
+    System.out.flush();
+  }
+
+  static void run(String[] args) {
+    Map<String, String> o = new HashMap<>();
+    for (String arg : args) o.put(arg.split("=", 2)[0], arg.split("=", 2)[1]);
+    Thread stop = new Thread(() -> {
+      try {
+        while (System.in.read() >= 0) {}
+      } catch (IOException e) {
+        // as good as the end
+      }
+      isStopping = true;
+    });
+    stop.setDaemon(true);
+    stop.start();
+    Random random = new Random();
+    Map<String, Object> common = Map.of("bootstrap.servers", System.getenv("BOOTSTRAP"), "client.id", o.get("id"),
+        "reconnect.backoff.max.ms", 200, "request.timeout.ms", 4000);
+    Map<String, Object> producing = new HashMap<>(common);
+    producing.putAll(Map.of("transactional.id", o.get("id"), "transaction.timeout.ms", 15000, "max.block.ms", 20000,
+        "delivery.timeout.ms", 10000, "linger.ms", 0));
+    Map<String, Object> consuming = new HashMap<>(common);
+    consuming.putAll(Map.of("group.id", o.get("group"), "isolation.level", "read_committed", "enable.auto.commit", false,
+        "auto.offset.reset", "earliest", "max.poll.records", Integer.parseInt(o.get("batch")),
+        "session.timeout.ms", 2000, "heartbeat.interval.ms", 300, "fetch.max.wait.ms", 100));
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(producing, new StringSerializer(), new StringSerializer());
+        KafkaConsumer<String, String> consumer = new KafkaConsumer<>(consuming, new StringDeserializer(), new StringDeserializer())) {
+      producer.initTransactions();
+      consumer.subscribe(List.of(o.get("in")));
+      say("started");
+      while (!isStopping) {
+        ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(200));
+        if (records.isEmpty()) continue;
+        boolean aborts = random.nextInt(100) < Integer.parseInt(o.get("abort"));
+        producer.beginTransaction();
+        try {
+          Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+          for (ConsumerRecord<String, String> r : records) {
+            producer.send(new ProducerRecord<>(o.get("out"), r.partition(), r.key(), (aborts ? "a:" : "c:") + r.value()));
+            offsets.put(new TopicPartition(r.topic(), r.partition()), new OffsetAndMetadata(r.offset() + 1));
+          }
+          producer.sendOffsetsToTransaction(offsets, consumer.groupMetadata());
+          if (aborts) producer.flush();
+          Thread.sleep(random.nextInt(Integer.parseInt(o.get("pause")) + 1));
+          if (aborts) {
+            producer.abortTransaction();
+            rewind(consumer);
+          } else {
+            producer.commitTransaction();
+          }
+          say((aborts ? "aborted " : "committed ") + records.count());
+        } catch (KafkaException e) {
+          say("note " + e);
+          // Whatever it was: where even that fails, a new process has to begin.
+          producer.abortTransaction();
+          rewind(consumer);
+        }
+      }
+    } catch (Exception e) {
+      say("failed " + String.valueOf(e).replace('\n', ' '));
+      System.exit(3);
+    }
+    System.exit(0);
+  }
+
+  /** Back to where the group stands. */
+  private static void rewind(KafkaConsumer<String, String> consumer) {
+    Set<TopicPartition> owned = consumer.assignment();
+    Map<TopicPartition, OffsetAndMetadata> committed = consumer.committed(owned);
+    for (TopicPartition each : owned) {
+      OffsetAndMetadata at = committed.get(each);
+      if (at == null) consumer.seekToBeginning(List.of(each));
+      else consumer.seek(each, at.offset());
+    }
+  }
+
+  /** Prints "PARTITION OFFSET VALUE" for what a reader of that isolation sees of a topic, up to its end now. */
+  static void show(String topic, String isolation) {
+    Map<String, Object> config = Map.of("bootstrap.servers", System.getenv("BOOTSTRAP"), "isolation.level", isolation,
+        "auto.offset.reset", "earliest", "fetch.max.wait.ms", 100);
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
+      Collection<TopicPartition> all = consumer.partitionsFor(topic).stream().map(Transform::place).toList();
+      Map<TopicPartition, Long> ends = consumer.endOffsets(all);
+      consumer.assign(all);
+      consumer.seekToBeginning(all);
+      StringBuilder text = new StringBuilder();
+      while (all.stream().anyMatch(each -> consumer.position(each) < ends.get(each))) {
+        for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofMillis(200))) {
+          text.append(r.partition()).append(' ').append(r.offset()).append(' ').append(r.value()).append('\n');
+        }
+      }
+      System.out.print(text);
+    }
+  }
+
+  private static TopicPartition place(PartitionInfo info) {
+    return new TopicPartition(info.topic(), info.partition());
+  }
+}
