@@ -9,6 +9,7 @@ import type {
 } from "../../../../src/core/coordinator/group/group_requests.ts";
 import { GroupShard } from "../../../../src/core/coordinator/group/group_shard.ts";
 import type { AskAdmission } from "../../../../src/core/coordinator/runtime/admissions.ts";
+import type { CoordinatorLog } from "../../../../src/core/coordinator/runtime/coordinator_log.ts";
 import type { Decide, Producer } from "../../../../src/core/coordinator/runtime/shard.ts";
 import { ShardHost } from "../../../../src/core/coordinator/runtime/shard_host.ts";
 import { withDefaults } from "../../../../src/protocol/defaults.ts";
@@ -68,7 +69,7 @@ export class TransactionsRig {
     this.host = this.hostOf(log);
   }
 
-  hostOf(log: ScriptedLog): ShardHost<GroupShard, GroupRecord> {
+  hostOf(log: CoordinatorLog): ShardHost<GroupShard, GroupRecord> {
     const { runtime } = this.test;
     return new ShardHost({
       log,
