@@ -25,7 +25,7 @@ import type {
   DescribedGroup,
   ListedGroup,
 } from "../coordinator/group/group_requests.ts";
-import { type ApiContext, brokersFor } from "./api_context.ts";
+import { findCoordinators } from "./found_coordinators.ts";
 import {
   GROUP_OPERATIONS,
   refusedConsumerDescribe,
@@ -38,13 +38,11 @@ import { ask, byShard, callOf, type GroupContext } from "./group_dispatch.ts";
 import { commitOffsets, fetchOffsets } from "./group_offsets.ts";
 import { commitOffsetsInTransaction } from "./group_transactions.ts";
 
-/** First version with several keys in one FindCoordinator. */
-const KEYS_FROM = 4;
 /** First version that may ask what the caller may do. */
 const OPERATIONS_FROM = 3;
 /** First version of SyncGroup that has to say type and name of the protocol. */
 const PROTOCOL_SAID_FROM = 5;
-const KeyType = { group: 0, transaction: 1, share: 2 } as const;
+const KeyType = { group: 0, share: 2 } as const;
 
 /** The group half of a broker. Nothing here asks who is calling: that is admission. */
 export function createGroupApi(context: GroupContext): GroupApi {
@@ -246,67 +244,22 @@ async function listGroups(
   return { throttleTimeMs: 0, errorCode, groups: errorCode === NONE ? rows : [] };
 }
 
-type Coordinator = FindCoordinatorResponse["coordinators"][number];
-
-async function findCoordinator(
-  context: GroupContext,
+function findCoordinator(
+  { api, groups }: GroupContext,
   caller: Caller,
   request: FindCoordinatorRequest,
   version: number,
 ): Promise<FindCoordinatorResponse> {
   const { keyType } = request;
-  const keys = version >= KEYS_FROM ? request.coordinatorKeys : [request.key];
-  const found = await Promise.all(keys.map((key) => coordinatorOf(context, caller, keyType, key)));
-  const [first] = found;
-  if (version >= KEYS_FROM || first === undefined)
-    return { ...NO_COORDINATOR, coordinators: found };
-  const { nodeId, host, port, errorCode } = first;
-  const errorMessage = errorCode === NONE ? "NONE" : first.errorMessage;
-  return { throttleTimeMs: 0, errorCode, errorMessage, nodeId, host, port, coordinators: [] };
-}
-
-const NO_COORDINATOR: Omit<FindCoordinatorResponse, "coordinators"> = {
-  throttleTimeMs: 0,
-  errorCode: NONE,
-  errorMessage: null,
-  nodeId: 0,
-  host: "",
-  port: 0,
-};
-
-async function coordinatorOf(
-  { api, groups }: GroupContext,
-  caller: Caller,
-  keyType: number,
-  key: string,
-): Promise<Coordinator> {
-  const refused = (code: KafkaErrorName, errorMessage: string): Coordinator => ({
-    key,
-    nodeId: -1,
-    host: "",
-    port: -1,
-    errorCode: wireCodeOf(code),
-    errorMessage,
+  return findCoordinators(api, caller, request, version, async (key) => {
+    // As Kafka answers where share groups are off.
+    if (keyType === KeyType.share) {
+      return { code: "invalid_request", message: "Share groups are not served yet" };
+    }
+    if (keyType !== KeyType.group) {
+      return { code: "invalid_request", message: `There are no groups of key type ${keyType}` };
+    }
+    if ((await groups.find(key)) !== null) return null;
+    return { code: "coordinator_not_available", message: "The topic of groups could not be made" };
   });
-  switch (keyType) {
-    case KeyType.group:
-      break;
-    case KeyType.transaction:
-      // Not served yet, which InitProducerId says for good; a refusal here would be tried again for a minute.
-      return thisBroker(api, caller, key);
-    case KeyType.share:
-      // As Kafka answers where share groups are off.
-      return refused("invalid_request", "Share groups are not served yet");
-    default:
-      return refused("invalid_request", `There is no key type ${keyType}`);
-  }
-  if ((await groups.find(key)) === null) {
-    return refused("coordinator_not_available", "The topic of groups could not be made");
-  }
-  return thisBroker(api, caller, key);
-}
-
-function thisBroker(api: ApiContext, caller: Caller, key: string): Coordinator {
-  const { id, host, port } = brokersFor(api, caller)[0]!;
-  return { key, nodeId: id, host, port, errorCode: NONE, errorMessage: "" };
 }

@@ -29,19 +29,41 @@ export class ProducerIds {
     this.#commit = commit;
   }
 
+  /** Whether `take` gives an id. */
+  get isAtHand(): boolean {
+    return this.#next < this.#end;
+  }
+
+  /** The next id, for who cannot wait; null when the block is used up: see `ready`. */
+  take(): number | null {
+    return this.isAtHand ? this.#next++ : null;
+  }
+
+  /**
+   * Resolves once an id is at hand.
+   *
+   * @throws {MetadataStoreError} when no block could be had
+   */
+  async ready(): Promise<void> {
+    while (!this.isAtHand) {
+      this.#loading ??= this.#load().finally(() => {
+        this.#loading = null;
+      });
+      await this.#loading;
+    }
+  }
+
   /**
    * The next id.
    *
    * @throws {MetadataStoreError} when no block could be had
    */
   async next(): Promise<number> {
-    while (this.#next >= this.#end) {
-      this.#loading ??= this.#load().finally(() => {
-        this.#loading = null;
-      });
-      await this.#loading;
+    for (;;) {
+      const id = this.take();
+      if (id !== null) return id;
+      await this.ready();
     }
-    return this.#next++;
   }
 
   async #load(): Promise<void> {

@@ -39,10 +39,9 @@ export interface TransactionGate {
    * else it must have been added by AddPartitionsToTxn. Not a promise where the shard of the transactional id is loaded; what it
    * decided lies in the log then, so that a batch that is appended at once comes after it.
    *
-   * Codes are Kafka's words to a producer: "invalid_producer_epoch" for whoever is fenced, "invalid_producer_id_mapping",
-   * "concurrent_transactions" with `adds` (clients try again), "not_enough_replicas" where the coordinator cannot say now, and
-   * "transaction_abortable" where the partition was not added: requests that do not know it (Produce below v11, TxnOffsetCommit
-   * below v4) are told "invalid_txn_state" instead, by whoever knows their version.
+   * Codes are the coordinator's own words, which whoever asks puts into those of its request and version: "producer_fenced",
+   * "invalid_producer_id_mapping", "concurrent_transactions", "transaction_abortable" where the partition was not added; and
+   * "coordinator_not_available", "coordinator_load_in_progress" or "not_coordinator" where it cannot say now.
    */
   admit(
     transactionalId: string,

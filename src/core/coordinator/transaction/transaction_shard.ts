@@ -39,6 +39,11 @@ export interface ProducerIdentity {
   readonly producerEpoch: number;
 }
 
+/** Whether a batch may be appended, once the decision about it has been taken. */
+export interface Admitted {
+  readonly outcome: Outcome<null>;
+}
+
 /** What ListTransactions looks for. */
 export interface ListFilter {
   /** Empty: of any. */
@@ -161,11 +166,11 @@ export class TransactionShard implements Shard<TransactionRecord> {
   verifyPartitions(
     ask: ProducerAsk,
     partitions: readonly TopicPartition[],
-    reply: Reply<readonly (KafkaErrorName | null)[]>,
+    reply: Reply<Outcome<readonly (KafkaErrorName | null)[]>>,
   ): Decided {
     const known = this.#byId.get(ask.transactionalId);
-    const codes = partitions.map((each) => verifyPartition(known, ask, each));
-    return { records: [], answers: [answer(reply, codes)] };
+    const value = partitions.map((each) => verifyPartition(known, ask, each));
+    return { records: [], answers: [answer(reply, { ok: true as const, value })] };
   }
 
   /** For the log: whether a batch may go into the partition. It joins with `adds`, else it must have been added. */
@@ -174,16 +179,19 @@ export class TransactionShard implements Shard<TransactionRecord> {
     partition: TopicPartition,
     adds: boolean,
     now: Now,
-  ): { readonly decision: Decided; readonly result: Outcome<null> } {
+  ): { readonly decision: Decided; readonly result: Admitted } {
     if (!adds) {
       const code = verifyPartition(this.#byId.get(ask.transactionalId), ask, partition);
-      return { decision: NO_DECISION, result: code === null ? NOTHING : refuse(code) };
+      const outcome = code === null ? NOTHING : refuse(code);
+      return { decision: NO_DECISION, result: { outcome } };
     }
-    const { records, outcome } = this.#add(
-      { ...ask, partitions: [partition], clientVersion: 2 },
-      now,
-    );
-    return { decision: { records, answers: [] }, result: outcome };
+    const added = this.#add({ ...ask, partitions: [partition], clientVersion: 2 }, now);
+    const result = { outcome: added.outcome };
+    const tooLarge = () => {
+      result.outcome = refuse("unknown_server_error");
+      return NO_DECISION;
+    };
+    return { decision: { records: added.records, answers: [], tooLarge }, result };
   }
 
   /** @returns what the producer goes on with; by the older protocol that is what it has */
@@ -202,16 +210,11 @@ export class TransactionShard implements Shard<TransactionRecord> {
     }
   }
 
-  /** @returns the transactions, undefined where there is none of an id */
-  describe(
-    transactionalIds: readonly string[],
-    reply: Reply<readonly (Transaction | undefined)[]>,
-  ): Decided {
-    const found = transactionalIds.map((id) => {
-      const known = this.#byId.get(id);
-      return known?.state === "dead" ? undefined : known;
-    });
-    return { records: [], answers: [answer(reply, found)] };
+  /** @returns undefined where there is none of that id */
+  describe(transactionalId: string, reply: Reply<Outcome<Transaction | undefined>>): Decided {
+    const known = this.#byId.get(transactionalId);
+    const value = known?.state === "dead" ? undefined : known;
+    return { records: [], answers: [answer(reply, { ok: true as const, value })] };
   }
 
   list(filter: ListFilter, now: Now, reply: Reply<readonly Transaction[]>): Decided {

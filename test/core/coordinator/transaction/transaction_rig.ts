@@ -20,6 +20,7 @@ import {
 } from "../../../../src/core/coordinator/transaction/transaction_record.ts";
 import type { TransactionSettings } from "../../../../src/core/coordinator/transaction/transaction_settings.ts";
 import {
+  type Admitted,
   type ProducerIdentity,
   TransactionShard,
 } from "../../../../src/core/coordinator/transaction/transaction_shard.ts";
@@ -258,24 +259,27 @@ export class TransactionRig {
   }
 
   verify(partitions: readonly string[], fields: Fields = {}): readonly (KafkaErrorName | null)[] {
-    return this.ask<readonly (KafkaErrorName | null)[]>((shard, reply) =>
+    const { value } = this.ask<Outcome<readonly (KafkaErrorName | null)[]>>((shard, reply) =>
       shard.verifyPartitions(this.#producer(fields), partitions.map(partitionOf), reply),
-    ).value;
+    );
+    if (!value.ok) throw new Error(value.error.message);
+    return value.value;
   }
 
   admit(partition: string, adds: boolean, fields: Fields = {}): string {
-    let result: Outcome<null> = OK;
+    let admitted: Admitted | null = null;
     this.apply(() => {
-      const admitted = this.shard.admit(
+      const { decision, result } = this.shard.admit(
         this.#producer(fields),
         partitionOf(partition),
         adds,
         this.now,
       );
-      result = admitted.result;
-      return admitted.decision;
+      admitted = result;
+      return decision;
     });
-    return result.ok ? "ok" : (result as { error: { code: string } }).error.code;
+    const { outcome } = admitted as unknown as Admitted;
+    return outcome.ok ? "ok" : outcome.error.code;
   }
 
   askEnd(isCommit: boolean, fields: Fields = {}, clientVersion = 2) {

@@ -1,0 +1,173 @@
+// The transaction coordinator of a broker: its shards lie in __transaction_state. Asked by the APIs of transactions, and by the
+// log and the groups before the first batch of a transaction (TransactionGate).
+// Kafka: TransactionCoordinator, AddPartitionsToTxnManager.
+
+import { ok } from "../../base/outcome.ts";
+import type { TopicPartition } from "../../contracts/broker.ts";
+import { MetadataStoreError } from "../../contracts/errors.ts";
+import type { Runtime } from "../../contracts/runtime.ts";
+import { type Outcome, refuse } from "../../protocol/errors.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { TRANSACTION_TOPIC } from "../cluster/topic_names.ts";
+import {
+  answer,
+  type Decide,
+  type Decision,
+  type Now,
+  type Reply,
+} from "../coordinator/runtime/shard.ts";
+import type { TransactionGate } from "../coordinator/transaction/ports.ts";
+import {
+  type TransactionRecord,
+  transactionRecordSerde,
+} from "../coordinator/transaction/transaction_record.ts";
+import { TransactionShard } from "../coordinator/transaction/transaction_shard.ts";
+import type { LogManager } from "../partition/log_manager.ts";
+import type { Settings } from "../settings/dynamic.ts";
+import { BrokerTransactionSettings } from "./broker_transaction_settings.ts";
+import { CoordinatorShards } from "./coordinator_shards.ts";
+import { LocalMarkers, type TransactionalGroups } from "./local_markers.ts";
+
+/** Requests that may wait on one shard. */
+const PENDING_MAX = 100_000;
+
+export interface TransactionCoordinatorOptions {
+  readonly cluster: Cluster;
+  readonly logs: LogManager;
+  readonly settings: Settings;
+  readonly runtime: Runtime;
+  readonly groups: TransactionalGroups;
+}
+
+type TransactionDecide<Response> = Decide<TransactionShard, TransactionRecord, Response>;
+
+export class TransactionCoordinator implements TransactionGate {
+  readonly settings: BrokerTransactionSettings;
+  readonly markers: LocalMarkers;
+  readonly groups: TransactionalGroups;
+  readonly #options: TransactionCoordinatorOptions;
+  readonly #shards: CoordinatorShards<TransactionShard, TransactionRecord>;
+  readonly #endFollowing: () => void;
+
+  constructor(options: TransactionCoordinatorOptions) {
+    this.#options = options;
+    const { cluster, logs, settings, runtime, groups } = options;
+    this.settings = new BrokerTransactionSettings(settings, cluster);
+    this.markers = new LocalMarkers({ logs, runtime, groups });
+    this.groups = groups;
+    this.#shards = new CoordinatorShards({
+      cluster,
+      logs,
+      runtime,
+      topicName: TRANSACTION_TOPIC,
+      newTopic: () => this.settings.newTopic(),
+      notMadeEvent: "transaction_topic_not_made",
+      hostOptions: (_partition, coordinatorEpoch, { log }) => ({
+        serde: transactionRecordSerde,
+        makeShard: (timers) =>
+          new TransactionShard({
+            timers,
+            settings: this.settings,
+            markers: this.markers,
+            coordinatorEpoch,
+            takeProducerId: () => this.#takeProducerId(),
+            log,
+          }),
+        codec: () => "none",
+        pendingMax: PENDING_MAX,
+      }),
+    });
+    this.#endFollowing = cluster.follow({
+      topicChanged: (topic) => this.#shards.topicChanged(topic),
+      topicDeleted: (topic) => void this.#shards.topicDeleted(topic),
+    });
+  }
+
+  /**
+   * Runs a request on the shard of a transactional id, whose answer may be a refusal of its own.
+   *
+   * @param makes The topic is made when it is not there; else "not_coordinator", upon which clients look for it
+   */
+  async run<Response>(
+    transactionalId: string,
+    decide: (
+      shard: TransactionShard,
+      now: Now,
+      reply: Reply<Outcome<Response>>,
+    ) => Decision<TransactionRecord>,
+    signal: AbortSignal,
+    makes = false,
+  ): Promise<Outcome<Response>> {
+    const outcome = makes
+      ? await this.#shards.run<Outcome<Response>>(transactionalId, decide, signal)
+      : await this.#shards.runIfThere<Outcome<Response>>(transactionalId, decide, signal);
+    return outcome.ok ? outcome.value : outcome;
+  }
+
+  /** Runs a request on every shard that holds anything. Nothing is made for it. */
+  runAll<Response>(
+    decide: TransactionDecide<Response>,
+    signal: AbortSignal,
+  ): Promise<readonly Outcome<Response>[]> {
+    return this.#shards.runAll(decide, signal);
+  }
+
+  /** Whether the shard of a transactional id is to be had; its topic is made, and loading begins. */
+  async find(transactionalId: string): Promise<boolean> {
+    return (await this.#shards.find(transactionalId)) !== null;
+  }
+
+  /** Waits until a shard finds a producer id, if one can be had: decisions cannot wait. */
+  async readyProducerIds(): Promise<void> {
+    const { cluster, runtime } = this.#options;
+    if (cluster.producerIds.isAtHand) return;
+    try {
+      await cluster.producerIds.ready();
+    } catch (error) {
+      if (!(error instanceof MetadataStoreError)) throw error;
+      runtime.log.error("producer_ids_not_allocated", { code: error.code, error: error.message });
+    }
+  }
+
+  admit(
+    transactionalId: string,
+    producerId: number,
+    producerEpoch: number,
+    partition: TopicPartition,
+    adds: boolean,
+  ): Outcome<null> | Promise<Outcome<null>> {
+    if (!adds && !this.settings.verifies) return ok(null);
+    if (this.#shards.partitionCount === null) return refuse("coordinator_not_available");
+    const ask = { transactionalId, producerId, producerEpoch };
+    const admit = (shard: TransactionShard, now: Now) => shard.admit(ask, partition, adds, now);
+    const taken = this.#shards.decideAtOnce(transactionalId, admit);
+    if (taken !== null) return taken.outcome;
+    // It still loads: whoever waits for that may as well wait for the commit.
+    return this.run<null>(
+      transactionalId,
+      (shard, now, reply) => {
+        const { decision, result } = admit(shard, now);
+        return { records: decision.records, answers: [answer(reply, result.outcome)] };
+      },
+      this.#shards.stopping,
+    );
+  }
+
+  /** Loads the shards that hold anything: open transactions run out of time only then. */
+  warmUp(): Promise<void> {
+    return this.#shards.warmUp();
+  }
+
+  /** Drops all shards, for good: who waits is told not_coordinator. Idempotent. */
+  close(): void {
+    this.#endFollowing();
+    this.#shards.close();
+  }
+
+  #takeProducerId(): number | null {
+    const { cluster, runtime } = this.#options;
+    const id = cluster.producerIds.take();
+    if (id === null) runtime.scheduler.spawn("producer_ids", () => this.readyProducerIds());
+    return id;
+  }
+}
