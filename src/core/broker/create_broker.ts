@@ -18,11 +18,11 @@ import { admit } from "./admission.ts";
 import { Gate } from "./admission_gate.ts";
 import { featuresOf } from "./feature_answers.ts";
 import { LazyGroups } from "./lazy_groups.ts";
+import { LazyTransactions } from "./lazy_transactions.ts";
 import { LogApiImpl } from "./log_api.ts";
 import { checkLogs, LogsMark } from "./logs_mark.ts";
 import { RequestMemory } from "./memory_budget.ts";
 import { createTopicApi } from "./topic_api.ts";
-import { refuseTransactions } from "./transactions_refused.ts";
 
 export { preloadCleaner } from "../partition/lazy_cleaner.ts";
 
@@ -185,6 +185,7 @@ class BrokerImpl implements RunningBroker {
   readonly #cluster: Cluster;
   readonly #logs: LogManager;
   readonly #groups: LazyGroups;
+  readonly #transactions: LazyTransactions;
   readonly #opened: readonly { close(): void | Promise<void> }[];
   readonly #auths: readonly Auth[];
   readonly #running = new Map<string, RunningTransport>();
@@ -224,12 +225,24 @@ class BrokerImpl implements RunningBroker {
     };
     const authorizer = auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null;
     const gate = authorizer === null ? null : new Gate(authorizer);
-    const groups = new LazyGroups({
+    const transactions: LazyTransactions = new LazyTransactions({
       cluster,
       logs,
       settings,
       runtime: options.runtime,
       api: deps,
+      groups: {
+        partitionOf: (groupId) => groups.partitionOf(groupId),
+        endTransaction: (partition, marker) => groups.endTransaction(partition, marker),
+      },
+    });
+    const groups: LazyGroups = new LazyGroups({
+      cluster,
+      logs,
+      settings,
+      runtime: options.runtime,
+      api: deps,
+      transactionGate: transactions.gate,
       groupConfig: (groupId, name) =>
         cluster.image.groupConfigs.get(groupId)?.configs.get(name) ?? null,
       mayDescribe: (caller, topic) => gate?.allowsTopic(caller, "describe", topic) ?? true,
@@ -249,12 +262,12 @@ class BrokerImpl implements RunningBroker {
           decompressedBytesMax: () => settings.number("socket.request.max.bytes"),
           opensCompressed: () => settings.boolean("millrace.validate.compressed"),
           fetchBytesMax: () => settings.number("fetch.max.bytes"),
+          gate: transactions.gate,
         }),
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),
         groups: groups.api,
-        // TRANSACTIONS (ADR 38): the coordinator's API goes here.
-        transactions: refuseTransactions((...call) => groups.api.findCoordinator(...call)),
+        transactions: transactions.api,
       },
       authorizer,
       () => cluster.image.topicsByName.keys(),
@@ -266,6 +279,7 @@ class BrokerImpl implements RunningBroker {
     this.groups = admitted.groups;
     this.transactions = admitted.transactions;
     this.#groups = groups;
+    this.#transactions = transactions;
     this.#logs = logs;
   }
 
@@ -323,6 +337,7 @@ class BrokerImpl implements RunningBroker {
       this.#endpoints = [...this.#endpoints, ...running.endpoints];
     }
     this.#groups.warmUpLater();
+    this.#transactions.warmUpLater();
   }
 
   stop(graceMs: number): Promise<void> {
@@ -332,6 +347,7 @@ class BrokerImpl implements RunningBroker {
 
   async #stop(graceMs: number): Promise<void> {
     await Promise.all([...this.#running.values()].map((running) => running.stop(graceMs)));
+    this.#transactions.close();
     this.#groups.close();
     for (const plugin of [...this.#opened].reverse()) await plugin.close();
   }
