@@ -3,7 +3,7 @@
 
 import type { FetchResult } from "../../src/contracts/broker.ts";
 import { CONTROL_ABORT, readControlBatch } from "../../src/record/control_record.ts";
-import { batchesIn } from "../../src/record/record_batch.ts";
+import { batchesIn, type RecordBatch } from "../../src/record/record_batch.ts";
 import { caller, type LogRig, type ReadRecord, recordsIn } from "./log_rig.ts";
 
 export interface ModelEntry {
@@ -138,11 +138,11 @@ export async function fetchCommitted(
   };
 }
 
-/** The records that Kafka's consumer gives to its application. */
-export function visibleIn({ result, bytes }: Fetched): ReadRecord[] {
+/** The batches that Kafka's consumer gives to its application. */
+export function visibleBatches({ result, bytes }: Fetched): RecordBatch[] {
   const ahead = [...result.abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
   const aborted = new Set<number>();
-  const visible: ReadRecord[] = [];
+  const visible: RecordBatch[] = [];
   for (const batch of batchesIn(bytes).batches) {
     while (ahead.length > 0 && ahead[0]!.firstOffset <= batch.lastOffset) {
       aborted.add(ahead.shift()!.producerId);
@@ -150,10 +150,15 @@ export function visibleIn({ result, bytes }: Fetched): ReadRecord[] {
     if (batch.isControl) {
       if (readControlBatch(batch)?.type === CONTROL_ABORT) aborted.delete(batch.producerId);
     } else if (!batch.isTransactional || !aborted.has(batch.producerId)) {
-      visible.push(...recordsIn(batch.view()));
+      visible.push(batch);
     }
   }
   return visible;
+}
+
+/** The records in them. */
+export function visibleIn(fetched: Fetched): ReadRecord[] {
+  return visibleBatches(fetched).flatMap((batch) => recordsIn(batch.view()));
 }
 
 /** Everything that a read_committed reader sees from `offset` on, fetch by fetch. */

@@ -6,6 +6,8 @@
 import { Lru } from "../../base/lru.ts";
 import { StorageError } from "../../contracts/errors.ts";
 import type { Logger } from "../../contracts/runtime.ts";
+import { baseOffsetAt, lastOffsetAt } from "../../record/batch_header.ts";
+import { batchSizeAt } from "../../record/record_batch.ts";
 import {
   ABORTED_BYTES,
   type AbortedTransaction,
@@ -74,6 +76,14 @@ export class AbortedIndex {
     }
     if (wanted === null) return inJournal;
     return this.#collectSettled(log, wanted, start, end, inJournal);
+  }
+
+  /** The same of whole batches, of which there is at least one. */
+  collectOf(log: PartitionLog, batches: Uint8Array): AbortedFound | Promise<AbortedFound> {
+    if (log.transactions === null) return NONE;
+    let last = 0;
+    for (let at = 0; at < batches.length; at += batchSizeAt(batches, at, batches.length)) last = at;
+    return this.collect(log, baseOffsetAt(batches, 0), lastOffsetAt(batches, last) + 1);
   }
 
   async #collectSettled(

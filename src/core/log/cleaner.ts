@@ -12,6 +12,7 @@ import { type CleaningCounts, type CleaningRules, openForCleaning } from "./clea
 import { KeyOffsets } from "./cleaner_keys.ts";
 import { type CleaningPlan, groupSegments, isEarlyRollDue, planCleaning } from "./cleaner_plan.ts";
 import { SegmentRewrite } from "./cleaner_rewrite.ts";
+import { CleanedTransactions } from "./cleaner_transactions.ts";
 import type { Journal } from "./journal.ts";
 import type { LogReader } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
@@ -211,9 +212,10 @@ export class Cleaner {
       crc32c: runtime.crc32c,
     };
     const groups = groupSegments(log, endOffset);
+    const transactions = new CleanedTransactions();
     for (const [i, sources] of groups.entries()) {
-      const isLast = i === groups.length - 1;
-      const stop = await this.#rewrite(log, sources, rules, counts, isLast ? endOffset : -1);
+      const cleanedEnd = i === groups.length - 1 ? endOffset : -1;
+      const stop = await this.#rewrite(log, sources, rules, transactions, counts, cleanedEnd);
       if (stop !== null) return stop;
     }
     return endOffset;
@@ -231,8 +233,10 @@ export class Cleaner {
     keys: KeyOffsets,
   ): Promise<number | Stop> {
     let mappedEnd = dirtyStart;
-    const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, (batch) => {
-      if (!batch.isControl) {
+    const transactions = new CleanedTransactions();
+    const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, transactions, (batch) => {
+      // What was aborted takes the place of nothing.
+      if (!batch.isControl && !transactions.isAborted(batch)) {
         const stop = this.#takeKeys(batch, dirtyStart, keys);
         if (stop !== null) return stop;
       }
@@ -268,12 +272,21 @@ export class Cleaner {
     log: PartitionLog,
     sources: readonly SegmentInfo[],
     rules: CleaningRules,
+    transactions: CleanedTransactions,
     counts: CleaningCounts,
     cleanedEnd: number,
   ): Promise<Stop | null> {
-    const { segmentFiles } = this.#options;
+    const { segmentFiles, aborted } = this.#options;
     if (!(await this.#hasRoomFor(bytesOf(sources)))) return NO_ROOM;
-    const rewrite = new SegmentRewrite(log, sources, rules, segmentFiles, counts);
+    const rewrite = new SegmentRewrite(
+      log,
+      sources,
+      rules,
+      transactions,
+      segmentFiles,
+      aborted,
+      counts,
+    );
     let hasLanded = false;
     try {
       const last = log.segments.indexOf(sources.at(-1)!);
@@ -289,7 +302,7 @@ export class Cleaner {
       };
       const flush = () => rewrite.flush();
       const end = log.segmentEnd(last);
-      const stop = await this.#forEachBatch(log, start, end, visit, flush);
+      const stop = await this.#forEachBatch(log, start, end, transactions, visit, flush);
       if (stop !== null) return stop;
       // What was not visited would be gone.
       if (start === sources[0]!.baseOffset && visitedBytes !== sourceBytes) {
@@ -312,12 +325,14 @@ export class Cleaner {
   /**
    * Goes through the batches from the one that holds `start` to `end`, a segment border, with pauses.
    *
+   * @param transactions Told what was aborted of them first.
    * @param onRead Called after the batches of each read; their bytes are there until it is done.
    */
   async #forEachBatch(
     log: PartitionLog,
     start: number,
     end: number,
+    transactions: CleanedTransactions,
     visit: (batch: RecordBatch) => Stop | null,
     onRead: () => Promise<void> = async () => {},
   ): Promise<Stop | null> {
@@ -332,6 +347,9 @@ export class Cleaner {
       if (read.buffer === null) return offset < log.logStartOffset ? MOVED : null;
       try {
         const { batches } = read;
+        const found = await this.#options.aborted.collectOf(log, batches);
+        if (typeof found === "string") return found === "moved" ? MOVED : CANNOT_READ;
+        transactions.load(found);
         for (let at = 0; at < batches.length; ) {
           const sizeBytes = batchSizeAt(batches, at, batches.length);
           const batch = new RecordBatch(batches, at, sizeBytes);

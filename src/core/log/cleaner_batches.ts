@@ -105,11 +105,30 @@ export function cleanBatch(
   counts.kept += keptCount;
   if (keptCount === 0) {
     if (!staysEmpty) return DROPPED;
-    return block.count === 0 ? KEPT : { ...emptied(batch, rules), kind: "rewritten" };
+    return block.count === 0 ? KEPT : emptiedBatch(batch, rules);
   }
   if (keptCount === block.count && !isNewTombstoneThere) return KEPT;
   const horizonMs = isNewTombstoneThere ? rules.nowMs + rules.deleteRetentionMs : null;
   return rewritten(batch, block, kept, horizonMs, rules);
+}
+
+/** What is left of a batch whose records all go. */
+export function emptiedBatch(batch: RecordBatch, rules: CleaningRules): CleanedBatch {
+  return { ...emptied(batch, rules), kind: "rewritten" };
+}
+
+/**
+ * A transaction marker that nothing needs any more, with the time at which it may go; as with tombstones, whoever is
+ * reading just now gets to see it before.
+ */
+export function expiringMarker(batch: RecordBatch, rules: CleaningRules): CleanedBatch {
+  const block = openForCleaning(batch, rules);
+  if (typeof block === "string") return { kind: "fault", fault: block };
+  const cursor = new RecordCursor(block);
+  const kept: number[] = [];
+  while (cursor.next()) kept.push(cursor.bodyStart, cursor.bodyEnd, cursor.timestampDelta);
+  if (cursor.fault !== null) return { kind: "fault", fault: cursor.fault };
+  return rewritten(batch, block, kept, rules.nowMs + rules.deleteRetentionMs, rules);
 }
 
 /** Opens a batch for `cleanBatch`. */

@@ -1,6 +1,6 @@
 // What the cleaner may do in a log, and whether it is worth it: which offsets are dirty, how much of the log
 // that is, and which segments are rewritten together.
-// Invariant: only whole segments that will not grow, below the high watermark and older than
+// Invariant: only whole segments that will not grow, below the first unstable offset and older than
 // min.compaction.lag.ms, are cleaned. Kafka: LogCleanerManager, Cleaner.groupSegmentsBySize.
 
 import type { PartitionLog } from "./partition_log.ts";
@@ -97,11 +97,8 @@ function dirtyStartOf(log: PartitionLog): number {
 
 /** Exclusive end of what nothing can undo any more. */
 function uncommittedStart(log: PartitionLog): number {
-  let end = log.highWatermark;
-  for (const [, entry] of log.producers?.entries() ?? []) {
-    if (entry.transactionStartOffset >= 0) end = Math.min(end, entry.transactionStartOffset);
-  }
-  return end;
+  const firstUnstable = log.transactions?.firstUnstableOffset ?? Number.POSITIVE_INFINITY;
+  return Math.min(log.highWatermark, firstUnstable);
 }
 
 /** Bytes of the segments with offsets in [start, end). */

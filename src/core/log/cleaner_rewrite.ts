@@ -6,17 +6,25 @@
 import type { Logger } from "../../contracts/runtime.ts";
 import type { RecordBatch } from "../../record/record_batch.ts";
 import type { RecordFault } from "../../record/record_block.ts";
+import type { AbortedIndex } from "./aborted_index.ts";
+import type { AbortedTransaction } from "./aborted_list.ts";
 import {
+  type CleanedBatch,
   type CleaningCounts,
   type CleaningRules,
   cleanBatch,
+  emptiedBatch,
+  expiringMarker,
   openForCleaning,
 } from "./cleaner_batches.ts";
+import type { CleanedTransactions } from "./cleaner_transactions.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import { putPlaceMark } from "./place_mark.ts";
 import type { SegmentFiles } from "./segment_files.ts";
 import { SegmentIndex } from "./segment_index.ts";
+
+const KEPT: CleanedBatch = { kind: "kept" };
 
 export class SegmentRewrite {
   /** Bytes of the records that the last `add` went through. */
@@ -24,12 +32,18 @@ export class SegmentRewrite {
   readonly #log: PartitionLog;
   readonly #sources: readonly SegmentInfo[];
   readonly #rules: CleaningRules;
+  readonly #transactions: CleanedTransactions;
   readonly #files: SegmentFiles;
+  readonly #abortedIndex: AbortedIndex;
   readonly #counts: CleaningCounts;
   readonly #segment: SegmentInfo;
   readonly #index: SegmentIndex;
   /** Last offsets of the newest batches of all producers: their headers stay. */
   readonly #newest = new Set<number>();
+  /** Epochs of producers that only a marker is known of. */
+  readonly #newestEpochs = new Map<number, number>();
+  /** Transactions aborted by a marker in it. */
+  readonly #aborted: AbortedTransaction[] = [];
   #chunks: Uint8Array[] = [];
   #hasFile = false;
 
@@ -38,13 +52,17 @@ export class SegmentRewrite {
     log: PartitionLog,
     sources: readonly SegmentInfo[],
     rules: CleaningRules,
+    transactions: CleanedTransactions,
     files: SegmentFiles,
+    abortedIndex: AbortedIndex,
     counts: CleaningCounts,
   ) {
     this.#log = log;
     this.#sources = sources;
     this.#rules = rules;
+    this.#transactions = transactions;
     this.#files = files;
+    this.#abortedIndex = abortedIndex;
     this.#counts = counts;
     const { baseOffset, firstTimestampMs } = sources[0]!;
     this.#segment = {
@@ -59,9 +77,10 @@ export class SegmentRewrite {
       abortedCount: 0,
     };
     this.#index = new SegmentIndex(baseOffset);
-    for (const [, { batches }] of log.producers?.entries() ?? []) {
+    for (const [producerId, { batches, epoch }] of log.producers?.entries() ?? []) {
       const newest = batches.at(-1);
       if (newest !== undefined) this.#newest.add(newest.lastOffset);
+      else this.#newestEpochs.set(producerId, epoch);
     }
   }
 
@@ -69,19 +88,29 @@ export class SegmentRewrite {
   add(batch: RecordBatch): RecordFault | null {
     this.lastBytes = batch.sizeBytes;
     const { lastOffset } = batch;
-    // Transaction markers all stay until the cleaner knows of transactions.
-    if (batch.isControl || batch.baseOffset >= this.#rules.endOffset) {
+    if (batch.isControl) return this.#addMarker(batch);
+    const isAborted = this.#transactions.onData(batch);
+    if (batch.baseOffset >= this.#rules.endOffset) {
       this.#counts.records += batch.recordCount;
       this.#counts.kept += batch.recordCount;
       this.#emit(batch.view(), batch, batch.maxTimestampMs, batch.recordCount > 0);
       return null;
     }
+    // The last batch of all says how far the log went; a producer's last one, which sequence comes next.
+    const staysEmpty = this.#newest.has(lastOffset) || lastOffset + 1 === this.#rules.endOffset;
+    if (isAborted) {
+      this.#counts.records += batch.recordCount;
+      if (!staysEmpty) return null;
+      const isEmpty = batch.recordCount === 0;
+      return this.#take(isEmpty ? KEPT : emptiedBatch(batch, this.#rules), batch);
+    }
     const block = openForCleaning(batch, this.#rules);
     if (typeof block === "string") return block;
     this.lastBytes = block.end - block.start;
-    // The last batch of all says how far the log went; a producer's last one, which sequence comes next.
-    const staysEmpty = this.#newest.has(lastOffset) || lastOffset + 1 === this.#rules.endOffset;
-    const cleaned = cleanBatch(batch, block, staysEmpty, this.#rules, this.#counts);
+    return this.#take(cleanBatch(batch, block, staysEmpty, this.#rules, this.#counts), batch);
+  }
+
+  #take(cleaned: CleanedBatch, batch: RecordBatch): RecordFault | null {
     if (cleaned.kind === "fault") return cleaned.fault;
     if (cleaned.kind === "kept") {
       this.#emit(batch.view(), batch, batch.maxTimestampMs, batch.recordCount > 0);
@@ -89,6 +118,25 @@ export class SegmentRewrite {
       this.#emit(cleaned.bytes, batch, cleaned.maxTimestampMs, cleaned.hasRecords);
     }
     return null;
+  }
+
+  /** Kafka: Cleaner.cleanInto's checkBatchRetention, for control batches. */
+  #addMarker(batch: RecordBatch): RecordFault | null {
+    const { endOffset, nowMs } = this.#rules;
+    const { isNeeded, aborted } = this.#transactions.onMarker(batch);
+    this.#counts.records += batch.recordCount;
+    const isPast = batch.baseOffset >= endOffset;
+    if (aborted !== null && (isNeeded || isPast)) this.#aborted.push(aborted);
+    const stays =
+      isNeeded ||
+      isPast ||
+      batch.lastOffset + 1 === endOffset ||
+      // Nothing else in the log says how far its epoch has come.
+      this.#newestEpochs.get(batch.producerId) === batch.producerEpoch;
+    if (!stays && (batch.recordCount === 0 || isDue(batch, nowMs))) return null;
+    this.#counts.kept += batch.recordCount;
+    const isExpiring = !stays && !batch.hasDeleteHorizon;
+    return this.#take(isExpiring ? expiringMarker(batch, this.#rules) : KEPT, batch);
   }
 
   /** Writes what was added since the last time. */
@@ -107,6 +155,8 @@ export class SegmentRewrite {
   async sync(): Promise<void> {
     if (!this.#hasFile) return;
     await this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
+    await this.#abortedIndex.append(this.#log, this.#segment, this.#aborted);
+    this.#segment.abortedCount = this.#aborted.length;
   }
 
   /**
@@ -169,4 +219,9 @@ export class SegmentRewrite {
       segment.maxTimestampOffset = baseOffset;
     }
   }
+}
+
+/** Whether a marker that has a time to go may go. */
+function isDue(batch: RecordBatch, nowMs: number): boolean {
+  return batch.hasDeleteHorizon && nowMs >= batch.baseTimestampMs;
 }
