@@ -37,6 +37,8 @@ class Life {
   readonly options: RigOptions;
   rig!: LogRig;
   restarts = 0;
+  /** More than there is memory for make a cleaning end in the middle of a segment. */
+  readonly #keys: number;
   #count = 0;
 
   constructor(seed: number) {
@@ -45,7 +47,8 @@ class Life {
       "delete.retention.ms": "5000",
       "internal.segment.bytes": `${1500 + this.random.below(4000)}`,
     };
-    const cleaner = { keysBytesMax: seed % 4 === 0 ? 3000 : 1 << 20 };
+    const cleaner = { keysBytesMax: seed % 3 === 0 ? 3000 : 1 << 20 };
+    this.#keys = seed % 3 === 0 ? 300 : 15;
     this.options = { ...compacted(configs), journalBytesMax: 64 * 1024, gate: GATE, cleaner };
   }
 
@@ -87,7 +90,7 @@ class Life {
       return;
     }
     const entries: Entry[] = Array.from({ length: 1 + random.below(3) }, () => ({
-      key: `${random.below(15)}`,
+      key: `${random.below(this.#keys)}`,
       value: random.below(7) === 0 ? null : `${this.#count++}`.padEnd(10 + random.below(150), "v"),
     }));
     const isTransactional = draw >= 3;
@@ -172,6 +175,26 @@ class Life {
   }
 }
 
+/** A transaction of which a batch is left has its marker. */
+async function checkMarkers(life: Life): Promise<void> {
+  const left = await life.batches();
+  const offsets = new Set(left.filter(({ isControl }) => isControl).map((each) => each.baseOffset));
+  for (const { producerId, firstOffset, lastOffset } of life.model.transactions()) {
+    if (lastOffset === Number.POSITIVE_INFINITY || offsets.has(lastOffset)) continue;
+    const batch = left.find(
+      (each) =>
+        each.producerId === producerId &&
+        each.baseOffset >= firstOffset &&
+        each.baseOffset < lastOffset,
+    );
+    if (batch !== undefined) {
+      throw new Error(
+        `the marker at ${lastOffset} is gone, and the batch at ${batch.baseOffset} is not`,
+      );
+    }
+  }
+}
+
 async function walk(seed: number, steps: number): Promise<Record<string, number>> {
   const life = new Life(seed);
   const { random } = life;
@@ -189,8 +212,10 @@ async function walk(seed: number, steps: number): Promise<Record<string, number>
       await life.check();
     } else if (draw < 90) counts["cleaned"]! += await life.rig.logs.clean();
     else if (draw < 94) await life.rig.logs.maintain(true);
-    else if (draw < 98) await life.check();
-    else {
+    else if (draw < 98) {
+      await life.check();
+      await checkMarkers(life);
+    } else {
       counts["restarts"]!++;
       if (random.below(2) === 0) await life.rig.close();
       else {
@@ -242,6 +267,7 @@ async function walk(seed: number, steps: number): Promise<Record<string, number>
   }
   const { cleanedEnd } = logOf(life.rig);
   const rows = await life.check();
+  await checkMarkers(life);
   if (doublesIn(rows, cleanedEnd).length > 0) throw new Error(`keys twice before ${cleanedEnd}`);
   const left = (await life.batches()).filter(({ baseOffset }) => baseOffset < cleanedEnd);
   const hidden = life.model.transactions().filter(({ isAborted }) => isAborted);
