@@ -29,6 +29,9 @@ export async function commitOffsetsInTransaction(
   }
   const { groupId, transactionalId, producerId, producerEpoch } = request;
   if (groupId === "") return refused(context, request, "invalid_group_id");
+  // Nobody's, whatever the transactional id: without this it would depend on the gate that no batch is written for them.
+  if (producerId < 0) return refused(context, request, "invalid_producer_id_mapping");
+  if (producerEpoch < 0) return refused(context, request, "invalid_producer_epoch");
   const outcome = await context.groups.runInTransaction<TxnOffsetCommitResponse>(
     groupId,
     { transactionalId, producerId, producerEpoch, adds: version >= ADDS_FROM },

@@ -34,12 +34,14 @@ async function told(
   version: number,
   places: readonly (readonly [string, number])[],
   groupId = "g",
+  producer: { readonly producerId?: number; readonly producerEpoch?: number } = {},
 ): Promise<string[]> {
   const request = withDefaults(TxnOffsetCommit.request, {
     transactionalId: "tx",
     groupId,
     producerId: 7,
     producerEpoch: 3,
+    ...producer,
     topics: places.map(([name, partitionIndex]) => ({
       name,
       partitions: [{ partitionIndex, committedOffset: 1, committedMetadata: null }],
@@ -95,6 +97,17 @@ describe("TxnOffsetCommit", () => {
       await told(context, version, [["t", 0]]);
       expect(asked.map(({ adds }) => adds)).toEqual([version === 5]);
     }
+  });
+
+  test("asks nobody about producers that there cannot be", async () => {
+    const { context, asked } = refusing("not_coordinator");
+    expect(await told(context, 5, [["t", 0]], "g", { producerId: -1 })).toEqual([
+      "t/0 invalid_producer_id_mapping",
+    ]);
+    expect(await told(context, 5, [["t", 0]], "g", { producerEpoch: -1 })).toEqual([
+      "t/0 invalid_producer_epoch",
+    ]);
+    expect(asked).toEqual([]);
   });
 
   const tells: readonly [KafkaErrorName, number, KafkaErrorName][] = [
