@@ -44,20 +44,24 @@ import {
   tokensOf,
   topic,
 } from "./auth_rig.ts";
+import {
+  beginTransactions,
+  listedTransactions,
+  TRANSACTION_CASES,
+} from "./auth_transaction_cases.ts";
 import { Live, type WireClient } from "./live.ts";
 
-const producing = (transactionalId: string | null) =>
-  asking(
-    Produce,
-    8,
-    () => ({
-      transactionalId,
-      acks: -1,
-      timeoutMs: 5000,
-      topicData: [{ name: "there", partitionData: [{ index: 0, records: batch() }] }],
-    }),
-    ({ responses }) => responses[0]!.partitionResponses[0]!.errorCode,
-  );
+const producing = asking(
+  Produce,
+  8,
+  () => ({
+    transactionalId: null,
+    acks: -1,
+    timeoutMs: 5000,
+    topicData: [{ name: "there", partitionData: [{ index: 0, records: batch() }] }],
+  }),
+  ({ responses }) => responses[0]!.partitionResponses[0]!.errorCode,
+);
 
 const creating = asking(
   CreateTopics,
@@ -220,13 +224,7 @@ type Row = readonly [
 ];
 
 const ROWS: readonly Row[] = [
-  ["write to a topic", TOPIC, one("write", "topics"), producing(null)],
-  [
-    "write with a transactional id",
-    TRANSACTION,
-    { allow: ["write"], topics: ["*"], transactionalIds: ["x"] },
-    producing("x"),
-  ],
+  ["write to a topic", TOPIC, one("write", "topics"), producing],
   ["read a topic", TOPIC, one("read", "topics"), reading],
   ["describe a topic: offsets", TOPIC, one("describe", "topics"), listingOffsets],
   ["describe a topic: epochs", TOPIC, one("describe", "topics"), listingEpochs],
@@ -307,6 +305,7 @@ const CASES = [
     ([operation, refused, rule, asked]): Case => ({ operation, refused, rule, ...asked }),
   ),
   ...GROUP_CASES,
+  ...TRANSACTION_CASES,
 ];
 
 describe("refused is refused, operation by operation", () => {
@@ -346,8 +345,9 @@ describe("refused is refused, operation by operation", () => {
   test("every API that is served is among them, or open to whoever has logged in", () => {
     const keys = new Set(CASES.map(({ api }) => api.apiKey));
     const left = servedApis().filter(({ apiKey }) => !keys.has(apiKey));
-    // ListGroups (what may be seen is tested below), SaslHandshake, ApiVersions, SaslAuthenticate, DescribeCluster.
-    expect(left.map(({ apiKey }) => apiKey)).toEqual([16, 17, 18, 36, 60]);
+    // ListGroups and ListTransactions (what may be seen is tested below), SaslHandshake, ApiVersions, SaslAuthenticate,
+    // DescribeCluster.
+    expect(left.map(({ apiKey }) => apiKey)).toEqual([16, 17, 18, 36, 60, 66]);
   });
 
   test("a consumer needs its group and its topics, each by itself", async () => {
@@ -383,6 +383,18 @@ describe("refused is refused, operation by operation", () => {
     });
     expect(groups[0]!.authorizedOperations).toBe((1 << 3) | (1 << 8));
     for (const each of [readsTopic, readsGroup, readsBoth, describesCluster]) each.close();
+  });
+
+  test("transactions are listed for those who may describe them", async () => {
+    const admin = await loggedIn(live, "admin");
+    for (const id of ["x", "secret"]) expect(await beginTransactions(admin, id)).toBe(0);
+    expect([...(await listedTransactions(admin))].sort()).toEqual(["secret", "x"]);
+    const index = CASES.findIndex(({ operation }) => operation === "describe a transactional id");
+    const describer = await loggedIn(live, names[index]!);
+    expect(await listedTransactions(describer)).toEqual(["x"]);
+    expect(await listedTransactions(nobody)).toEqual([]);
+    describer.close();
+    admin.close();
   });
 
   test("an expression comes to topics that may be described, and to no others", async () => {
@@ -422,7 +434,10 @@ describe("refused is refused, operation by operation", () => {
         await client.ask(Metadata, 12, { topics: null, includeTopicAuthorizedOperations: true })
       ).topics.map(({ name, topicAuthorizedOperations }) => [name, topicAuthorizedOperations]);
     expect(await list(nobody)).toEqual([]);
-    const reader = await loggedIn(live, names[2]!);
+    const reader = await loggedIn(
+      live,
+      names[CASES.findIndex(({ operation }) => operation === "read a topic")]!,
+    );
     // READ and DESCRIBE, as bits of Kafka's AclOperation codes.
     expect(await list(reader)).toEqual([["there", (1 << 3) | (1 << 8)]]);
     const admin = await loggedIn(live, "admin");

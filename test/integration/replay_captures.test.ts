@@ -82,7 +82,7 @@ const DEVIATIONS: readonly { readonly match: RegExp; readonly why: string }[] = 
   },
   {
     match:
-      / group\S* Fetch v\d+ \/responses\/(kc-big|sa-topic)\/partitions\/\d\/errorCode: 0, here 1$/,
+      / (group\S*|txn) Fetch v\d+ \/responses\/(kc-big|sa-topic)\/partitions\/\d\/errorCode: 0, here 1$/,
     why: "These topics held records from before the recording: offsets in it lie beyond ours.",
   },
   {
@@ -110,6 +110,7 @@ describe("recorded sessions of real clients", () => {
             "num.partitions": 3,
             "log.retention.ms": -1,
             "offsets.topic.num.partitions": 5,
+            "transaction.state.log.num.partitions": 3,
           },
         }),
         client,
@@ -145,11 +146,14 @@ class Replay {
     this.#client = client;
   }
 
-  /** The topic of groups was there before the recording. */
+  /** The topics of groups and of transactions were there before the recording. */
   async begin(): Promise<void> {
     const maker = await this.#connection(-1);
-    const { coordinators } = await maker.ask(FindCoordinator, 4, { coordinatorKeys: ["g"] });
-    expect(coordinators[0]!.errorCode).toBe(0);
+    for (const keyType of servesTransactions ? [0, 1] : [0]) {
+      const asked = { keyType, coordinatorKeys: ["g"] };
+      const { coordinators } = await maker.ask(FindCoordinator, 4, asked);
+      expect(coordinators[0]!.errorCode).toBe(0);
+    }
   }
 
   async stop(): Promise<void> {

@@ -89,9 +89,8 @@ const all: readonly AnyHandler[] = [
   consumerGroupHeartbeat,
   consumerGroupDescribe,
   describeTopicPartitions,
-  // TRANSACTIONS (ADR 38): uncomment once log, coordinator and groups serve them. The tests of traps 1, 3 and 4 then want their
-  // versions, and the recorded probes and sessions of transactions replay.
-  // ...transactionHandlers,
+  // TRANSACTIONS (ADR 38): the one line that lists them. Without it the recorded probes and sessions of transactions rest.
+  ...transactionHandlers,
 ];
 
 /** Indexed by API key; a hole where nothing is served. */

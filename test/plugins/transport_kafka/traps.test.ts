@@ -48,7 +48,7 @@ describe("trap 1: ApiVersions", () => {
       // Correlation id, then at once the error code: a tag section would put a zero byte between.
       expect(hexOf(frame.subarray(0, 4))).toBe(id.toString(16).padStart(8, "0"));
       const rows = version >= 3 ? frame[6]! - 1 : (frame[8]! << 8) | frame[9]!;
-      expect([frame[4], frame[5], rows]).toEqual([0, 0, 34]);
+      expect([frame[4], frame[5], rows]).toEqual([0, 0, 41]);
     }
   });
 
@@ -131,6 +131,11 @@ describe("trap 3: low versions", () => {
       21: 0,
       22: 0,
       23: 2,
+      24: 0,
+      25: 0,
+      26: 0,
+      27: 1,
+      28: 0,
       32: 1,
       33: 0,
       35: 1,
@@ -142,6 +147,8 @@ describe("trap 3: low versions", () => {
       57: 0,
       60: 0,
       61: 0,
+      65: 0,
+      66: 0,
       68: 0,
       69: 0,
       75: 0,
@@ -175,6 +182,11 @@ describe("trap 4: Produce is listed from 0", () => {
       21: 2,
       22: 5,
       23: 4,
+      24: 5,
+      25: 4,
+      26: 5,
+      27: 2,
+      28: 5,
       32: 4,
       33: 2,
       35: 5,
@@ -186,6 +198,8 @@ describe("trap 4: Produce is listed from 0", () => {
       57: 2,
       60: 2,
       61: 0,
+      65: 0,
+      66: 2,
       68: 1,
       69: 1,
       75: 0,
