@@ -2,7 +2,7 @@
 // Kafka: GroupCoordinatorService.
 
 import type { Random, Runtime } from "../../contracts/runtime.ts";
-import { type Outcome, refuse } from "../../protocol/errors.ts";
+import type { Outcome } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { GROUP_VERSION } from "../cluster/features.ts";
 import { GROUP_TOPIC } from "../cluster/topic_names.ts";
@@ -32,8 +32,8 @@ export interface GroupCoordinatorOptions {
   readonly runtime: Runtime;
   /** What is set on a group itself, by Kafka's name; null where nothing is. */
   readonly groupConfig: (groupId: string, name: string) => string | null;
-  /** Absent: there are no transactions, and nobody commits offsets in one. */
-  readonly transactionGate?: TransactionGate;
+  /** Asked before a transaction's first offsets in a partition. */
+  readonly transactionGate: TransactionGate;
 }
 
 /** The transaction that a request belongs to. */
@@ -113,13 +113,12 @@ export class GroupCoordinator {
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
     const { transactionalId, producerId, producerEpoch, adds } = transaction;
-    const gate = this.#options.transactionGate;
+    const { transactionGate } = this.#options;
     const producer = { producerId, producerEpoch };
     return this.#shards.withShard(groupId, (partition) => {
       const place = { topic: GROUP_TOPIC, partition };
       const admit = () =>
-        gate?.admit(transactionalId, producerId, producerEpoch, place, adds) ??
-        refuse("coordinator_not_available");
+        transactionGate.admit(transactionalId, producerId, producerEpoch, place, adds);
       return this.#shards.runtime.runInTransaction(partition, { producer, admit }, decide, signal);
     });
   }
