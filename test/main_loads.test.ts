@@ -33,6 +33,7 @@ const ON_FIRST_USE = {
   "plugins/metadata-memory/": "metadata memory",
   "src/core/coordinator/": "groups",
   "src/core/broker/open_groups.ts": "groups",
+  "src/core/broker/open_transactions.ts": "transactional ids",
   "src/core/log/cleaner.ts": "compacted topics",
 } as const;
 

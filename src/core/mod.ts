@@ -8,6 +8,7 @@ export {
   SettingsError,
 } from "./broker/create_broker.ts";
 export { preloadGroups } from "./broker/lazy_groups.ts";
+export { preloadTransactions } from "./broker/lazy_transactions.ts";
 export {
   readStaticSettings,
   type StaticSettings,

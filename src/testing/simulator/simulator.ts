@@ -4,7 +4,7 @@
 
 import { SeededRandom } from "../../base/prng.ts";
 import { loadXxhash } from "../../base/xxhash.ts";
-import { preloadCleaner, preloadGroups } from "../../core/mod.ts";
+import { preloadCleaner, preloadGroups, preloadTransactions } from "../../core/mod.ts";
 import { auditAll } from "./audit.ts";
 import { BrokerHost } from "./broker_host.ts";
 import { allCheckers } from "./checkers/all_checkers.ts";
@@ -76,6 +76,7 @@ export async function runSeed(options: SimulationOptions): Promise<SimulationRes
   // WebAssembly, tables and code are there before the run begins.
   await loadXxhash();
   await preloadGroups();
+  await preloadTransactions();
   await preloadCleaner();
   const run = new Run(options);
   const escaped = (name: string, caller: string) =>
