@@ -181,7 +181,15 @@ export class PartitionLog implements JournalClient {
     const endOffset = baseOffset + batch.recordCount;
     patchBaseOffset(bytes, 0, baseOffset);
     patchLeaderEpoch(bytes, 0, leaderEpoch);
-    const rolls = isRollDue(this, bytes.length, endOffset, batch.maxTimestampMs, wallMs);
+    const rolls = isRollDue(
+      this.segments.at(-1),
+      settings,
+      this.partition,
+      bytes.length,
+      endOffset,
+      batch.maxTimestampMs,
+      wallMs,
+    );
     const group = this.#journal.append(
       this,
       EntryKind.batch,
@@ -224,7 +232,15 @@ export class PartitionLog implements JournalClient {
     const isStamped = settings.messageTimestampType === "LogAppendTime";
     const baseOffset = this.logEndOffset;
     const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
-    const rolls = isRollDue(this, bytes.length, baseOffset + 1, wallMs, wallMs);
+    const rolls = isRollDue(
+      this.segments.at(-1),
+      settings,
+      this.partition,
+      bytes.length,
+      baseOffset + 1,
+      wallMs,
+      wallMs,
+    );
     const group = this.#journal.append(
       this,
       EntryKind.batch,
@@ -236,15 +252,12 @@ export class PartitionLog implements JournalClient {
     );
     const { lastFile, lastPosition } = this.#journal;
     lastFile.liveBytes += bytes.length;
-    const { number } = lastFile;
-    const endOffset = baseOffset + 1;
-    const { length } = bytes;
     this.applyBatch(
       baseOffset,
-      endOffset,
-      number,
+      baseOffset + 1,
+      lastFile.number,
       lastPosition,
-      length,
+      bytes.length,
       wallMs,
       leaderEpoch,
       rolls,

@@ -1,21 +1,25 @@
 // When the last segment of a log ends and the next one begins. Kafka: LogSegment.shouldRoll.
 
-import type { PartitionLog } from "./partition_log.ts";
+import type { TopicSettings } from "../settings/topic_settings.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 
 const OFFSET_DELTA_MAX = 0x7fff_ffff;
 
-/** Whether a batch of so many bytes, which ends at `endOffset`, belongs to a new segment. */
+/**
+ * Whether a batch of so many bytes, which ends at `endOffset`, belongs to a new segment.
+ *
+ * @param segment The last one; undefined when there is none.
+ */
 export function isRollDue(
-  log: PartitionLog,
+  segment: SegmentInfo | undefined,
+  settings: TopicSettings,
+  partition: number,
   batchBytes: number,
   endOffset: number,
   maxTimestampMs: number,
   wallMs: number,
 ): boolean {
-  const segment = log.segments.at(-1);
   if (segment === undefined) return true;
-  const { settings } = log.topic;
   if (segment.sizeBytes > 0 && segment.sizeBytes + batchBytes > settings.segmentBytes) return true;
   if (endOffset - segment.baseOffset > OFFSET_DELTA_MAX) return true;
   if (segment.sizeBytes === 0) return false;
@@ -27,13 +31,16 @@ export function isRollDue(
   const openMsMax = settings.cleanupCompact
     ? Math.min(settings.segmentMs, settings.maxCompactionLagMs)
     : settings.segmentMs;
-  return waitedMs > openMsMax - jitterMs(log, segment);
+  return waitedMs > openMsMax - jitterMs(segment, settings, partition);
 }
 
 /** The same segment always gets the same jitter, below segment.jitter.ms: no draw, no state. */
-function jitterMs(log: PartitionLog, segment: SegmentInfo): number {
-  const { segmentJitterMs, segmentMs } = log.topic.settings;
+function jitterMs(
+  { baseOffset }: SegmentInfo,
+  { segmentJitterMs, segmentMs }: TopicSettings,
+  partition: number,
+): number {
   if (segmentJitterMs <= 0) return 0;
-  const spread = (segment.baseOffset * 2_654_435_761 + log.partition * 40_503) % 4_294_967_296;
+  const spread = (baseOffset * 2_654_435_761 + partition * 40_503) % 4_294_967_296;
   return Math.floor((spread / 4_294_967_296) * Math.min(segmentJitterMs, segmentMs));
 }
