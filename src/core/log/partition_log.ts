@@ -228,7 +228,6 @@ export class PartitionLog implements JournalClient {
     const refusal = this.refusalOfMarker(marker);
     if (refusal !== null) return refusal;
     const { settings, leaderEpoch } = this.topic;
-    const { producerId, producerEpoch, coordinatorEpoch, isCommit } = marker;
     const isStamped = settings.messageTimestampType === "LogAppendTime";
     const baseOffset = this.logEndOffset;
     const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
@@ -244,7 +243,7 @@ export class PartitionLog implements JournalClient {
     const group = this.#journal.append(
       this,
       EntryKind.batch,
-      (rolls ? FLAG_SEGMENT_START : 0) | (isCommit ? FLAG_COMMIT : FLAG_ABORT),
+      (rolls ? FLAG_SEGMENT_START : 0) | (marker.isCommit ? FLAG_COMMIT : FLAG_ABORT),
       bytes,
       baseOffset + 1,
       commitMode(settings),
@@ -263,28 +262,18 @@ export class PartitionLog implements JournalClient {
       rolls,
       wallMs,
     );
-    this.applyMarker(
-      producerId,
-      producerEpoch,
-      coordinatorEpoch,
-      isCommit,
-      baseOffset,
-      wallMs,
-      wallMs,
-    );
+    this.applyMarker(marker, baseOffset, wallMs, wallMs);
     return { kind: "appended", baseOffset, logAppendTimeMs: isStamped ? wallMs : -1, group };
   }
 
   /** Takes in what a marker at `offset` says: from `appendMarker`, and from replay at recovery. */
   applyMarker(
-    producerId: number,
-    producerEpoch: number,
-    coordinatorEpoch: number,
-    isCommit: boolean,
+    marker: Omit<EndMarker, "transactionVersion">,
     offset: number,
     timestampMs: number,
     wallMs: number,
   ): void {
+    const { producerId, producerEpoch, coordinatorEpoch, isCommit } = marker;
     this.producers ??= new ProducerState();
     const entry = this.producers.get(producerId);
     if (entry !== undefined && entry.transactionStartOffset >= 0) {

@@ -347,10 +347,12 @@ class Replay {
       isCrcValid(bytes, at, payloadBytes, this.#options.crc32c);
     const said = isWhole ? readControlBatch(new RecordBatch(bytes, at, payloadBytes)) : null;
     log.applyMarker(
-      producerIdAt(bytes, at),
-      producerEpochAt(bytes, at),
-      said?.coordinatorEpoch ?? -1,
-      (header.flags & FLAG_COMMIT) !== 0,
+      {
+        producerId: producerIdAt(bytes, at),
+        producerEpoch: producerEpochAt(bytes, at),
+        coordinatorEpoch: said?.coordinatorEpoch ?? -1,
+        isCommit: (header.flags & FLAG_COMMIT) !== 0,
+      },
       offset,
       maxTimestampAt(bytes, at),
       this.#options.wallMs,
