@@ -41,9 +41,10 @@ export class RigMarkers implements MarkerWriter {
   readonly unordered = new Set<string>();
   /** Topics whose markers are answered by `answer`. */
   readonly waits = new Set<string>();
-  /** Whether the journal held the shard's records when a marker came: set by the rig. */
-  isAppended: () => boolean = () => true;
+  /** Of unordered topics: whether the decision is committed. */
   isCommitted: () => boolean = () => true;
+  /** Called for each marker, when it comes. */
+  onWrite: (marker: TransactionMarker, partition: TopicPartition) => void = () => {};
   #waiting: ((outcome: Outcome<null>) => void)[] = [];
 
   isOrderedWith({ topic }: TopicPartition): boolean {
@@ -51,7 +52,7 @@ export class RigMarkers implements MarkerWriter {
   }
 
   write(marker: TransactionMarker, { topic, partition }: TopicPartition) {
-    expect(this.isAppended()).toBe(true);
+    this.onWrite(marker, { topic, partition });
     if (this.unordered.has(topic)) expect(this.isCommitted()).toBe(true);
     this.written.push({ partition: `${topic}/${partition}`, marker });
     if (!this.waits.has(topic)) return null;
