@@ -156,9 +156,10 @@ export class TransactionCalls {
     groupId: string,
     topic: string,
     offset: number,
+    transactionalId = "t",
   ): Promise<string> {
     const request = full(TxnOffsetCommit.request, {
-      transactionalId: "t",
+      transactionalId,
       groupId,
       ...producer,
       topics: [
