@@ -24,6 +24,10 @@ export type Added =
   | { readonly kind: "next"; readonly next: Transaction };
 
 export function addPartitions(known: Transaction | undefined, ask: AddAsk, wallMs: number): Added {
+  // First of all: after the last epoch of an id the producer goes on with another before the end is complete.
+  if (known !== undefined && isPrepared(known)) {
+    return { kind: "refused", code: "concurrent_transactions" };
+  }
   const code = refusalOf(known, ask);
   if (code !== null) return { kind: "refused", code };
   const from = known!;

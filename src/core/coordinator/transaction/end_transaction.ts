@@ -9,6 +9,7 @@ import {
   bumpedEpoch,
   bumpsEpoch,
   isEpochExhausted,
+  isPrepared,
   NO_PARTITIONS,
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
@@ -28,6 +29,8 @@ export type Ended =
   | { readonly kind: "done" }
   | { readonly kind: "next"; readonly next: Transaction; readonly earlierEpoch: number | "same" };
 
+/** An end is on its way: in Kafka a transition is pending then, which is looked at before the state. */
+const BUSY: Ended = { kind: "refused", code: "concurrent_transactions" };
 const INVALID_STATE: Ended = { kind: "refused", code: "invalid_txn_state" };
 const DONE: Ended = { kind: "done" };
 /** The last epoch that a producer may have. */
@@ -51,6 +54,7 @@ function endWithoutBump(known: Transaction | undefined, ask: EndAsk, wallMs: num
   }
   if (known.producerEpoch !== ask.producerEpoch)
     return { kind: "refused", code: "producer_fenced" };
+  if (isPrepared(known)) return BUSY;
   switch (known.state) {
     case "ongoing":
       return {
@@ -63,7 +67,7 @@ function endWithoutBump(known: Transaction | undefined, ask: EndAsk, wallMs: num
     case "complete_abort":
       return ask.isCommit ? INVALID_STATE : DONE;
     default:
-      return notEndable(known.state, ask.isCommit);
+      return notEndable(known.state);
   }
 }
 
@@ -78,6 +82,7 @@ function endWithBump(
   takeProducerId: () => number | null,
 ): Ended {
   if (known === undefined) return { kind: "refused", code: "invalid_producer_id_mapping" };
+  if (isPrepared(known)) return BUSY;
   const { state, producerEpoch } = known;
   const isRetryOfLast =
     known.previousProducerId === ask.producerId &&
@@ -87,7 +92,7 @@ function endWithBump(
   if (known.producerId !== ask.producerId && !isRetryOfLast) {
     return { kind: "refused", code: "invalid_producer_id_mapping" };
   }
-  if (!isEpochValid(known, ask, isRetry, isRetryOfLast)) {
+  if (!isEpochValid(known, ask, isRetry)) {
     return { kind: "refused", code: "producer_fenced" };
   }
   const begin = (hasPartitions: boolean): Ended => {
@@ -108,7 +113,7 @@ function endWithBump(
       if (ask.isCommit) return INVALID_STATE;
       return isRetry ? DONE : begin(false);
     default:
-      return notEndable(state, ask.isCommit);
+      return notEndable(state);
   }
 }
 
@@ -116,33 +121,14 @@ function isEpochValid(
   { state, producerEpoch }: Transaction,
   ask: EndAsk,
   isRetry: boolean,
-  isRetryOfLast: boolean,
 ): boolean {
-  switch (state) {
-    case "prepare_commit":
-    case "prepare_abort":
-      return isRetry && !isRetryOfLast;
-    case "complete_commit":
-    case "complete_abort":
-      return isRetry || ask.producerEpoch === producerEpoch;
-    default:
-      return ask.producerEpoch === producerEpoch;
-  }
+  if (ask.producerEpoch === producerEpoch) return true;
+  return isRetry && (state === "complete_commit" || state === "complete_abort");
 }
 
-/** The end has been decided already, or there is none to decide. */
-function notEndable(state: TransactionState, isCommit: boolean): Ended {
-  switch (state) {
-    case "prepare_commit":
-      return isCommit ? { kind: "refused", code: "concurrent_transactions" } : INVALID_STATE;
-    case "prepare_abort":
-      return isCommit ? INVALID_STATE : { kind: "refused", code: "concurrent_transactions" };
-    case "dead":
-    case "prepare_epoch_fence":
-      return { kind: "refused", code: "unknown_server_error" };
-    default:
-      return INVALID_STATE;
-  }
+function notEndable(state: TransactionState): Ended {
+  const isWritten = state !== "dead" && state !== "prepare_epoch_fence";
+  return isWritten ? INVALID_STATE : { kind: "refused", code: "unknown_server_error" };
 }
 
 /**

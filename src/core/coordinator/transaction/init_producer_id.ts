@@ -5,6 +5,7 @@
 import type { KafkaErrorName } from "../../../protocol/errors.ts";
 import {
   isEpochExhausted,
+  isPrepared,
   NO_PARTITIONS,
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
@@ -53,11 +54,9 @@ export function initProducerId(
       NO_PRODUCER_EPOCH,
     );
   }
+  if (isPrepared(known)) return { kind: "refused", code: "concurrent_transactions" };
   if (expected !== null && !mayBe(known, expected)) return FENCED;
   switch (known.state) {
-    case "prepare_commit":
-    case "prepare_abort":
-      return { kind: "refused", code: "concurrent_transactions" };
     case "ongoing":
       return { kind: "fence" };
     case "dead":

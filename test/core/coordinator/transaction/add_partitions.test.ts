@@ -80,6 +80,21 @@ for (const [who, prepare, fields, code] of REFUSED) {
   });
 }
 
+describe("while an end is on its way", () => {
+  test(
+    "whoever adds is told to wait, also with an id or an epoch that is not known yet",
+    rigged((rig) => {
+      rig.put({ producerId: 100, producerEpoch: 4, state: "prepare_commit" });
+      for (const fields of [{ producerEpoch: 4 }, { producerEpoch: 3 }, { producerId: 5 }]) {
+        expect(rig.add("a/0", fields)).toBe("concurrent_transactions");
+        expect(rig.admit("a/0", true, fields)).toBe("concurrent_transactions");
+      }
+      expect([...rig.verify(["a/0"], { producerEpoch: 3 })]).toEqual(["producer_fenced"]);
+      expect([...rig.verify(["a/0"], { producerId: 5 })]).toEqual(["invalid_producer_id_mapping"]);
+    }),
+  );
+});
+
 describe("a producer that may", () => {
   for (const state of ["empty", "complete_commit", "complete_abort"] as const) {
     test(

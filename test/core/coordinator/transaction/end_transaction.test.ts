@@ -5,6 +5,7 @@ import type { Transaction } from "../../../../src/core/coordinator/transaction/t
 import { TransactionRig } from "./transaction_rig.ts";
 
 const EXHAUSTED = 32_766;
+const BUSY = "concurrent_transactions";
 
 function rigged(run: (rig: TransactionRig) => void, version = 2): () => void {
   return () => {
@@ -77,8 +78,8 @@ describe("the older protocol", () => {
     onAbort: string,
   ])[] = [
     ["empty", "invalid_txn_state", "invalid_txn_state"],
-    ["prepare_commit", "concurrent_transactions", "invalid_txn_state"],
-    ["prepare_abort", "invalid_txn_state", "concurrent_transactions"],
+    ["prepare_commit", "concurrent_transactions", "concurrent_transactions"],
+    ["prepare_abort", "concurrent_transactions", "concurrent_transactions"],
     ["complete_commit", "done", "invalid_txn_state"],
     ["complete_abort", "invalid_txn_state", "done"],
     ["dead", "unknown_server_error", "unknown_server_error"],
@@ -171,10 +172,12 @@ describe("the newer protocol (KIP-890)", () => {
           nextProducerId: 100,
         });
         expect(rig.end(isCommit, own)).toBe("concurrent_transactions");
-        // Until it is complete nobody has the fresh id.
-        expect(rig.end(isCommit, { producerId: 100, producerEpoch: 0 })).toBe(
-          "invalid_producer_id_mapping",
-        );
+        // The producer goes on at once, and has to wait: it is told nothing that would end it.
+        const next = { producerId: 100, producerEpoch: 0 };
+        expect(rig.admit("a/0", true, next)).toBe(BUSY);
+        expect(rig.add("a/0", next)).toBe(BUSY);
+        expect(rig.end(isCommit, next)).toBe(BUSY);
+        expect(rig.init(next)).toBe(BUSY);
       }),
     );
 
@@ -205,14 +208,8 @@ describe("the newer protocol (KIP-890)", () => {
     ["empty", ["producer_fenced", "invalid_txn_state", "producer_fenced", "bump"]],
     ["complete_abort", ["invalid_txn_state", "invalid_txn_state", "done", "bump"]],
     ["complete_commit", ["done", "invalid_txn_state", "invalid_txn_state", "bump"]],
-    [
-      "prepare_commit",
-      ["concurrent_transactions", "producer_fenced", "invalid_txn_state", "producer_fenced"],
-    ],
-    [
-      "prepare_abort",
-      ["invalid_txn_state", "producer_fenced", "concurrent_transactions", "producer_fenced"],
-    ],
+    ["prepare_commit", [BUSY, BUSY, BUSY, BUSY]],
+    ["prepare_abort", [BUSY, BUSY, BUSY, BUSY]],
     ["ongoing", ["producer_fenced", "bump", "producer_fenced", "bump"]],
     [
       "dead",
@@ -242,11 +239,15 @@ describe("the newer protocol (KIP-890)", () => {
             expect(answered).toEqual({ producerId: 100, producerEpoch: 4 });
           } else expect(answered).toBe(told[i]!);
           if (told[i] !== "bump") expect(rig.records.length).toBe(before);
+          // While an end is on its way nobody is told anything else.
+          const isBusy = rig.told.startsWith("prepare_") && state !== "prepare_epoch_fence";
           for (const epoch of [2, 6]) {
-            expect(rig.end(isCommit, { producerEpoch: epoch })).toBe("producer_fenced");
+            expect(rig.end(isCommit, { producerEpoch: epoch })).toBe(
+              isBusy ? BUSY : "producer_fenced",
+            );
           }
           expect(rig.end(isCommit, { producerId: 9, producerEpoch })).toBe(
-            "invalid_producer_id_mapping",
+            isBusy ? BUSY : "invalid_producer_id_mapping",
           );
         }),
       );
