@@ -6,6 +6,7 @@
 import { Lru } from "../../base/lru.ts";
 import { StorageError } from "../../contracts/errors.ts";
 import type { Logger } from "../../contracts/runtime.ts";
+import type { SegmentFile } from "../../contracts/storage.ts";
 import { baseOffsetAt, lastOffsetAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
 import {
@@ -26,7 +27,7 @@ const CACHE_BYTES_MAX = 4 * 1024 * 1024;
 /** What an entry in memory takes, about. */
 const KEPT_BYTES = 80;
 
-/** "moved": the segments changed meanwhile, look again; "unreadable": neither the file nor the log could be read. */
+/** "moved": the segment went meanwhile, look again; "unreadable": neither the file nor the log could be read. */
 export type AbortedFault = "moved" | "unreadable";
 export type AbortedFound = readonly AbortedTransaction[] | AbortedFault;
 
@@ -48,6 +49,8 @@ export class AbortedIndex {
   readonly #options: AbortedIndexOptions;
   readonly #pages = new Lru<string, readonly AbortedTransaction[]>(CACHE_BYTES_MAX);
   readonly #rebuilding = new Map<string, Promise<boolean>>();
+  /** Files that are being written, by name. */
+  readonly #writing = new Map<string, Promise<void>>();
 
   constructor(options: AbortedIndexOptions) {
     this.#options = options;
@@ -97,6 +100,8 @@ export class AbortedIndex {
     for (const each of wanted) {
       const fault = await this.#collectIn(log, each, start, end, found);
       if (fault === "done") return found;
+      // Counts are others now, and more may have been settled: all is looked at again.
+      if (fault === "rebuilt") return await this.collect(log, start, end);
       if (fault !== null) return fault;
     }
     found.push(...inJournal);
@@ -109,7 +114,7 @@ export class AbortedIndex {
     start: number,
     end: number,
     found: AbortedTransaction[],
-  ): Promise<AbortedFault | "done" | null> {
+  ): Promise<AbortedFault | "rebuilt" | "done" | null> {
     const pageCount = Math.ceil(wanted.count / PAGE_ENTRIES);
     let low = 0;
     let high = pageCount - 1;
@@ -132,7 +137,7 @@ export class AbortedIndex {
     log: PartitionLog,
     { segment, count }: Wanted,
     number: number,
-  ): Promise<readonly AbortedTransaction[] | AbortedFault> {
+  ): Promise<readonly AbortedTransaction[] | AbortedFault | "rebuilt"> {
     const first = number * PAGE_ENTRIES;
     const entries = Math.min(count - first, PAGE_ENTRIES);
     const key = `${abortedFileName(log, segment)}#${number}/${entries}`;
@@ -144,8 +149,7 @@ export class AbortedIndex {
       return page;
     }
     if (!log.segments.includes(segment) || log.topic.isDeleted) return "moved";
-    // Counts may be others afterwards: whoever asks looks again.
-    return (await this.#rebuild(log, segment)) ? "moved" : "unreadable";
+    return (await this.#rebuild(log, segment)) ? "rebuilt" : "unreadable";
   }
 
   /** Null when they are not all there as they should be. */
@@ -192,14 +196,17 @@ export class AbortedIndex {
     if (!(await isWhole()) && !(await this.#rebuild(log, segment))) {
       throw new StorageError("io", `Cannot read "${abortedFileName(log, segment)}"`);
     }
+    const write = async (file: SegmentFile) => {
+      // A try that was cut short has left more than anybody knows of.
+      const endBytes = segment.abortedCount * ABORTED_BYTES;
+      if (file.sizeBytes > endBytes) await file.truncate(endBytes);
+      await file.append([encodeAborted(added)]);
+      await file.sync();
+    };
     try {
-      await segmentFiles.useAborted(log, segment, true, async (file) => {
-        // A try that was cut short has left more than anybody knows of.
-        const endBytes = segment.abortedCount * ABORTED_BYTES;
-        if (file.sizeBytes !== endBytes) await file.truncate(endBytes);
-        await file.append([encodeAborted(added)]);
-        await file.sync();
-      });
+      await this.#alone(abortedFileName(log, segment), () =>
+        segmentFiles.useAborted(log, segment, true, write),
+      );
     } catch (error) {
       await segmentFiles.reopen(log, segment);
       throw error;
@@ -211,7 +218,7 @@ export class AbortedIndex {
     const name = abortedFileName(log, segment);
     let rebuilding = this.#rebuilding.get(name);
     if (rebuilding === undefined) {
-      rebuilding = this.#rebuildOnce(log, segment, name);
+      rebuilding = this.#alone(name, () => this.#rebuildOnce(log, segment, name));
       this.#rebuilding.set(name, rebuilding);
     }
     try {
@@ -228,23 +235,46 @@ export class AbortedIndex {
     try {
       // Needed once in a life, after damage.
       const { abortedIn } = await import("./aborted_rebuild.ts");
-      const list = await abortedIn(log, segment, reader);
-      if (list === null) {
-        logger.error("aborted_index_lost", fields);
-        return false;
+      for (;;) {
+        const { settledEnd } = log;
+        const list = await abortedIn(log, segment, reader);
+        // Its segment went meanwhile.
+        if (!log.segments.includes(segment) || topic.isDeleted) return true;
+        if (list === null) {
+          logger.error("aborted_index_lost", fields);
+          return false;
+        }
+        await segmentFiles.useAborted(log, segment, true, async (file) => {
+          await file.truncate(0);
+          await file.append([encodeAborted(list)]);
+          await file.sync();
+        });
+        // More was settled meanwhile, and counted: that is not in the list.
+        if (log.settledEnd !== settledEnd) continue;
+        segment.abortedCount = list.length;
+        logger.warn("aborted_index_rebuilt", { ...fields, entries: list.length });
+        return true;
       }
-      await segmentFiles.useAborted(log, segment, true, async (file) => {
-        await file.truncate(0);
-        await file.append([encodeAborted(list)]);
-        await file.sync();
-      });
-      segment.abortedCount = list.length;
-      logger.warn("aborted_index_rebuilt", { ...fields, entries: list.length });
-      return true;
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       logger.error("aborted_index_lost", { ...fields, error: String(error) });
       return false;
+    }
+  }
+
+  /** One writer of a file at a time. */
+  async #alone<T>(name: string, work: () => Promise<T>): Promise<T> {
+    for (let busy = this.#writing.get(name); busy; busy = this.#writing.get(name)) await busy;
+    const working = work();
+    const done = working.then(
+      () => {},
+      () => {},
+    );
+    this.#writing.set(name, done);
+    try {
+      return await working;
+    } finally {
+      this.#writing.delete(name);
     }
   }
 }

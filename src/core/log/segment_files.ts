@@ -50,6 +50,8 @@ function stem(log: PartitionLog, { baseOffset, generation }: SegmentName): strin
 /** An open file. It is closed only while nobody uses it. */
 interface Handle {
   readonly file: Promise<SegmentFile>;
+  /** Opened by somebody who makes the file where it is not there. */
+  readonly creates: boolean;
   users: number;
   onIdle: (() => void) | null;
 }
@@ -102,7 +104,12 @@ export class SegmentFiles {
     let handle = this.#handles.get(name);
     if (handle === undefined) {
       if (this.#handles.size >= HANDLES_MAX) this.#closeOldest();
-      handle = { file: this.#store.open(name, { create }), users: 0, onIdle: null };
+      handle = {
+        file: this.#store.open(name, { create }),
+        creates: create,
+        users: 0,
+        onIdle: null,
+      };
     } else this.#handles.delete(name);
     this.#handles.set(name, handle);
     handle.users++;
@@ -112,6 +119,8 @@ export class SegmentFiles {
         file = await handle.file;
       } catch (error) {
         if (this.#handles.get(name) === handle) this.#handles.delete(name);
+        // Who came first looked for a file that was not there; this one makes it.
+        if (create && !handle.creates) return await this.#use(name, create, work);
         throw error;
       }
       return await work(file);

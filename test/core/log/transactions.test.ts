@@ -8,7 +8,9 @@ import { ok } from "../../../src/base/outcome.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
 import type { EndMarker } from "../../../src/core/log/producer_state.ts";
 import { batchesIn } from "../../../src/record/record_batch.ts";
+import { hookedStorage } from "../../support/hooked_storage.ts";
 import { batchOf, caller, LogRig, type RigOptions, topic } from "../../support/log_rig.ts";
+import { settle } from "../../support/test_runtime.ts";
 import {
   fetchCommitted,
   readCommitted,
@@ -463,6 +465,40 @@ describe("the files of what was aborted", () => {
       await last.close();
     });
   }
+});
+
+describe("files of what was aborted that are made again", () => {
+  test("lose nothing of what is settled meanwhile, for whoever asks", async () => {
+    for (let seed = 0; seed < 12; seed++) {
+      const { plugin, rig, life } = await settledLog();
+      await rig.close();
+      const storage = await plugin.open({ runtime: rig.test.runtime, brokerId: 1 });
+      for (const { name } of await storage.segments!.list("segments/")) {
+        if (name.endsWith(".aborted")) await storage.segments!.remove(name);
+      }
+      await storage.close();
+      const slow = SeededRandom.of(`slow ${seed}`);
+      const delayed = hookedStorage(plugin, (_call, name) =>
+        name.includes("segments/") && slow.below(2) === 0 ? settle() : undefined,
+      );
+      const again = await LogRig.open(delayed, OPTIONS);
+      const { logStartOffset, lastStableOffset } = logOf(again);
+      const readers = Array.from({ length: 8 }, async () => {
+        for (let i = 0; i < 6; i++) {
+          const span = lastStableOffset - logStartOffset;
+          await fetchCommitted(again, logStartOffset + slow.below(span), 2000);
+        }
+      });
+      for (let i = 0; i < 40; i++) {
+        await step(again, life);
+        if (i % 8 === 7) await again.logs.maintain(false);
+      }
+      await Promise.all(readers);
+      await compare(again, life);
+      expect(again.test.lines.filter(({ level }) => level === "error")).toEqual([]);
+      await again.close();
+    }
+  }, 60_000);
 });
 
 describe("a marker", () => {
