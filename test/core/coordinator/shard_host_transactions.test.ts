@@ -81,12 +81,20 @@ class Rig {
   readonly host: ShardHost<Diary, string>;
   shard!: Diary;
 
-  constructor(log = new ScriptedLog()) {
+  constructor(log = new ScriptedLog(), afterYield = () => {}) {
     this.log = log;
+    const { runtime } = this.test;
+    const yieldNow = async () => {
+      await runtime.scheduler.yieldNow();
+      // Comes behind whoever waits for the turn, and before what that one wakes.
+      void Promise.resolve()
+        .then(() => {})
+        .then(afterYield);
+    };
     this.host = new ShardHost({
       log,
       serde,
-      runtime: this.test.runtime,
+      runtime: { ...runtime, scheduler: { ...runtime.scheduler, yieldNow } },
       makeShard: () => {
         this.shard = new Diary();
         return this.shard;
@@ -327,6 +335,21 @@ describe("the end of a transaction", () => {
     log.commit();
     expect(await answered).toBe("c");
     expect(rig.shard.lines).toEqual(["0 a of 1/0", "1 b of 2/5", "commit 1/0", "abort 2/5", "4 c"]);
+  });
+
+  test("is found by a load that had just come to its own end", async () => {
+    const log = new ScriptedLog();
+    const first = new Rig(log);
+    await first.writeIn(A, "a");
+    first.host.close();
+    let ended = 0;
+    const rig: Rig = new Rig(log, () => {
+      if (ended++ === 0) expect(rig.end(A)).toBe("none");
+    });
+    expect(await rig.write("b")).toBe("b");
+    expect(ended).toBeGreaterThan(0);
+    expect(rig.shard.lines).toEqual(["0 a of 1/0", "commit 1/0", "2 b"]);
+    expect(rig.test.events("coordinator_loaded")[0]!.fields.records).toBe(1);
   });
 
   test("comes after what was decided in its turn", async () => {
