@@ -172,7 +172,8 @@ export interface LogApi {
   /**
    * One outcome per partition, in request order. A partition's failure is an outcome; only defects throw.
    * Offsets are given before the first `await` inside: two calls made one after the other append in
-   * that order, whichever resolves first. Ownership of the batch bytes passes to the log until it resolves.
+   * that order, whichever resolves first. A transaction's first batch alone may wait for its coordinator, and what its
+   * producer sends to that partition behind it. Ownership of the batch bytes passes to the log until it resolves.
    */
   append(caller: Caller, request: AppendRequest): Promise<readonly Outcome<AppendResult>[]>;
   /** One outcome per partition, in request order. Call `release` once the batches have been sent. */

@@ -23,6 +23,13 @@ import type {
 } from "../../contracts/broker.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import { type KafkaError, kafkaError, type Outcome, refuse } from "../../protocol/errors.ts";
+import {
+  attributesAt,
+  BATCH_HEADER_BYTES,
+  producerEpochAt,
+  producerIdAt,
+  TRANSACTIONAL_BIT,
+} from "../../record/batch_header.ts";
 import { isInternalTopic } from "../cluster/topic_names.ts";
 import type { TransactionGate } from "../coordinator/transaction/ports.ts";
 import type { CommitGroup } from "../log/commit_group.ts";
@@ -81,6 +88,9 @@ export class LogApiImpl implements LogApi {
 
   async append(_caller: Caller, request: AppendRequest): Promise<readonly Outcome<AppendResult>[]> {
     const { partitions } = request;
+    if (request.transactionalId !== null && mixesProducers(partitions)) {
+      return partitions.map(() => refuse("invalid_producer_id_mapping", MIXED));
+    }
     const results: (Appended | AppendError)[] = new Array(partitions.length);
     let asked: Promise<void>[] | null = null;
     for (let i = 0; i < partitions.length; i++) {
@@ -265,6 +275,24 @@ export class LogApiImpl implements LogApi {
     const refusal = checkEpoch(log, leaderEpoch);
     return refusal === null ? ok(log) : refuse(refusal);
   }
+}
+
+const MIXED = "Transactional batches of one request have to be of one producer, under one epoch";
+
+/** Kafka: ReplicaManager.handleProduceAppend. */
+function mixesProducers(partitions: readonly AppendPartition[]): boolean {
+  let producerId = -1;
+  let producerEpoch = -1;
+  for (const { batches } of partitions) {
+    if (batches.length < BATCH_HEADER_BYTES) continue;
+    if ((attributesAt(batches, 0) & TRANSACTIONAL_BIT) === 0) continue;
+    const id = producerIdAt(batches, 0);
+    const epoch = producerEpochAt(batches, 0);
+    if (producerId >= 0 && (id !== producerId || epoch !== producerEpoch)) return true;
+    producerId = id;
+    producerEpoch = epoch;
+  }
+  return false;
 }
 
 /** Appends the batches of one partition, all that was to be decided about them being decided. */

@@ -183,6 +183,26 @@ describe("the first batch of a transaction", () => {
     await rig.close();
   });
 
+  test("of two producers in one request are refused, and nothing is asked", async () => {
+    const { gate, rig } = await rigOf();
+    const partitions = [9, 10].map((producerId, partition) => ({
+      topic: "t",
+      partition,
+      batches: batchOf(["x"], {
+        producerId,
+        producerEpoch: 0,
+        baseSequence: 0,
+        isTransactional: true,
+      }),
+    }));
+    const request = { acks: -1, timeoutMs: 1000, transactionalId: "tx", partitions } as const;
+    const outcomes = await rig.api.append(caller, request);
+    const refused = { ok: false, error: { code: "invalid_producer_id_mapping" } };
+    expect(outcomes).toMatchObject([refused, refused]);
+    expect(gate.questions).toEqual([]);
+    await rig.close();
+  });
+
   test("leaves nothing behind for ever when nobody comes back for it", async () => {
     const { gate, rig, send, log } = await rigOf();
     gate.now = refuse("coordinator_not_available");
