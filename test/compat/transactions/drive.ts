@@ -1,7 +1,7 @@
 // Exactly once, judged from outside: each client consumes, transforms and produces in transactions, some of them aborted, while it
 // and the broker are killed at random. Then every reader that asks for what is committed sees each input once, in order, and
 // nothing that was aborted. Invariant: what is judged is what stands in the output, not what the client said of it.
-//   drive.ts FOLDER CLIENT…      ROUNDS, KILLS (a round), RECORDS (a round), SEED; TRANSACTION_VERSION=0|1|2; ONLY_CLIENTS=1 or
+//   drive.ts FOLDER CLIENT…      ROUNDS, KILLS (a round), INPUTS (a round), SEED; TRANSACTION_VERSION=0|1|2; ONLY_CLIENTS=1 or
 //   ONLY_BROKER=1 kills only these. RUNTIME as in lib.sh. Prints "ok name" and "not ok name why".
 
 import { spawnSync } from "node:child_process";
@@ -21,7 +21,7 @@ const ROUND_MS = 120_000;
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise);
 const ROUNDS = number("ROUNDS", 2);
 const KILLS = number("KILLS", 3);
-const RECORDS = number("RECORDS", 600);
+const INPUTS = number("INPUTS", 600);
 const seed = number("SEED", Date.now() % 1_000_000);
 
 const [folder = "", ...names] = process.argv.slice(2);
@@ -152,8 +152,8 @@ async function run(broker: KillableBroker, name: string): Promise<string> {
   worker.start();
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      await produce(bootstrap, input, inputs, RECORDS);
-      inputs += RECORDS;
+      await produce(bootstrap, input, inputs, INPUTS);
+      inputs += INPUTS;
       const target = worker.committed + 1;
       await until(
         () => worker.committed >= target,

@@ -47,6 +47,7 @@ public final class Client {
         case "one" -> one(args[1], Integer.parseInt(args[2]));
         case "members" -> GroupMembers.run();
         case "transform" -> Transform.run(Arrays.copyOfRange(args, 1, args.length));
+        case "open" -> Transform.open(args[1], Integer.parseInt(args[2]), args[3]);
         case "show" -> Transform.show(args[1], args[2]);
         case "admin" -> System.exit(new AdminChecks(args[1]).run() ? 0 : 1);
         default -> throw new IllegalArgumentException("verb " + args[0]);

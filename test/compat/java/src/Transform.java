@@ -104,6 +104,18 @@ final class Transform {
     }
   }
 
+  /** Writes one record in a transaction, says "open", and ends without a word when standard input does. */
+  static void open(String topic, int partition, String id) throws Exception {
+    Map<String, Object> config = Map.of("bootstrap.servers", System.getenv("BOOTSTRAP"), "transactional.id", id, "transaction.timeout.ms", 300000);
+    KafkaProducer<String, String> producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer());
+    producer.initTransactions();
+    producer.beginTransaction();
+    producer.send(new ProducerRecord<>(topic, partition, null, "never-to-be-seen")).get();
+    say("open");
+    while (System.in.read() >= 0) {}
+    Runtime.getRuntime().halt(0);
+  }
+
   /** Prints "PARTITION OFFSET VALUE" for what a reader of that isolation sees of a topic, up to its end now. */
   static void show(String topic, String isolation) {
     Map<String, Object> config = Map.of("bootstrap.servers", System.getenv("BOOTSTRAP"), "isolation.level", isolation,
