@@ -11,6 +11,7 @@ for peer in "$@"; do
     librdkafka) need_librdkafka ;;
     franz_go | kafka_go) need_go "$compat/$peer" ;;
     aiokafka) need_aiokafka ;;
+    transactions) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go" ;;
     groups) need_kcat; need_java; need_librdkafka; need_aiokafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     matrix | sasl) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     workerd) need_workerd ;;

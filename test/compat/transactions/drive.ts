@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { connect } from "../../../mod.ts";
 import { committedOffsets } from "../groups/committed.ts";
 import { KillableBroker } from "./broker.ts";
+import { faultOf, type Seen } from "./judge.ts";
 import { Worker } from "./worker.ts";
 
 const PARTITIONS = 3;
@@ -65,12 +66,6 @@ function below(n: number): number {
 }
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-interface Seen {
-  readonly partition: number;
-  readonly offset: number;
-  readonly value: string;
-}
-
 /** What a reader prints, by line: partition, offset, value. */
 function read(command: readonly string[], bootstrap: string): Seen[] {
   const done = spawnSync(command[0]!, command.slice(1), {
@@ -104,24 +99,6 @@ function readers(topic: string, bootstrap: string): Readonly<Record<string, () =
     kcat: kcat("read_committed"),
     uncommitted: kcat("read_uncommitted"),
   };
-}
-
-/** What is wrong with what a reader saw; null when nothing is. */
-function faultOf(seen: readonly Seen[], inputs: number): string | null {
-  const times = new Map<string, number>();
-  const last = new Array<number>(PARTITIONS).fill(-1);
-  for (const { partition, value } of seen) {
-    if (!value.startsWith("c:")) return `${value} was aborted, and is seen`;
-    const serial = Number(value.slice(2));
-    times.set(value, (times.get(value) ?? 0) + 1);
-    if (serial <= last[partition]!) {
-      return `${serial} comes after ${last[partition]} in partition ${partition}`;
-    }
-    last[partition] = serial;
-  }
-  const twice = [...times].filter(([, count]) => count > 1);
-  if (twice.length > 0) return `${twice.length} inputs came twice, as ${twice[0]![0]}`;
-  return times.size === inputs ? null : `${times.size} of ${inputs} inputs are there`;
 }
 
 async function isDone(bootstrap: string, group: string, topic: string, inputs: number) {
@@ -189,7 +166,7 @@ async function run(broker: KillableBroker, name: string): Promise<string> {
   }
   const by = readers(output, bootstrap);
   for (const reader of ["java", "kcat"] as const) {
-    const fault = faultOf(by[reader]!(), inputs);
+    const fault = faultOf(by[reader]!(), inputs, PARTITIONS);
     if (fault !== null) throw new Error(`${reader} as reader: ${fault}`);
   }
   const aborted = by["uncommitted"]!().filter(({ value }) => !value.startsWith("c:")).length;
