@@ -298,6 +298,25 @@ describe("the gate", () => {
     expect(await rig.writeIn({ ...A, producerEpoch: 1 }, "c")).toBe("c");
   });
 
+  test("lets nobody in who waited behind the question when the transaction ended", async () => {
+    const rig = new Rig();
+    const held = new Held();
+    const first = rig.writeIn(A, "a", held.ask);
+    const second = rig.writeIn(A, "b", held.ask);
+    expect(rig.end(A, false)).toBe("none");
+    const next = rig.writeIn(A, "c", held.ask);
+    const later = rig.writeIn({ ...A, producerEpoch: 1 }, "d", held.ask);
+    await held.say();
+    expect(await first).toBe("invalid_txn_state");
+    expect(await second).toBe("invalid_txn_state");
+    await held.say();
+    expect(await next).toBe("c");
+    // Of a newer epoch: asked by itself.
+    await held.say();
+    expect(await later).toBe("d");
+    expect(rig.shard.lines).toEqual(["abort 1/0", "1 c of 1/0", "2 d of 1/1"]);
+  });
+
   test("is asked for nothing when its caller goes away, or the shard does", async () => {
     const rig = new Rig();
     const held = new Held();

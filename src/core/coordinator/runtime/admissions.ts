@@ -13,10 +13,19 @@ export type AskAdmission = () => Outcome<null> | Promise<Outcome<null>>;
 /** Called once, with why the batch may not be appended; null: it may, until the end of this turn. */
 export type Enter = (refusal: KafkaError | null) => void;
 
-interface Asking {
+/** A batch that cannot enter yet. */
+interface Waiting {
+  /** Of one producer id, but maybe of another epoch than those before. */
+  readonly producer: Producer;
+  readonly ask: AskAdmission;
+  readonly enter: Enter;
+  /** A marker of its producer has come since. */
   hasEnded: boolean;
+}
+
+interface Asking extends Waiting {
   /** Later batches of the producer, in order. */
-  readonly behind: (() => void)[];
+  readonly behind: Waiting[];
 }
 
 export class Admissions {
@@ -33,7 +42,7 @@ export class Admissions {
     const { producerId } = producer;
     const before = this.#asking.get(producerId);
     if (before !== undefined) {
-      before.behind.push(() => this.admit(producer, ask, enter));
+      before.behind.push({ producer, ask, enter, hasEnded: false });
       return;
     }
     const refusal = this.#log.refusalOf(producer);
@@ -50,23 +59,28 @@ export class Admissions {
       enter(asked.ok ? null : asked.error);
       return;
     }
-    const asking: Asking = { hasEnded: false, behind: [] };
+    const asking: Asking = { producer, ask, enter, hasEnded: false, behind: [] };
     this.#asking.set(producerId, asking);
     void asked.then((outcome) => {
       this.#asking.delete(producerId);
-      enter(outcome.ok ? this.#afterwards(producer, asking) : outcome.error);
-      for (const next of asking.behind) next();
+      enter(outcome.ok ? this.#afterwards(asking) : outcome.error);
+      for (const next of asking.behind) {
+        // What came before the end is not for the transaction that may be open by now.
+        if (next.hasEnded) next.enter(this.#afterwards(next));
+        else this.admit(next.producer, next.ask, next.enter);
+      }
     });
   }
 
   /** A marker of that producer was appended. */
   ended(producerId: number): void {
     const asking = this.#asking.get(producerId);
-    if (asking !== undefined) asking.hasEnded = true;
+    if (asking === undefined) return;
+    for (const waiting of [asking, ...asking.behind]) waiting.hasEnded = true;
   }
 
   /** What may have come while it was asked. */
-  #afterwards(producer: Producer, { hasEnded }: Asking): KafkaError | null {
+  #afterwards({ producer, hasEnded }: Waiting): KafkaError | null {
     const refusal = this.#log.refusalOf(producer) ?? (hasEnded ? "invalid_txn_state" : null);
     return refusal === null ? null : kafkaError(refusal);
   }
