@@ -38,6 +38,10 @@ export async function writeMarkers(
         const told = (code: KafkaErrorName | null) => {
           codes.set(partition, code === null ? NONE : wireCodeOf(code));
         };
+        if (!isProducer(marker)) {
+          told("unknown_server_error");
+          continue;
+        }
         const appended = markers.append(marker, { topic: name, partition });
         told(appended.ok ? null : appended.error.code);
         if (!appended.ok) continue;
@@ -51,6 +55,11 @@ export async function writeMarkers(
   }
   await Promise.all(waits);
   return { markers: Array.from(byProducer, ([producerId, topics]) => rowOf(producerId, topics)) };
+}
+
+/** Ids and epochs below 0, and ids past what a number holds, are nobody's: Kafka fails on them, too. */
+function isProducer({ producerId, producerEpoch }: TransactionMarker): boolean {
+  return Number.isSafeInteger(producerId) && producerId >= 0 && producerEpoch >= 0;
 }
 
 function rowOf(

@@ -482,6 +482,23 @@ describe("WriteTxnMarkers", () => {
   });
 });
 
+test("markers of producers that there cannot be are not written", async () => {
+  for (const producer of [
+    { producerId: -1, producerEpoch: 0 },
+    { producerId: 1, producerEpoch: -1 },
+    { producerId: (2n ** 60n) as unknown as number, producerEpoch: 0 },
+  ]) {
+    const topics = [{ name: "a", partitionIndexes: [0] }];
+    const answer = await calls.writeMarkers({
+      markers: [{ ...producer, transactionResult: true, topics, coordinatorEpoch: 0 }],
+    });
+    expect(codeName(answer.markers[0]!.topics[0]!.partitions[0]!.errorCode)).toBe(
+      "unknown_server_error",
+    );
+  }
+  expect(await calls.read("read_uncommitted")).toEqual([]);
+});
+
 describe("what happens meanwhile", () => {
   test("a topic that was deleted counts as written", async () => {
     const producer = await calls.init();
