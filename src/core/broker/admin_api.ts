@@ -182,8 +182,11 @@ async function initProducerId(
   context: ApiContext,
   request: InitProducerIdRequest,
 ): Promise<InitProducerIdResponse> {
-  const fault = initProducerIdFault(context, request);
-  if (fault !== null) return noProducerId(fault);
+  const { transactionalId, producerId, producerEpoch } = request;
+  // With a transactional id it is the coordinator's to give: TransactionApi.
+  if (transactionalId !== null || (producerId === -1) !== (producerEpoch === -1)) {
+    return noProducerId("invalid_request");
+  }
   try {
     return producerIdAnswer(NONE, await context.cluster.producerIds.next(), 0);
   } catch (error) {
@@ -192,23 +195,6 @@ async function initProducerId(
     // What Kafka answers while it waits for a block: clients ask again.
     return noProducerId("coordinator_load_in_progress");
   }
-}
-
-function initProducerIdFault(
-  context: ApiContext,
-  request: InitProducerIdRequest,
-): KafkaErrorName | null {
-  if ((request.producerId === -1) !== (request.producerEpoch === -1)) return "invalid_request";
-  const { transactionalId, transactionTimeoutMs } = request;
-  if (transactionalId === null) return null;
-  if (transactionalId === "") return "invalid_request";
-  const timeoutMsMax = context.settings.number("transaction.max.timeout.ms");
-  if (transactionTimeoutMs <= 0 || transactionTimeoutMs > timeoutMsMax) {
-    return "invalid_transaction_timeout";
-  }
-  // Transactions are not served yet: clients that come this far are told at once, where a retriable code would
-  // have them wait for ever.
-  return "invalid_request";
 }
 
 function noProducerId(code: KafkaErrorName): InitProducerIdResponse {

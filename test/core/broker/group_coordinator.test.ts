@@ -138,6 +138,7 @@ describe("FindCoordinator", () => {
   test.each([
     ["a share partition", 2, 6, "invalid_request"],
     ["a share partition in a version without", 2, 5, "invalid_request"],
+    ["a transactional id, whose coordinator is another one's to find,", 1, 6, "invalid_request"],
     ["a type that is none", 7, 6, "invalid_request"],
   ] as const)("%s has no coordinator here", async (_what, keyType, version, code) => {
     const { coordinators } = await find(["x"], keyType, version);
@@ -150,23 +151,6 @@ describe("FindCoordinator", () => {
     });
     const old = version < 6 ? await find(["x"], keyType, 3) : null;
     expect(old?.errorCode ?? wireCodeOf(code)).toBe(wireCodeOf(code));
-    expect(await internalTopic()).toBeUndefined();
-  });
-
-  test("a transactional id has this broker, where InitProducerId says at once that it is not served", async () => {
-    const { coordinators } = await find(["x"], 1);
-    expect(coordinators[0]!).toMatchObject({ key: "x", nodeId: 1, errorCode: 0 });
-    const given = await live.broker.admin.initProducerId(
-      live.caller,
-      {
-        transactionalId: "x",
-        transactionTimeoutMs: 1000,
-        producerId: -1,
-        producerEpoch: -1,
-      } as never,
-      5,
-    );
-    expect(given.errorCode).toBe(wireCodeOf("invalid_request"));
     expect(await internalTopic()).toBeUndefined();
   });
 });
