@@ -371,6 +371,41 @@ describe("the end of a transaction", () => {
     expect(rig.test.events("coordinator_loaded")[0]!.fields.records).toBe(1);
   });
 
+  test("is waited for by a load that meets it before it is committed", async () => {
+    const log = new ScriptedLog();
+    const first = new Rig(log);
+    await first.writeIn(A, "a");
+    first.host.close();
+    let ended = 0;
+    const rig: Rig = new Rig(log, () => {
+      if (ended++ > 0) return;
+      log.commitsAtOnce = false;
+      expect(rig.end(A)).toBe("none");
+    });
+    const answered = rig.write("b");
+    await settle();
+    await settle();
+    expect([ended, rig.host.isActive]).toEqual([1, false]);
+    log.commitsAtOnce = true;
+    log.commit();
+    expect(await answered).toBe("b");
+    expect(rig.shard.lines).toEqual(["0 a of 1/0", "commit 1/0", "2 b"]);
+  });
+
+  test("keeps out what waited for the load, and not what came after it", async () => {
+    const log = new ScriptedLog();
+    const first = new Rig(log);
+    await first.writeIn(A, "a");
+    first.host.close();
+    const rig = new Rig(log);
+    const late = rig.writeIn(A, "b");
+    const other = rig.writeIn(B, "c");
+    expect(rig.end(A)).toBe("none");
+    const next = rig.writeIn(A, "d");
+    expect(await Promise.all([late, other, next])).toEqual(["invalid_txn_state", "c", "d"]);
+    expect(rig.shard.lines).toEqual(["0 a of 1/0", "commit 1/0", "2 c of 2/5", "3 d of 1/0"]);
+  });
+
   test("comes after what was decided in its turn", async () => {
     const rig = new Rig();
     await rig.writeIn(A, "a");

@@ -66,7 +66,7 @@ export class Admissions {
       enter(outcome.ok ? this.#afterwards(asking) : outcome.error);
       for (const next of asking.behind) {
         // What came before the end is not for the transaction that may be open by now.
-        if (next.hasEnded) next.enter(this.#afterwards(next));
+        if (next.hasEnded) next.enter(this.refusalAfterEnd(next.producer));
         else this.admit(next.producer, next.ask, next.enter);
       }
     });
@@ -79,9 +79,15 @@ export class Admissions {
     for (const waiting of [asking, ...asking.behind]) waiting.hasEnded = true;
   }
 
-  /** What may have come while it was asked. */
+  /** Why a batch may not enter that waited while a marker of its producer came. */
+  refusalAfterEnd(producer: Producer): KafkaError {
+    return kafkaError(this.#log.refusalOf(producer) ?? "invalid_txn_state");
+  }
+
+  /** What may have come while it was asked: an end, or a batch of a newer epoch from elsewhere. */
   #afterwards({ producer, hasEnded }: Waiting): KafkaError | null {
-    const refusal = this.#log.refusalOf(producer) ?? (hasEnded ? "invalid_txn_state" : null);
+    if (hasEnded) return this.refusalAfterEnd(producer);
+    const refusal = this.#log.refusalOf(producer);
     return refusal === null ? null : kafkaError(refusal);
   }
 }

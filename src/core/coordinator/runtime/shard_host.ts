@@ -7,7 +7,12 @@
 import { assert } from "../../../base/assert.ts";
 import { ok } from "../../../base/outcome.ts";
 import type { Runtime, Timer } from "../../../contracts/runtime.ts";
-import { type KafkaErrorName, type Outcome, refuse } from "../../../protocol/errors.ts";
+import {
+  type KafkaError,
+  type KafkaErrorName,
+  type Outcome,
+  refuse,
+} from "../../../protocol/errors.ts";
 import type { Codec } from "../../../record/compression.ts";
 import { Admissions, type AskAdmission } from "./admissions.ts";
 import {
@@ -60,6 +65,15 @@ export interface TransactionalWrite {
 
 type State = "new" | "loading" | "active" | "failed" | "closed";
 
+/** A request that came while the shard was loaded. */
+interface Queued {
+  readonly run: (hasEnded: boolean) => void;
+  /** Whose transaction it is part of. */
+  readonly producer: Producer | null;
+  /** A marker of that producer has come since. */
+  hasEnded: boolean;
+}
+
 export class ShardHost<S extends Shard<R>, R> {
   readonly #options: ShardHostOptions<S, R>;
   readonly #replies: PendingReplies;
@@ -69,7 +83,7 @@ export class ShardHost<S extends Shard<R>, R> {
   #shard!: S;
   #timers: KeyedTimers<R> | null = null;
   /** Requests that came while loading, in order. */
-  #queue: (() => void)[] = [];
+  #queue: Queued[] = [];
   #queueTimer: Timer | null = null;
   /** Loading takes longer than anybody waits: who comes now is refused at once. */
   #isLoadSlow = false;
@@ -127,17 +141,18 @@ export class ShardHost<S extends Shard<R>, R> {
     decide: Decide<S, R, Response>,
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
-    return this.#request(signal, (reply) => {
+    const enter = (reply: PendingReply, refusal: KafkaError | null) => {
+      // It is over, and nothing is decided, where the shard was dropped meanwhile.
+      if (refusal === null) this.#decideFor(decide, reply, signal, producer);
+      else reply.fail(refusal);
+    };
+    const run = (reply: PendingReply, hasEnded: boolean) => {
       if (reply.isOver) return;
-      const life = this.#life;
-      this.#admissions.admit(producer, admit, (refusal) => {
-        // Dropped meanwhile: the reply has been refused, and the shard may not be there.
-        if (this.#life !== life || reply.isOver) return;
-        if (refusal === null) this.#decideFor(decide, reply, signal, producer);
-        else reply.fail(refusal);
-      });
+      if (hasEnded) enter(reply, this.#admissions.refusalAfterEnd(producer));
+      else this.#admissions.admit(producer, admit, (refusal) => enter(reply, refusal));
       if (!reply.isDone) reply.endWith(signal);
-    });
+    };
+    return this.#request(signal, run, producer);
   }
 
   /**
@@ -178,6 +193,9 @@ export class ShardHost<S extends Shard<R>, R> {
     const appended = log.appendMarker(marker);
     if (appended === null) return refuse("kafka_storage_error");
     this.#admissions.ended(marker.producerId);
+    for (const queued of this.#queue) {
+      if (queued.producer?.producerId === marker.producerId) queued.hasEnded = true;
+    }
     if (this.#state === "active") this.#replayEnd(marker, appended);
     return ok(appended);
   }
@@ -194,7 +212,8 @@ export class ShardHost<S extends Shard<R>, R> {
 
   #request<Response>(
     signal: AbortSignal,
-    run: (reply: PendingReply) => void,
+    run: (reply: PendingReply, hasEnded: boolean) => void,
+    producer: Producer | null = null,
   ): Promise<Outcome<Response>> {
     this.start();
     if (this.#state === "failed") this.#loadAgain();
@@ -202,8 +221,18 @@ export class ShardHost<S extends Shard<R>, R> {
     if (refusal !== null) return Promise.resolve(refuse(refusal));
     if (signal.aborted) return Promise.resolve(refuse("not_coordinator"));
     return this.#replies.open((reply) => {
-      if (this.#state === "active") run(reply);
-      else this.#enqueue(() => (signal.aborted ? reply.refuse("not_coordinator") : run(reply)));
+      if (this.#state === "active") {
+        run(reply, false);
+        return;
+      }
+      this.#enqueue({
+        run: (hasEnded) => {
+          if (signal.aborted) reply.refuse("not_coordinator");
+          else run(reply, hasEnded);
+        },
+        producer,
+        hasEnded: false,
+      });
     });
   }
 
@@ -293,15 +322,15 @@ export class ShardHost<S extends Shard<R>, R> {
     this.#state = "active";
     const life = this.#life;
     this.#decide((now) => this.#shard.loaded(now), null);
-    for (const run of this.#takeQueue()) {
+    for (const { run, hasEnded } of this.#takeQueue()) {
       // The shard may be dropped by a decision of its own: those who wait have been refused then.
       if (this.#life !== life) return;
-      run();
+      run(hasEnded);
     }
   }
 
-  #enqueue(run: () => void): void {
-    this.#queue.push(run);
+  #enqueue(queued: Queued): void {
+    this.#queue.push(queued);
     this.#queueTimer ??= this.#options.runtime.scheduler.after(
       LOAD_WAIT_MS,
       "coordinator_load_wait",
@@ -313,7 +342,7 @@ export class ShardHost<S extends Shard<R>, R> {
     );
   }
 
-  #takeQueue(): readonly (() => void)[] {
+  #takeQueue(): readonly Queued[] {
     const queue = this.#queue;
     this.#queue = [];
     this.#queueTimer?.cancel();
