@@ -1,5 +1,4 @@
-// Admission of the group APIs over an inner broker that grants everything: what is asked, what is refused and how, and
-// what of a request reaches the shards at all.
+// Admission of the group APIs over an inner broker that grants everything: what is asked, refused, and handed on.
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../src/base/uuid.ts";
