@@ -495,6 +495,40 @@ describe("a decision that follows", () => {
     expect(rig.shard.lines).toEqual(["0 a", "1 b", "2 c"]);
   });
 
+  test("does not, from what the log refused, in the next life of the shard", async () => {
+    const rig = new Rig();
+    rig.host.start();
+    const followed: string[] = [];
+    rig.log.batchBytesMax = 200;
+    // Of the first turn: the batch is full, and its append fails, while the decision is taken.
+    const waits = rig.write("a".repeat(80));
+    rig.log.refuses = true;
+    const lost = codeOf(
+      rig.host.run<string>(
+        (_shard, _now, reply) => ({
+          records: ["b".repeat(80)],
+          answers: [answer(reply, "b")],
+          follow: {
+            after: "appended",
+            decide: () => {
+              followed.push("b");
+              return { records: ["c"], answers: [] };
+            },
+          },
+        }),
+        rig.gone.signal,
+      ),
+    );
+    rig.log.refuses = false;
+    expect(await waits).toBe("not_coordinator");
+    expect(await lost).toBe("not_coordinator");
+    await settle();
+    expect(followed).toEqual([]);
+    expect(rig.written).toEqual([]);
+    expect(await rig.write("d")).toBe("d");
+    expect(rig.shard.lines).toEqual(["0 d"]);
+  });
+
   test("that cannot wait lies in the log when it returns; nothing is decided without a shard", async () => {
     const rig = new Rig();
     await rig.write("a");

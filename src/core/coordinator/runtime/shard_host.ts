@@ -407,6 +407,7 @@ export class ShardHost<S extends Shard<R>, R> {
   }
 
   #take(decision: Decision<R>, now: Now, producer: Producer | null): void {
+    const life = this.#life;
     let taken = decision;
     if (!this.#write(taken, now, producer)) {
       const instead = taken.tooLarge?.(now);
@@ -416,6 +417,8 @@ export class ShardHost<S extends Shard<R>, R> {
       }
       taken = instead;
     }
+    // An append failed: who waits has been refused, and nothing follows.
+    if (this.#life !== life) return;
     // All that the decision could see is committed with the newest batch, whether it wrote into it or not.
     const parked = this.#open?.answers ?? this.#appended;
     for (const { reply, response } of taken.answers) {
