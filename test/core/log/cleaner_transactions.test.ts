@@ -20,6 +20,7 @@ import {
 import { hookedStorage } from "../../support/hooked_storage.ts";
 import { caller, LogRig, type RigOptions } from "../../support/log_rig.ts";
 import { settle } from "../../support/test_runtime.ts";
+import { isFullTestRun } from "../../support/test_scale.ts";
 import {
   fetchCommitted,
   TransactionModel,
@@ -37,6 +38,8 @@ class Life {
   readonly options: RigOptions;
   rig!: LogRig;
   restarts = 0;
+  /** Everything before it was acknowledged. */
+  ackedEnd = 0;
   /** More than there is memory for make a cleaning end in the middle of a segment. */
   readonly #keys: number;
   #count = 0;
@@ -83,10 +86,11 @@ class Life {
         rig.test.wallMs,
       );
       if (verdict.kind !== "appended") throw new Error(verdict.kind);
-      await verdict.group.settled();
       producer.sequence = 0;
       model.add(producer.id, isCommit ? "commit" : "abort", at);
       this.rows.push({ offset: at, key: null, value: null, timestampMs: 0 });
+      await verdict.group.settled();
+      this.ackedEnd = at + 1;
       return;
     }
     const entries: Entry[] = Array.from({ length: 1 + random.below(3) }, () => ({
@@ -108,6 +112,11 @@ class Life {
         : {}),
     });
     if (isTransactional) producer.sequence += entries.length;
+    const values = entries.map(({ key }) => key!);
+    model.add(isTransactional ? producer.id : -1, isTransactional ? "data" : "plain", at, values);
+    for (const [i, entry] of entries.entries()) {
+      this.rows.push({ ...entry, offset: at + i, timestampMs: timestampMs + i });
+    }
     const [outcome] = await rig.api.append(caller, {
       acks: -1,
       timeoutMs: 1000,
@@ -116,11 +125,7 @@ class Life {
       partitions: [{ topic: "t", partition: 0, batches }],
     });
     if (!outcome!.ok) throw new Error(`${outcome!.error.code} ${outcome!.error.message}`);
-    const values = entries.map(({ key }) => key!);
-    model.add(isTransactional ? producer.id : -1, isTransactional ? "data" : "plain", at, values);
-    for (const [i, entry] of entries.entries()) {
-      this.rows.push({ ...entry, offset: at + i, timestampMs: timestampMs + i });
-    }
+    this.ackedEnd = at + entries.length;
   }
 
   /** What a read_committed reader sees; held against the model. */
@@ -315,5 +320,80 @@ describe("random cleaning of transactions", () => {
     for (const what of ["cleaned", "restarts", "markersGone"]) {
       expect([what, (total[what] ?? 0) > 0]).toEqual([what, true]);
     }
+  }, 3_600_000);
+});
+
+/** Loses power at the storage call of that number since the first cleaning began. Null when there are not so many. */
+async function crashedAt(call: number): Promise<string | null> {
+  const life = new Life(1);
+  let hasCleaned = false;
+  let isOver = false;
+  let count = 0;
+  let crashedIn: string | null = null;
+  const plugin = hookedStorage(life.memory, (what, name) => {
+    if (crashedIn !== null) return new Promise<void>(() => {});
+    if (!hasCleaned || isOver || count++ < call) return undefined;
+    crashedIn = `${what} ${name}`;
+    life.memory.loseUnsynced();
+    return new Promise<void>(() => {});
+  });
+  life.rig = await LogRig.open(plugin, life.options);
+  const run = async () => {
+    for (let round = 0; round < 4; round++) {
+      for (let i = 0; i < 40; i++) await life.append();
+      hasCleaned = true;
+      await life.rig.logs.clean();
+      life.rig.test.wallMs += 3000;
+      await life.rig.logs.maintain(false);
+    }
+  };
+  const running = run().finally(() => {
+    isOver = true;
+  });
+  running.catch(() => {});
+  while (!isOver && crashedIn === null) await settle();
+  if (crashedIn === null) {
+    await running;
+    await life.rig.close();
+    return null;
+  }
+  await settle();
+  life.rig = await LogRig.open(life.memory, life.options);
+  const { highWatermark } = logOf(life.rig);
+  expect(highWatermark).toBeGreaterThanOrEqual(life.ackedEnd);
+  life.model.cut(highWatermark);
+  expect(life.model.endOffset).toBe(highWatermark);
+  for (const isCleaned of [false, true]) {
+    if (isCleaned) await life.rig.logs.clean();
+    await life.check();
+    await checkMarkers(life);
+  }
+  const said = life.rig.test.lines.filter(({ level, event }) => {
+    return level === "error" || event === "aborted_index_rebuilt";
+  });
+  expect(said).toEqual([]);
+  await life.rig.close();
+  life.rig = await LogRig.open(life.memory, life.options);
+  await life.check();
+  expect(life.rig.test.events("orphan_removed")).toEqual([]);
+  await life.rig.close();
+  return crashedIn;
+}
+
+describe("a crash at a call to storage while a log with transactions is cleaned", () => {
+  test("loses nothing, and shows nothing that was aborted, at any of them", async () => {
+    const seen = new Set<string>();
+    let calls = 0;
+    for (let call = 0; ; call += isFullTestRun ? 1 : 4) {
+      const crashedIn = await crashedAt(call).catch((error: unknown) => {
+        throw new Error(`call ${call}: ${error instanceof Error ? error.stack : error}`);
+      });
+      if (crashedIn === null) break;
+      calls++;
+      seen.add(crashedIn.split(" ")[0]!);
+    }
+    expect(calls).toBeGreaterThan(30);
+    expect(seen.has("append")).toBe(true);
+    expect(seen.has("sync")).toBe(true);
   }, 3_600_000);
 });
