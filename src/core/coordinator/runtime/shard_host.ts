@@ -1,10 +1,8 @@
-// Runs one shard: loads it, hands it requests and timers one at a time, replays and appends what they decide, and gives
-// answers when all that the decision could see is committed (ADR 35). What belongs to a transaction is a batch of its own.
-// Invariant: answers leave in the order of what they rest on; a shard whose append failed is dropped with all who wait.
-// A marker is appended whatever the shard's state: one that is not there, or still loads, finds it in the log.
+// Runs one shard: loads it, and hands it requests and timers one at a time; what they decide is the writer's (ADR 35).
+// Invariant: a shard whose append failed is dropped with all who wait, and loaded anew. A marker is appended whatever the
+// shard's state: one that is not there, or still loads, finds it in the log.
 // Kafka: CoordinatorRuntime.CoordinatorContext.
 
-import { assert } from "../../../base/assert.ts";
 import { ok } from "../../../base/outcome.ts";
 import type { Runtime, Timer } from "../../../contracts/runtime.ts";
 import {
@@ -15,27 +13,11 @@ import {
 } from "../../../protocol/errors.ts";
 import type { Codec } from "../../../record/compression.ts";
 import { Admissions, type AskAdmission } from "./admissions.ts";
-import {
-  AppendBatch,
-  type EncodedRecord,
-  fitsBatch,
-  ParkedAnswers,
-  recordBytesMax,
-} from "./append_batch.ts";
 import type { AppendedToLog, CoordinatorLog, EndMarker } from "./coordinator_log.ts";
 import { type LoadOutcome, loadShard } from "./loader.ts";
-import { PendingReplies, PendingReply } from "./pending_replies.ts";
-import type {
-  Answer,
-  Decide,
-  Decision,
-  FollowUp,
-  Now,
-  Producer,
-  RecordSerde,
-  Shard,
-  ShardTimers,
-} from "./shard.ts";
+import { PendingReplies, type PendingReply } from "./pending_replies.ts";
+import type { Decide, Decision, Now, Producer, RecordSerde, Shard, ShardTimers } from "./shard.ts";
+import { ShardWriter } from "./shard_writer.ts";
 import { KeyedTimers } from "./timers.ts";
 
 /** Requests wait so long for a load: clients find a broker that answers late better than one that refuses. */
@@ -81,6 +63,7 @@ export class ShardHost<S extends Shard<R>, R> {
   /** Counts loads: what an earlier life of the shard left under way is told apart by it. */
   #life = 0;
   #shard!: S;
+  #writer!: ShardWriter<R>;
   #timers: KeyedTimers<R> | null = null;
   /** Requests that came while loading, in order. */
   #queue: Queued[] = [];
@@ -88,14 +71,7 @@ export class ShardHost<S extends Shard<R>, R> {
   /** Loading takes longer than anybody waits: who comes now is refused at once. */
   #isLoadSlow = false;
   #failedAtMs = 0;
-  /** Takes records until the end of this turn. */
-  #open: AppendBatch | null = null;
-  /** Answers that rest on what was appended last, until that is committed. */
-  #appended: ParkedAnswers | null = null;
   readonly #admissions: Admissions;
-  /** Decisions that follow from what is appended; not in the middle of another one. */
-  readonly #due: (() => void)[] = [];
-  #isDeciding = false;
 
   constructor(options: ShardHostOptions<S, R>) {
     this.#options = options;
@@ -173,7 +149,7 @@ export class ShardHost<S extends Shard<R>, R> {
       taken.push(result);
       return decision;
     }, null);
-    this.#flush();
+    this.#writer.flush();
     return this.#life === life ? (taken[0] ?? null) : null;
   }
 
@@ -187,7 +163,7 @@ export class ShardHost<S extends Shard<R>, R> {
   endTransaction(marker: EndMarker): Outcome<AppendedToLog> {
     const { log } = this.#options;
     if (this.#state === "closed") return refuse("not_leader_or_follower");
-    this.#flush();
+    if (this.#state === "active") this.#writer.flush();
     const refusal = log.refusalOfMarker(marker);
     if (refusal !== null) return refuse(refusal);
     const appended = log.appendMarker(marker);
@@ -201,7 +177,7 @@ export class ShardHost<S extends Shard<R>, R> {
   }
 
   #replayEnd(marker: EndMarker, appended: AppendedToLog): void {
-    this.#awaitCommit(appended, new ParkedAnswers());
+    this.#writer.follow(appended);
     try {
       this.#shard.replayEnd?.(marker);
     } catch (error) {
@@ -259,7 +235,7 @@ export class ShardHost<S extends Shard<R>, R> {
   // Loading
 
   #load(): void {
-    const { log, runtime, makeShard } = this.#options;
+    const { log, serde, runtime, codec, makeShard } = this.#options;
     const life = ++this.#life;
     this.#state = "loading";
     this.#isLoadSlow = false;
@@ -267,6 +243,15 @@ export class ShardHost<S extends Shard<R>, R> {
       if (this.#life === life) this.#decide(decide, null);
     });
     this.#shard = makeShard(this.#timers);
+    this.#writer = new ShardWriter<R>({
+      log,
+      serde,
+      runtime,
+      codec,
+      shard: this.#shard,
+      onLost: () => this.#reload(),
+      onFollow: (decide) => this.#decide(decide, null),
+    });
     // Nothing to read: whoever asks first is answered in the same turn.
     if (log.logStartOffset === log.logEndOffset) this.#activate();
     else runtime.scheduler.spawn("coordinator_load", () => this.#loadLog(life));
@@ -373,14 +358,12 @@ export class ShardHost<S extends Shard<R>, R> {
     own: PendingReply | null,
     producer: Producer | null = null,
   ): void {
-    const wasDeciding = this.#isDeciding;
-    this.#isDeciding = true;
-    this.#decideNow(decide, own, producer);
-    this.#isDeciding = wasDeciding;
-    this.#runDue();
+    const writer = this.#writer;
+    writer.deciding(() => this.#decideNow(writer, decide, own, producer));
   }
 
   #decideNow(
+    writer: ShardWriter<R>,
     decide: (now: Now) => Decision<R>,
     own: PendingReply | null,
     producer: Producer | null,
@@ -397,158 +380,13 @@ export class ShardHost<S extends Shard<R>, R> {
       return;
     }
     try {
-      this.#take(decision, now, producer);
+      writer.take(decision, now, producer);
     } catch (error) {
       // Some of it may have been replayed: what is right is in the log.
       this.#options.runtime.log.error("coordinator_defect", { error: describe(error) });
       own?.refuse("unknown_server_error");
-      this.#reload();
+      if (!writer.isOver) this.#reload();
     }
-  }
-
-  #take(decision: Decision<R>, now: Now, producer: Producer | null): void {
-    const life = this.#life;
-    let taken = decision;
-    if (!this.#write(taken, now, producer)) {
-      const instead = taken.tooLarge?.(now);
-      if (instead === undefined || !this.#write(instead, now, producer)) {
-        this.#refuseTooLarge([...taken.answers, ...(instead?.answers ?? [])]);
-        return;
-      }
-      taken = instead;
-    }
-    // An append failed: who waits has been refused, and nothing follows.
-    if (this.#life !== life) return;
-    // All that the decision could see is committed with the newest batch, whether it wrote into it or not.
-    const parked = this.#open?.answers ?? this.#appended;
-    for (const { reply, response } of taken.answers) {
-      assert(reply instanceof PendingReply, "an answer is for a reply of this host");
-      if (reply.isOver) continue;
-      assert(!reply.isDone, "a reply is answered once");
-      reply.isDone = true;
-      if (parked === null) reply.answer(response);
-      else parked.park(reply, response);
-    }
-    if (taken.follow !== undefined) this.#goOn(taken.follow);
-  }
-
-  #goOn({ after, decide }: FollowUp<R>): void {
-    const life = this.#life;
-    const run = () => {
-      if (this.#life === life) this.#decide(decide, null);
-    };
-    if (after === "appended") (this.#open?.followUps ?? this.#due).push(run);
-    else {
-      const parked = this.#open?.answers ?? this.#appended;
-      if (parked === null) this.#due.push(run);
-      else parked.afterwards(run);
-    }
-  }
-
-  /** One after the other, each when the one before is done. */
-  #runDue(): void {
-    if (this.#isDeciding) return;
-    this.#isDeciding = true;
-    for (let run = this.#due.shift(); run !== undefined; run = this.#due.shift()) run();
-    this.#isDeciding = false;
-  }
-
-  #refuseTooLarge(answers: readonly Answer[]): void {
-    const { log, runtime } = this.#options;
-    runtime.log.warn("coordinator_records_too_large", { batchBytesMax: log.batchBytesMax });
-    for (const { reply } of answers) {
-      if (reply instanceof PendingReply) reply.refuse("unknown_server_error");
-    }
-  }
-
-  /** Replays the records and puts them into a batch. @returns false, and nothing is done, when they are too large */
-  #write({ records, mayBeSplit }: Decision<R>, now: Now, producer: Producer | null): boolean {
-    if (records.length === 0) return true;
-    const { log, serde } = this.#options;
-    const { batchBytesMax } = log;
-    const encoded: EncodedRecord[] = [];
-    let sizeBytes = 0;
-    for (const record of records) {
-      const each = serde.encode(record);
-      const eachBytes = recordBytesMax(each);
-      if (!fitsBatch(eachBytes, batchBytesMax)) return false;
-      sizeBytes += eachBytes;
-      encoded.push(each);
-    }
-    const isWhole = mayBeSplit !== true || producer !== null;
-    if (isWhole && !fitsBatch(sizeBytes, batchBytesMax)) return false;
-    const life = this.#life;
-    if (producer !== null) {
-      if (this.#open !== null) this.#append();
-      if (this.#life !== life) return true;
-      this.#open = this.#newBatch(producer);
-    }
-    const needed = (i: number) => (isWhole ? sizeBytes : recordBytesMax(encoded[i]!));
-    for (let i = 0; i < records.length; i++) {
-      const isPart = isWhole && i > 0;
-      if (!isPart && this.#open?.hasRoom(needed(i), batchBytesMax) === false) this.#append();
-      // The append failed: who waits has been refused, and there is nothing to go on with.
-      if (this.#life !== life) return true;
-      const batch = this.#open ?? this.#openBatch();
-      const offset = log.logEndOffset + batch.count;
-      batch.append(encoded[i]!, now.wallMs);
-      this.#shard.replay(records[i]!, offset, producer);
-    }
-    // Nothing else comes into it.
-    if (producer !== null) this.#append();
-    return true;
-  }
-
-  // Appending
-
-  #openBatch(): AppendBatch {
-    const batch = this.#newBatch(null);
-    this.#open = batch;
-    // What else is decided in this turn goes with it.
-    void Promise.resolve().then(() => {
-      if (this.#open === batch) this.#flush();
-    });
-    return batch;
-  }
-
-  #newBatch(producer: Producer | null): AppendBatch {
-    const { codec, runtime } = this.#options;
-    return new AppendBatch(codec(), runtime, producer);
-  }
-
-  /** Appends what is decided so far, and what follows from it: the journal makes both durable by one sync. */
-  #flush(): void {
-    do {
-      if (this.#open !== null) this.#append();
-      this.#runDue();
-    } while (this.#open !== null);
-  }
-
-  #append(): void {
-    const batch = this.#open!;
-    this.#open = null;
-    const appended = this.#options.log.append(batch.build());
-    if (appended === null) {
-      this.#reload();
-      return;
-    }
-    this.#awaitCommit(appended, batch.answers);
-    this.#due.push(...batch.followUps);
-  }
-
-  /** What is appended now is the newest that decisions see: its answers are given once it is committed. */
-  #awaitCommit(appended: AppendedToLog, answers: ParkedAnswers): void {
-    const life = this.#life;
-    this.#appended = answers;
-    void appended.committed.then((isCommitted) => {
-      if (this.#life !== life) return;
-      if (!isCommitted) {
-        this.#reload();
-        return;
-      }
-      if (this.#appended === answers) this.#appended = null;
-      answers.give();
-    });
   }
 
   // Dropping
@@ -567,9 +405,7 @@ export class ShardHost<S extends Shard<R>, R> {
     const wasThere = this.#state === "active" || this.#state === "loading";
     this.#life++;
     this.#state = state;
-    this.#open = null;
-    this.#appended = null;
-    this.#due.length = 0;
+    if (wasThere) this.#writer.drop();
     this.#timers?.clear();
     this.#takeQueue();
     if (wasThere) this.#shard.dropped();
