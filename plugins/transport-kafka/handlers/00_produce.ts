@@ -25,8 +25,6 @@ import {
   BATCH_HEADER_BYTES,
   MAGIC_V2,
   magicAt,
-  producerEpochAt,
-  producerIdAt,
   TRANSACTIONAL_BIT,
 } from "../../../src/record/batch_header.ts";
 import { ConnectionRefusal } from "../exchange.ts";
@@ -47,10 +45,6 @@ const UNKNOWN_TOPIC_ID = kafkaError("unknown_topic_id");
 const NO_RECORDS = kafkaError("invalid_record", "Cannot append null records");
 /** What Kafka's authorization says of a transactional batch in a request without transactional id. */
 const NO_TRANSACTIONAL_ID = kafkaError("transactional_id_authorization_failed");
-const SEVERAL_PRODUCERS = kafkaError(
-  "invalid_producer_id_mapping",
-  "The batches of one transaction come from one producer",
-);
 const ZSTD_TOO_EARLY = kafkaError("unsupported_compression_type");
 
 /** A refusal that may name records. */
@@ -63,7 +57,7 @@ export const produce = handlerOf<typeof Produce>({
   async handle(context, caller, request, version) {
     const { acks, transactionalId } = request;
     const isAcksKnown = acks === -1 || acks === 0 || acks === 1;
-    const fault = transactionFaultOf(request);
+    const lacksId = lacksTransactionalId(request);
     const log = context.broker.log;
     const appends: AppendPartition[] = [];
     /** Why a partition goes no further, by its place in the request; sparse, empty as a rule. */
@@ -72,7 +66,7 @@ export const produce = handlerOf<typeof Produce>({
     for (const topic of request.topicData) {
       const name = version < TOPIC_IDS_SINCE ? topic.name : log.topicNameOf(topic.topicId);
       for (const { index, records } of topic.partitionData) {
-        if (fault !== null) refused.set(place, fault);
+        if (lacksId) refused.set(place, NO_TRANSACTIONAL_ID);
         else if (!isAcksKnown) refused.set(place, INVALID_ACKS);
         else if (name === null) refused.set(place, UNKNOWN_TOPIC_ID);
         else if (records === null) refused.set(place, NO_RECORDS);
@@ -100,23 +94,14 @@ export const produce = handlerOf<typeof Produce>({
   },
 });
 
-/** What is wrong with a transaction, for which all of the request is refused; null where nothing is. */
-function transactionFaultOf({ transactionalId, topicData }: ProduceRequest): KafkaError | null {
-  let first: Uint8Array | null = null;
-  for (const { partitionData } of topicData) {
-    for (const { records } of partitionData) {
-      if (records === null || (attributesOf(records) & TRANSACTIONAL_BIT) === 0) continue;
-      if (transactionalId === null) return NO_TRANSACTIONAL_ID;
-      first ??= records;
-      if (
-        producerIdAt(records, 0) !== producerIdAt(first, 0) ||
-        producerEpochAt(records, 0) !== producerEpochAt(first, 0)
-      ) {
-        return SEVERAL_PRODUCERS;
-      }
-    }
-  }
-  return null;
+/** Whether a batch belongs to a transaction that the request does not name: all of it is refused. */
+function lacksTransactionalId({ transactionalId, topicData }: ProduceRequest): boolean {
+  if (transactionalId !== null) return false;
+  return topicData.some(({ partitionData }) =>
+    partitionData.some(
+      ({ records }) => records !== null && (attributesOf(records) & TRANSACTIONAL_BIT) !== 0,
+    ),
+  );
 }
 
 /** The attributes of the first batch; 0 when it is none of magic 2, which the log will say. */
@@ -183,23 +168,8 @@ function refusalOf(index: number, version: number, refusal: AppendError): Partit
   return { ...base, recordErrors, errorMessage: error.message };
 }
 
-/** What the transaction's coordinator said, in the codes that producers of this version expect of a partition's leader. */
+/** Before v11 there was no word for a transaction that can only be aborted. */
 function asProducersKnow(error: AppendError, version: number): AppendError {
-  switch (error.code) {
-    case "producer_fenced":
-      return kafkaError("invalid_producer_epoch");
-    case "transaction_abortable":
-      return version >= ABORTABLE_SINCE ? error : kafkaError("invalid_txn_state");
-    case "concurrent_transactions":
-      if (version >= ADDS_SINCE) return error;
-      break;
-    case "coordinator_load_in_progress":
-    case "coordinator_not_available":
-    case "not_coordinator":
-      break;
-    default:
-      return error;
-  }
-  // They try that again without asking for metadata first.
-  return kafkaError("not_enough_replicas", `The transaction's coordinator: ${error.code}`);
+  const isUnknown = error.code === "transaction_abortable" && version < ABORTABLE_SINCE;
+  return isUnknown ? kafkaError("invalid_txn_state") : error;
 }

@@ -16,8 +16,6 @@ function batch(sizeBytes = 82, attributes = 0): Uint8Array {
   bytes[16] = 2;
   bytes[21] = 0;
   bytes[22] = attributes;
-  // The producer id, at 43, is a small number.
-  bytes.fill(0, 43, 50);
   return bytes;
 }
 
@@ -313,33 +311,6 @@ describe("Produce", () => {
     expect(await codes(0)).toEqual([0, 0]);
   });
 
-  test("transactional batches of several producers are 49, all of them", async () => {
-    const harness = await start();
-    const other = batch(82, 0x10);
-    other[50] = 9; // The last byte of its producer id.
-    const ask = async (records: Uint8Array) => {
-      const answer = await harness.connect().ask(
-        Produce,
-        12,
-        request(
-          12,
-          [
-            { index: 0, records: batch(82, 0x10) },
-            { index: 1, records },
-            { index: 2, records: batch() },
-          ],
-          { transactionalId: "tx" },
-        ),
-      );
-      return answer.responses[0]!.partitionResponses.map((each) => each.errorCode);
-    };
-    expect(await ask(other)).toEqual([49, 49, 49]);
-    expect(harness.scripted.calls).toEqual([]);
-    // What is in no transaction may be anybody's.
-    other[22] = 0;
-    expect(await ask(other)).toEqual([0, 0, 0]);
-  });
-
   test("from v12 on the partition joins the transaction on the way", async () => {
     for (let version = 3; version <= 13; version++) {
       const harness = await start();
@@ -352,17 +323,14 @@ describe("Produce", () => {
     }
   });
 
-  test("the coordinator's refusals are told in codes that the version knows", async () => {
+  test("refusals of transactions are told in codes that the version knows", async () => {
     const expected: readonly [Parameters<typeof refused>[0], (version: number) => number][] = [
-      ["producer_fenced", () => 47],
       ["invalid_producer_epoch", () => 47],
       ["invalid_producer_id_mapping", () => 49],
       ["invalid_txn_state", () => 48],
       ["transaction_abortable", (version) => (version >= 11 ? 120 : 48)],
-      ["concurrent_transactions", (version) => (version >= 12 ? 51 : 19)],
-      ["coordinator_load_in_progress", () => 19],
-      ["coordinator_not_available", () => 19],
-      ["not_coordinator", () => 19],
+      ["concurrent_transactions", () => 51],
+      ["not_enough_replicas", () => 19],
     ];
     for (let version = 3; version <= 13; version++) {
       const harness = await start();
