@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import { SeededRandom } from "../../../src/base/prng.ts";
 import type { GroupTransaction } from "../../../src/core/broker/group_coordinator.ts";
 import type { GroupContext } from "../../../src/core/broker/group_dispatch.ts";
 import { commitOffsetsInTransaction } from "../../../src/core/broker/group_transactions.ts";
@@ -129,7 +130,14 @@ describe("TxnOffsetCommit", () => {
   }
 });
 
-const topics = [topic("__consumer_offsets", 1, { "cleanup.policy": "compact" })];
+const topics = [
+  topic("__consumer_offsets", 1, {
+    "cleanup.policy": "compact",
+    "internal.segment.bytes": "600",
+    "min.cleanable.dirty.ratio": "0.01",
+    "delete.retention.ms": "1000",
+  }),
+];
 
 /** The same storage, opened again and again. */
 class Lives {
@@ -194,6 +202,44 @@ describe("offsets of transactions in a log of this broker", () => {
     lives.rig.host.close();
     await lives.logs.close();
   });
+
+  for (let seed = 0; seed < 10; seed++) {
+    test(`are the same once the log was cleaned, seed ${seed}`, async () => {
+      const random = SeededRandom.of(`cleaned transactions ${seed}`);
+      const lives = new Lives();
+      await lives.open();
+      const producers = [1, 2, 3].map((producerId) => ({ producerId, producerEpoch: 0 }));
+      const at = () => ({ partition: random.below(4) });
+      let cleaned = 0;
+      for (let i = 0; i < 200; i++) {
+        const { rig } = lives;
+        const producer = producers[random.below(3)]!;
+        const roll = random.below(100);
+        if (roll < 25) expect(await rig.commit(i, at())).toBe("none");
+        else if (roll < 65) expect(await rig.commitIn(producer, i, at())).toBe("none");
+        else if (roll < 85) {
+          expect(await rig.end(producer, random.below(2) === 0, 1 + random.below(2))).toBe("none");
+        } else if (roll < 92) await rig.delete("t", random.below(4));
+        else {
+          const before = [await rig.read("t", true), await rig.read("t", false)];
+          await lives.logs.test.advance(random.below(3000));
+          cleaned += await lives.logs.logs.clean();
+          if (roll < 96) await lives.restart();
+          const after = [await lives.rig.read("t", true), await lives.rig.read("t", false)];
+          expect([i, after]).toEqual([i, before]);
+        }
+      }
+      for (const producer of producers) await lives.rig.end(producer, true);
+      const before = await lives.rig.read();
+      cleaned += await lives.logs.logs.clean();
+      await lives.restart();
+      expect(await lives.rig.read()).toEqual(before);
+      expect(cleaned).toBeGreaterThan(0);
+      expect(lives.rig.test.events("coordinator_load_failed")).toEqual([]);
+      lives.rig.host.close();
+      await lives.logs.close();
+    });
+  }
 
   test("batches of one producer are no duplicates of one another", async () => {
     const lives = new Lives();
