@@ -156,7 +156,13 @@ const REQUESTS: Readonly<Record<Method, Json>> = {
   joinGroup: { groupId: "g", memberId: "m", protocols: [] },
   heartbeat: { groupId: "g", memberId: "m" },
   leaveGroup: { groupId: "g", members: [{ memberId: "m" }] },
-  syncGroup: { groupId: "g", memberId: "m", assignments: [] },
+  syncGroup: {
+    groupId: "g",
+    memberId: "m",
+    protocolType: "consumer",
+    protocolName: "range",
+    assignments: [],
+  },
   describeGroups: { groups: ["g"] },
   listGroups: {},
   deleteGroups: { groupsNames: ["g"] },
@@ -181,6 +187,10 @@ function olderRequest(method: Method, version: number): Json {
       return version >= 4 ? REQUESTS[method] : { key: "g" };
     case "leaveGroup":
       return version >= 3 ? REQUESTS[method] : { groupId: "g", memberId: "m" };
+    case "syncGroup":
+      return version >= 5
+        ? REQUESTS[method]
+        : { ...REQUESTS[method], protocolType: null, protocolName: null };
     default:
       return REQUESTS[method];
   }
@@ -223,6 +233,30 @@ describe("admitGroups() with nothing allowed", () => {
       consumerGroupDescribe: [DENIED],
     });
     expect(reached.map(({ method }) => method)).toEqual(["listGroups"]);
+  });
+
+  test("a sync that does not say its protocol is told so, as by Kafka, whatever the caller may do", async () => {
+    const { protocolType, protocolName, ...neither } = REQUESTS.syncGroup;
+    const silent = [neither, { ...neither, protocolType }, { ...neither, protocolName }];
+    for (const isAllowed of [false, true]) {
+      const groups = admitted(() => isAllowed);
+      for (const request of silent) {
+        const answer = await ask(groups, "syncGroup", 5, request);
+        expect(codeOf(answer)).toBe("inconsistent_group_protocol");
+      }
+    }
+    // Older versions have no place for it.
+    expect(
+      codeOf(
+        await ask(
+          admitted(() => false),
+          "syncGroup",
+          4,
+          neither,
+        ),
+      ),
+    ).toBe(DENIED);
+    expect([questions.length, reached]).toEqual([1, []]);
   });
 
   test("refusals can be written in every version", async () => {
