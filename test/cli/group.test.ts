@@ -200,6 +200,13 @@ describe("group", () => {
       [2, ["--topic", "strict", "--to-time", "soon"], "--to-time must be"],
       [2, ["--topic", "strict", "--by-duration", "P"], "--by-duration must be"],
       [2, ["--topic", ":1", "--to-latest"], "--topic must be"],
+      [
+        2,
+        ["-t", "strict:", "--to-latest"],
+        '--topic lacks a partition after the colon: found "strict:", say which, as in strict:0,3, or leave out the colon for all of them',
+      ],
+      [2, ["-t", "strict:0,", "--to-latest"], 'found "strict:0,", say which'],
+      [2, ["-t", "strict:x", "--to-latest"], "--topic"],
       [1, ["--topic", "strict:2", "--to-latest"], "partitions 0 to 1"],
       [1, ["--topic", "strict", "--shift-by", "1"], "nothing is"],
       [1, ["--all-topics", "--to-latest"], "has committed nothing"],

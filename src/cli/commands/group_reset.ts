@@ -162,7 +162,12 @@ function placesOf(args: Arguments, text: string): Wanted {
     throw args.wrong(`--topic must be TOPIC or TOPIC:N,N: found "${text}"`);
   }
   if (list === undefined) return { topic, partitions: null };
-  const partitions = list.split(",").map((each) => args.wholeOf("--topic", each, 0, 0x7fffffff));
+  const numbers = list.split(",").map((each) => each.trim());
+  if (numbers.includes("")) {
+    const fix = `say which, as in ${topic}:0,3, or leave out the colon for all of them`;
+    throw args.wrong(`--topic lacks a partition after the colon: found "${text}", ${fix}`);
+  }
+  const partitions = numbers.map((each) => args.wholeOf("--topic", each, 0, 0x7fffffff));
   return { topic, partitions };
 }
 
