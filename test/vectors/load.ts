@@ -112,6 +112,20 @@ export function loadProbes(): readonly Probe[] {
   return JSON.parse(gunzipText("probes.json.gz")).probes as Probe[];
 }
 
+/** What a broker had in __consumer_offsets, and what it said of it. Rows of offsets are "topic-partition=offset/epoch/metadata/error". */
+export interface OffsetsTopic {
+  /** Hex of the batches of each partition. */
+  readonly partitions: readonly string[];
+  /** "group type state protocolType" */
+  readonly listed: readonly string[];
+  /** By group; `stable` with requireStable. */
+  readonly fetched: Readonly<Record<string, { readonly any: readonly string[]; readonly stable: readonly string[] }>>;
+}
+
+export function loadOffsetsTopic(): OffsetsTopic {
+  return JSON.parse(gunzipText("offsets_topic.json.gz")) as OffsetsTopic;
+}
+
 /** The recorded sessions, by client. */
 export function loadCaptures(): readonly Capture[] {
   const files = readdirSync(fileURLToPath(new URL("captures/", folder).href)).filter((name) => name.endsWith(".gz"));

@@ -230,7 +230,9 @@ export class Cleaner {
   ): Promise<number | Stop> {
     let mappedEnd = dirtyStart;
     const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, (batch) => {
-      if (!batch.isControl) {
+      // What a transaction wrote may have been aborted, or may be yet: nothing goes because of it until the cleaner
+      // knows of transactions.
+      if (!batch.isControl && !batch.isTransactional) {
         const stop = this.#takeKeys(batch, dirtyStart, keys);
         if (stop !== null) return stop;
       }

@@ -18,7 +18,12 @@ import { ShardHost } from "../../../src/core/coordinator/runtime/shard_host.ts";
 import type { Outcome } from "../../../src/protocol/errors.ts";
 import { patchCrc } from "../../../src/record/batch_header.ts";
 import type { Codec } from "../../../src/record/compression.ts";
-import { buildEndTransactionMarker, CONTROL_COMMIT } from "../../../src/record/control_record.ts";
+import {
+  buildEndTransactionMarker,
+  CONTROL_ABORT,
+  CONTROL_COMMIT,
+} from "../../../src/record/control_record.ts";
+import { RecordBatchBuilder } from "../../../src/record/record_builder.ts";
 import { settle, TestRuntime } from "../../support/test_runtime.ts";
 import { ScriptedLog } from "./scripted_log.ts";
 
@@ -450,6 +455,75 @@ describe("loading", () => {
       records: 2,
       skipped: 1,
     });
+  });
+
+  test("tells records of transactions apart, and their ends", async () => {
+    const log = new ScriptedLog();
+    const told: string[] = [];
+    const inTransaction = (key: string, producerId: number) => {
+      const builder = new RecordBatchBuilder({
+        producerId,
+        producerEpoch: 0,
+        baseSequence: 0,
+        isTransactional: true,
+      });
+      builder.append(1, encoder.encode(key), encoder.encode("1"));
+      return builder.build();
+    };
+    const end = (producerId: number, type: typeof CONTROL_COMMIT | typeof CONTROL_ABORT) =>
+      buildEndTransactionMarker({
+        producerId,
+        producerEpoch: 0,
+        type,
+        coordinatorEpoch: 0,
+        timestampMs: 1,
+      });
+    log.append(inTransaction("a", 7));
+    log.append(inTransaction("?unknown", 8));
+    log.append(inTransaction("b", 8));
+    log.append(end(8, CONTROL_ABORT));
+    log.append(end(7, CONTROL_COMMIT));
+    // Without a word on transactions they are passed over.
+    const plain = new Rig(log);
+    expect(await plain.get("a").done).toBe("none");
+    const test = new TestRuntime();
+    const host = new ShardHost<MapShard, Entry>({
+      log,
+      serde,
+      runtime: test.runtime,
+      makeShard: (timers) =>
+        Object.assign(new MapShard(timers), {
+          replayTransactional: ({ key }: Entry, offset: number, producerId: number) =>
+            told.push(`${key} at ${offset} of ${producerId}`),
+          replayMarker: (producerId: number, isCommit: boolean) =>
+            told.push(`${producerId} ${isCommit ? "commits" : "aborts"}`),
+        }),
+      codec: () => "none",
+      pendingMax: 10,
+    });
+    const got = await host.run<string>(
+      (shard, _now, reply) => shard.get("a", reply),
+      new AbortController().signal,
+    );
+    expect(got).toEqual({ ok: true, value: "none" });
+    expect(told).toEqual(["a at 0 of 7", "b at 2 of 8", "8 aborts", "7 commits"]);
+    expect(test.events("coordinator_loaded")[0]!.fields).toMatchObject({ records: 3, skipped: 1 });
+  });
+
+  test("fails at a marker that cannot be read", async () => {
+    const log = new ScriptedLog();
+    const builder = new RecordBatchBuilder({
+      producerId: 7,
+      producerEpoch: 0,
+      isTransactional: true,
+      isControl: true,
+    });
+    builder.append(1, new Uint8Array([0, 0, 0, 1]), new Uint8Array(2));
+    log.append(builder.build());
+    const rig = new Rig(log);
+    expect(await rig.get("a").done).toBe("not_coordinator");
+    const { reason } = rig.test.events("coordinator_load_failed")[0]!.fields;
+    expect(reason).toBe("The marker at offset 0 cannot be read");
   });
 
   test("requests wait for it in order; answers come after it", async () => {

@@ -86,6 +86,17 @@ export class GroupShard implements Shard<GroupRecord>, GroupRequests {
     }
   }
 
+  /** Of all records only offsets are ever written by transactions. */
+  replayTransactional(record: GroupRecord, offset: number, producerId: number): void {
+    if (record.kind === "offset_commit") {
+      this.offsets.replayTransactional(record, offset, producerId);
+    }
+  }
+
+  replayMarker(producerId: number, isCommit: boolean): void {
+    this.offsets.replayMarker(producerId, isCommit);
+  }
+
   loaded(now: Now): Decided {
     const parts = [this.classic.loaded(now), this.consumer.loaded(now), this.offsets.loaded(now)];
     return {

@@ -21,7 +21,7 @@ import { decideCommit } from "./offsets_commit.ts";
 import { decideDelete, tombstone } from "./offsets_delete.ts";
 import { walkExpired, walkTopics } from "./offsets_expiry.ts";
 import { fetchOffsetsOf } from "./offsets_fetch.ts";
-import { NO_PENDING_OFFSETS, type PendingOffsets } from "./offsets_pending.ts";
+import { OpenTransactions, type PendingOffsets } from "./offsets_pending.ts";
 import { sweep } from "./offsets_sweep.ts";
 import { OffsetTable } from "./offsets_table.ts";
 
@@ -34,7 +34,7 @@ export interface GroupOffsetsInit {
   readonly groups: Groups;
   /** Makes the group that has nothing but offsets, unless there is one of that id. Part of the replay. */
   readonly ensureSimple: (groupId: string) => void;
-  /** Default: there are no transactions. */
+  /** For tests. Default: those that the log tells of. */
   readonly pending?: PendingOffsets;
   /** Most steps between two requests, of a walk over all offsets. Default: 20,000. */
   readonly sweepStepsMax?: number;
@@ -46,6 +46,7 @@ export class GroupOffsets {
   readonly #options: GroupShardOptions;
   readonly #groups: Groups;
   readonly #ensureSimple: (groupId: string) => void;
+  readonly #open = new OpenTransactions();
   readonly #pending: PendingOffsets;
   readonly #sweepStepsMax: number;
   #deletionCount = 0;
@@ -54,7 +55,7 @@ export class GroupOffsets {
     this.#options = init.options;
     this.#groups = init.groups;
     this.#ensureSimple = init.ensureSimple;
-    this.#pending = init.pending ?? NO_PENDING_OFFSETS;
+    this.#pending = init.pending ?? this.#open;
     this.#sweepStepsMax = init.sweepStepsMax ?? SWEEP_STEPS_MAX;
   }
 
@@ -128,7 +129,35 @@ export class GroupOffsets {
     });
   }
 
-  /** The only writer of offsets. */
+  /** An offset of a transaction: it holds once that is committed. */
+  replayTransactional(
+    { key, value }: OffsetCommitRecord,
+    offset: number,
+    producerId: number,
+  ): void {
+    // A removal does not wait for the end of any transaction, as in Kafka.
+    if (value === null) {
+      this.replay({ kind: "offset_commit", key, value }, offset);
+      return;
+    }
+    this.#ensureSimple(key.group);
+    this.#open.put(producerId, { key, value, recordOffset: offset });
+  }
+
+  /** A transaction ends. What was committed behind an offset of it, and before this, is newer. */
+  replayMarker(producerId: number, isCommit: boolean): void {
+    const commits = this.#open.end(producerId);
+    if (!isCommit) return;
+    for (const { key, value, recordOffset } of commits) {
+      const { group, topic, partition } = key;
+      const known = this.table.get(group, topic, partition);
+      if (known !== null && known.recordOffset >= recordOffset) continue;
+      this.#ensureSimple(group);
+      this.table.put(group, topic, partition, value, recordOffset);
+    }
+  }
+
+  /** The only writer of offsets outside of transactions. */
   replay({ key, value }: OffsetCommitRecord, offset: number): void {
     const { group, topic, partition } = key;
     if (value === null) {
@@ -142,6 +171,10 @@ export class GroupOffsets {
 
   /** What has expired stays until the first check, as in Kafka: whoever comes at once finds it. */
   loaded(_now: Now): Decision<GroupRecord> {
+    // Whoever could end them is another broker, or was: here they will not, and must not be waited for.
+    const { size } = this.#open;
+    if (size > 0) this.#options.log.warn("open_transactions_dropped", { count: size });
+    this.#open.clear();
     this.#expireLater();
     return NO_DECISION;
   }

@@ -1,9 +1,15 @@
 // Brings a shard up to date: reads its partition from the start to the end and replays every record.
 // Invariant: a shard is loaded whole or not at all. A damaged batch, or a record that cannot be read, fails the load: to go
-// on without it would lose what was acknowledged. Kafka: CoordinatorLoaderImpl, which fails likewise.
+// on without it would lose what was acknowledged. What a transaction wrote is told apart, and so is its end.
+// Kafka: CoordinatorLoaderImpl, which fails likewise.
 
 import { DecodeError } from "../../../base/byte_reader.ts";
 import type { Runtime } from "../../../contracts/runtime.ts";
+import {
+  CONTROL_ABORT,
+  CONTROL_COMMIT,
+  readControlRecord,
+} from "../../../record/control_record.ts";
 import { batchSizeAt, faultOfSize, RecordBatch } from "../../../record/record_batch.ts";
 import { openRecords } from "../../../record/record_block.ts";
 import { RecordCursor } from "../../../record/record_reader.ts";
@@ -100,10 +106,12 @@ class Load<R> {
   }
 
   #takeBatch(batch: RecordBatch, from: number): LoadFault | null {
-    // Here transactions come in: markers decide on the transactional batches before them. None are written yet, and
-    // what another broker left open is not committed.
-    if (batch.isControl || batch.isTransactional) return null;
-    const { runtime } = this.#options;
+    const { runtime, shard } = this.#options;
+    // Control batches of another kind are a log's notes to itself.
+    if (batch.isControl && !batch.isTransactional) return null;
+    const replay = batch.isTransactional
+      ? (record: R, offset: number) => shard.replayTransactional?.(record, offset, batch.producerId)
+      : (record: R, offset: number) => shard.replay(record, offset);
     const block = openRecords(batch, {
       compression: runtime.compression,
       sizeBytesMax: DECOMPRESSED_BYTES_MAX,
@@ -116,7 +124,9 @@ class Load<R> {
     while (cursor.next()) {
       const offset = baseOffset + cursor.offsetDelta;
       if (offset < from) continue;
-      const fault = this.#takeRecord(cursor, offset);
+      const fault = batch.isControl
+        ? this.#takeMarker(cursor, offset, batch.producerId)
+        : this.#takeRecord(cursor, offset, replay);
       if (fault !== null) return fault;
     }
     if (cursor.fault !== null) {
@@ -125,8 +135,21 @@ class Load<R> {
     return null;
   }
 
-  #takeRecord(cursor: RecordCursor, offset: number): LoadFault | null {
-    const { serde, shard } = this.#options;
+  #takeMarker(cursor: RecordCursor, offset: number, producerId: number): LoadFault | null {
+    const marker = readControlRecord(cursor.key(), cursor.value());
+    if (marker === null) return new LoadFault(`The marker at offset ${offset} cannot be read`);
+    const { type } = marker;
+    if (type !== CONTROL_COMMIT && type !== CONTROL_ABORT) return null;
+    this.#options.shard.replayMarker?.(producerId, type === CONTROL_COMMIT);
+    return null;
+  }
+
+  #takeRecord(
+    cursor: RecordCursor,
+    offset: number,
+    replay: (record: R, offset: number) => void,
+  ): LoadFault | null {
+    const { serde } = this.#options;
     const key = cursor.key();
     if (key === null) return new LoadFault(`The record at offset ${offset} has no key`);
     let record: R | null;
@@ -138,7 +161,7 @@ class Load<R> {
     }
     this.recordCount++;
     if (record === null) this.skippedCount++;
-    else shard.replay(record, offset);
+    else replay(record, offset);
     return null;
   }
 }

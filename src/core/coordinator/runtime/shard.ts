@@ -59,6 +59,13 @@ export interface ShardTimers<Record> {
 export interface Shard<Record> {
   /** The only writer of hard state. Called in log order; a null value is a tombstone. */
   replay(record: Record, offset: number): void;
+  /**
+   * A record of a transaction whose end is still to come. As long as nobody writes those here, they are another broker's,
+   * and met at load alone. Left out, with `replayMarker`: a transaction says nothing to this state machine.
+   */
+  replayTransactional?(record: Record, offset: number, producerId: number): void;
+  /** The producer's transaction ends here: what it wrote holds from now on, or never did. */
+  replayMarker?(producerId: number, isCommit: boolean): void;
   /** Everything has been replayed, and decisions begin: sets the timers that the state asks for. */
   loaded(now: Now): Decision<Record>;
   /** The shard is dropped: soft state that lies outside it is given back. Replies are refused by the host. */
