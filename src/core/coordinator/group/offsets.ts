@@ -11,7 +11,7 @@ import type {
   OffsetDeleteRequest,
   OffsetDeleteResponse,
 } from "../../../protocol/messages/47_offset_delete.ts";
-import { answer, type Decision, NO_DECISION, type Now, type Reply } from "../runtime/shard.ts";
+import { answer, type Decision, type Now, type Reply } from "../runtime/shard.ts";
 import type { GroupCall } from "./group.ts";
 import type { GroupRecord, OffsetCommitRecord } from "./group_record.ts";
 import type { FetchedGroup, FetchGroup } from "./group_requests.ts";
@@ -21,6 +21,7 @@ import { decideCommit } from "./offsets_commit.ts";
 import { decideDelete, tombstone } from "./offsets_delete.ts";
 import { walkExpired, walkTopics } from "./offsets_expiry.ts";
 import { fetchOffsetsOf } from "./offsets_fetch.ts";
+import { walkGone } from "./offsets_gone.ts";
 import { OpenTransactions, type PendingOffsets } from "./offsets_pending.ts";
 import { sweep } from "./offsets_sweep.ts";
 import { OffsetTable } from "./offsets_table.ts";
@@ -84,6 +85,7 @@ export class GroupOffsets {
         group: this.#groups.get(each.groupId),
         table: this.table,
         pending: this.#pending,
+        topics: this.#options.topics(),
         requireStable,
       }),
     );
@@ -169,14 +171,32 @@ export class GroupOffsets {
     this.table.put(group, topic, partition, value, offset);
   }
 
-  /** What has expired stays until the first check, as in Kafka: whoever comes at once finds it. */
+  /**
+   * What has expired stays until the first check, as in Kafka: whoever comes at once finds it. What was committed to topics
+   * that are gone goes at once.
+   */
   loaded(_now: Now): Decision<GroupRecord> {
     // Whoever could end them is another broker, or was: here they will not, and must not be waited for.
     const { size } = this.#open;
     if (size > 0) this.#options.log.warn("open_transactions_dropped", { count: size });
     this.#open.clear();
     this.#expireLater();
-    return NO_DECISION;
+    return this.#forgetGone();
+  }
+
+  /** Until it is through, a fetch does not tell of what it will remove. */
+  #forgetGone(): Decision<GroupRecord> {
+    const { timers, topics, log } = this.#options;
+    return sweep({
+      key: "offsets of topics that are gone",
+      timers,
+      stepsMax: this.#sweepStepsMax,
+      walk: walkGone(this.table, topics),
+      ended: (count) => {
+        if (count > 0) log.info("offsets_of_gone_topics_deleted", { count });
+        return [];
+      },
+    });
   }
 
   #expireLater(): void {

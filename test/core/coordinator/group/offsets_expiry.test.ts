@@ -288,6 +288,7 @@ describe("records", () => {
       { ...value, leaderEpoch: 7 },
       { ...value, leaderEpoch: 7, topicId: "ERERESIiMzNERFVVVVVVVQ" },
     ];
+    rig.topics.create("t", 4, [], expected[4]!.topicId);
     for (const [version, hex] of replays.entries()) {
       for (const type of ["0000", "0001"]) {
         const key = bytesOf(`${type}${"0001" + "67"}${"0001" + "74"}${"00000002"}`);
