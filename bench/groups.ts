@@ -11,11 +11,14 @@ import { ClassicMember } from "../scripts/group_storm/classic_member.ts";
 import { ConsumerMember } from "../scripts/group_storm/consumer_member.ts";
 import { Ledger } from "../scripts/group_storm/ledger.ts";
 import { type GroupPlace, pause, type StormMember } from "../scripts/group_storm/member.ts";
+import { answerHelp } from "../scripts/usage.ts";
 import type { KafkaConnection } from "../src/client/connection.ts";
 import { Fetch } from "../src/protocol/messages/01_fetch.ts";
 import { committedOffsets, openConnection } from "../test/compat/groups/committed.ts";
 import { commitsPerSecond } from "./group_commits.ts";
 import { median, type Running, removeFolder, SIDES, type Side, show, startSide } from "./sides.ts";
+
+answerHelp(import.meta.url);
 
 const { values: flags } = parseArgs({
   options: {
