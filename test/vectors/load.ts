@@ -126,6 +126,11 @@ export function loadOffsetsTopic(): OffsetsTopic {
   return JSON.parse(gunzipText("offsets_topic.json.gz")) as OffsetsTopic;
 }
 
+/** By what was wrong: the error codes of the answer. See test/integration/group_refusals.ts. */
+export function loadGroupRefusals(): Readonly<Record<string, readonly (number | string)[]>> {
+  return JSON.parse(gunzipText("group_refusals.json.gz"));
+}
+
 /** The recorded sessions, by client. */
 export function loadCaptures(): readonly Capture[] {
   const files = readdirSync(fileURLToPath(new URL("captures/", folder).href)).filter((name) => name.endsWith(".gz"));
