@@ -9,13 +9,12 @@ import { admit } from "../../../src/core/broker/admission.ts";
 import { OPERATIONS_NOT_ASKED } from "../../../src/core/broker/api_context.ts";
 import { createGroupApi } from "../../../src/core/broker/group_api.ts";
 import { errorByCode } from "../../../src/protocol/errors.ts";
-import { OffsetFetch } from "../../../src/protocol/messages/09_offset_fetch.ts";
 import { FindCoordinator } from "../../../src/protocol/messages/10_find_coordinator.ts";
 import { DescribeGroups } from "../../../src/protocol/messages/15_describe_groups.ts";
 import { DeleteGroups } from "../../../src/protocol/messages/42_delete_groups.ts";
 import { ConsumerGroupDescribe } from "../../../src/protocol/messages/69_consumer_group_describe.ts";
 import { withDefaults } from "../../../src/protocol/mod.ts";
-import type { Api, Fields } from "../../../src/protocol/schema.ts";
+import type { Api } from "../../../src/protocol/schema.ts";
 import {
   APIS,
   byId,
