@@ -2,11 +2,11 @@
 // Invariant: who asks for help starts nothing. test/scripts/usage.test.ts asks every script.
 
 import { readFileSync } from "node:fs";
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = join(import.meta.dirname!, "..");
 
 /** Prints how the script is used and ends the program, if that was asked for. @param url The script's import.meta.url */
 export function answerHelp(url: string): void {
