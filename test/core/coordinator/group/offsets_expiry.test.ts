@@ -2,7 +2,10 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import { groupRecordSerde } from "../../../../src/core/coordinator/group/group_record_serde.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const CHECK_MS = 600_000;
 const RETENTION_MS = 10 * CHECK_MS;

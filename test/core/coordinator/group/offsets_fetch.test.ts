@@ -5,7 +5,10 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../../src/base/uuid.ts";
 import type { KafkaErrorName } from "../../../../src/protocol/errors.ts";
 import { wireCodeOf } from "../../../../src/protocol/errors.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 let rig: OffsetsRig;
 let topicId: string;

@@ -2,7 +2,10 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../../src/base/uuid.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const at = (partition: number, offset: number) => ({ partition, offset });
 /** Commits whose record does not say the topic's id. */

@@ -4,7 +4,10 @@
 import { describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../../src/base/prng.ts";
 import type { Groups } from "../../../../src/core/coordinator/group/groups.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const SEEDS = 40;
 const STEPS = 120;

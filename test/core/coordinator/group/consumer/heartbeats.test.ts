@@ -3,7 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import type { KafkaErrorName } from "../../../../../src/protocol/errors.ts";
 import type { ConsumerGroupHeartbeatRequest } from "../../../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import { assignedOf, ConsumerRig, expectError, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 function rigWithTopic(partitionCount = 4): ConsumerRig {
   const rig = new ConsumerRig();
