@@ -32,6 +32,7 @@ const UNKNOWN_TOPIC = 3;
  * Commits offsets, one outcome each, in order.
  *
  * @param who null for one that is no member: the group must be empty, or of the kind that only commits
+ * @param topicIds of the topics that the offsets are of; the present ones where it does not say
  */
 export async function commitOffsets(
   coordinator: GroupCoordinator,
@@ -39,6 +40,7 @@ export async function commitOffsets(
   who: MemberIdentity | null,
   offsets: readonly OffsetToCommit[],
   options: AskOptions = {},
+  topicIds: ReadonlyMap<string, string> = new Map(),
 ): Promise<readonly Outcome<null>[]> {
   if (offsets.length === 0) return [];
   const topics = byTopic(offsets, (each) => ({
@@ -48,7 +50,7 @@ export async function commitOffsets(
   }));
   const ids = new Map<string, string>();
   for (const name of topics.keys()) {
-    const id = metadata.known(name)?.topicId;
+    const id = topicIds.get(name) ?? metadata.known(name)?.topicId;
     if (id !== null && id !== undefined) ids.set(name, id);
   }
   const response = await coordinator.ask(
