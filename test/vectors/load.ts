@@ -114,6 +114,8 @@ export function loadProbes(): readonly Probe[] {
 
 /** What a broker had in __consumer_offsets, and what it said of it. Rows of offsets are "topic-partition=offset/epoch/metadata/error". */
 export interface OffsetsTopic {
+  /** Of "t", which all offsets are of. */
+  readonly topicId: string;
   /** Hex of the batches of each partition. */
   readonly partitions: readonly string[];
   /** "group type state protocolType" */
@@ -122,8 +124,9 @@ export interface OffsetsTopic {
   readonly fetched: Readonly<Record<string, { readonly any: readonly string[]; readonly stable: readonly string[] }>>;
 }
 
-export function loadOffsetsTopic(): OffsetsTopic {
-  return JSON.parse(gunzipText("offsets_topic.json.gz")) as OffsetsTopic;
+/** One as it was written, and one that Kafka's cleaner has gone over, with gaps. */
+export function loadOffsetsTopics(): Readonly<Record<"asWritten" | "cleaned", OffsetsTopic>> {
+  return JSON.parse(gunzipText("offsets_topic.json.gz"));
 }
 
 /** By what was wrong: the error codes of the answer. See test/integration/group_refusals.ts. */

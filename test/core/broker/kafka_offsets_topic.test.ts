@@ -13,6 +13,7 @@ import type {
 } from "../../../src/core/coordinator/group/group_requests.ts";
 import { GroupShard } from "../../../src/core/coordinator/group/group_shard.ts";
 import type { TopicView } from "../../../src/core/coordinator/group/topic_view.ts";
+import type { CoordinatorLog } from "../../../src/core/coordinator/runtime/coordinator_log.ts";
 import { ShardHost } from "../../../src/core/coordinator/runtime/shard_host.ts";
 import { withDefaults } from "../../../src/protocol/defaults.ts";
 import { ListGroups } from "../../../src/protocol/messages/16_list_groups.ts";
@@ -22,38 +23,48 @@ import { batchesIn } from "../../../src/record/record_batch.ts";
 import { readRecords } from "../../../src/record/record_reader.ts";
 import { hostCompression } from "../../../src/runtime/compression.ts";
 import { LogRig, topic } from "../../support/log_rig.ts";
-import { settle } from "../../support/test_runtime.ts";
-import { bytesOfHex, hexOfBytes, loadOffsetsTopic } from "../../vectors/load.ts";
+import { settle, TestRuntime } from "../../support/test_runtime.ts";
+import {
+  bytesOfHex,
+  hexOfBytes,
+  loadOffsetsTopics,
+  type OffsetsTopic,
+} from "../../vectors/load.ts";
+import { ScriptedLog } from "../coordinator/scripted_log.ts";
 import { rigSettings } from "../coordinator/shard_rig.ts";
 
 const NAME = "__consumer_offsets";
-const written = loadOffsetsTopic();
+const { asWritten: written, cleaned } = loadOffsetsTopics();
 /** Record types of share and streams groups begin here; those before are ours to know. */
 const FOREIGN_FROM = 9;
 const REGEX_TYPE = 16;
 const signal = new AbortController().signal;
 
 /** The topic that was committed to, under the id that it had. */
-const TOPIC = { name: "t", id: "r-UKtJ0xSs-H8xA2OiMUuQ", partitionCount: 3, racks: () => [] };
-const TOPICS: TopicView = {
-  revision: 1,
-  named: (name) => (name === TOPIC.name ? TOPIC : null),
-  withId: (id) => (id === TOPIC.id ? TOPIC : null),
-  names: () => [TOPIC.name],
-};
+function topicsOf({ topicId: id }: OffsetsTopic): TopicView {
+  const seen = { name: "t", id, partitionCount: 3, racks: () => [] };
+  return {
+    revision: 1,
+    named: (name) => (name === seen.name ? seen : null),
+    withId: (asked) => (asked === id ? seen : null),
+    names: () => [seen.name],
+  };
+}
 
-/** What Kafka said, in what we mean to say otherwise. */
-const LISTED = written.listed
-  // Groups of types that are not served are not listed; one that has offsets is known for those alone.
-  .filter((row) => !/^\S+ share /.test(row))
-  .map((row) => row.replace(/^g-streams .*/, "g-streams classic Empty "));
-const STABLE = Object.fromEntries(
-  Object.entries(written.fetched).map(([groupId, { stable }]) => [
-    groupId,
-    // The transaction that was left open cannot be ended here: its offsets never were, and nobody waits for them.
-    stable.map((row) => (groupId === "g-txn-open" && row.endsWith("/88") ? "t-0=91/-1//0" : row)),
-  ]),
-);
+/** What Kafka listed, as we mean to: groups of types that are not served only if they have offsets, for which alone they are known. */
+function listedBy({ listed }: OffsetsTopic): string[] {
+  return listed
+    .filter((row) => !/^\S+ share /.test(row))
+    .map((row) => row.replace(/^g-streams .*/, "g-streams classic Empty "))
+    .sort();
+}
+
+/** The transaction that was left open cannot be ended here: its offsets never were, and nobody waits for them. */
+function stableBy({ fetched }: OffsetsTopic, groupId: string): readonly string[] {
+  return fetched[groupId]!.stable.map((row) =>
+    groupId === "g-txn-open" && row.endsWith("/88") ? "t-0=91/-1//0" : row,
+  );
+}
 
 async function opened(): Promise<LogRig> {
   const configs = {
@@ -92,21 +103,25 @@ async function opened(): Promise<LogRig> {
 const logIn = (rig: LogRig, partition: number) =>
   rig.logs.logIn(rig.logs.topicNamed(NAME)!, partition)!;
 
-/** What a broker over this log says of its groups. */
-async function said(rig: LogRig) {
+/** What a broker over these logs says of its groups. */
+async function said(
+  test: TestRuntime,
+  topics: TopicView,
+  logOf: (partition: number) => CoordinatorLog,
+) {
   const listed: string[] = [];
   const any: Record<string, string[]> = {};
   const stable: Record<string, string[]> = {};
-  const { runtime } = rig.test;
+  const { runtime } = test;
   for (const partition of written.partitions.keys()) {
     const host = new ShardHost<GroupShard, GroupRecord>({
-      log: new PartitionCoordinatorLog(rig.logs, runtime, logIn(rig, partition)),
+      log: logOf(partition),
       serde: groupRecordSerde,
       runtime,
       makeShard: (timers) =>
         new GroupShard({
           timers,
-          topics: () => TOPICS,
+          topics: () => topics,
           settings: rigSettings(),
           random: runtime.random,
           log: runtime.log,
@@ -163,6 +178,11 @@ async function fetched(
   ).sort();
 }
 
+const saidBy = (rig: LogRig) =>
+  said(rig.test, topicsOf(written), (partition) => {
+    return new PartitionCoordinatorLog(rig.logs, rig.test.runtime, logIn(rig, partition));
+  });
+
 /** The newest value of each key of a type that is not ours, in hex; tombstones left out. */
 async function foreign(rig: LogRig): Promise<Map<string, string>> {
   const newest = new Map<string, string>();
@@ -194,19 +214,19 @@ async function foreign(rig: LogRig): Promise<Map<string, string>> {
 const bytesIn = (rig: LogRig) =>
   [...written.partitions.keys()].reduce((sum, each) => sum + logIn(rig, each).sizeBytes, 0);
 
-function expectKafkas(ours: Awaited<ReturnType<typeof said>>): void {
-  expect(ours.listed).toEqual([...LISTED].sort());
+function expectKafkas(kafka: OffsetsTopic, ours: Awaited<ReturnType<typeof said>>): void {
+  expect(ours.listed).toEqual(listedBy(kafka));
   for (const row of ours.listed) {
     const groupId = row.split(" ")[0]!;
-    expect([groupId, ours.any[groupId]]).toEqual([groupId, [...written.fetched[groupId]!.any]]);
-    expect([groupId, ours.stable[groupId]]).toEqual([groupId, STABLE[groupId]!]);
+    expect([groupId, ours.any[groupId]]).toEqual([groupId, [...kafka.fetched[groupId]!.any]]);
+    expect([groupId, ours.stable[groupId]]).toEqual([groupId, [...stableBy(kafka, groupId)]]);
   }
 }
 
 describe("__consumer_offsets of Apache Kafka 4.3.1", () => {
   test("is loaded as that broker had it", async () => {
     const rig = await opened();
-    expectKafkas(await said(rig));
+    expectKafkas(written, await saidBy(rig));
     expect(rig.test.events("coordinator_load_failed")).toEqual([]);
     expect(rig.test.events("open_transactions_dropped")).toHaveLength(1);
     await rig.close();
@@ -225,7 +245,25 @@ describe("__consumer_offsets of Apache Kafka 4.3.1", () => {
     }
     expect(bytesIn(rig)).toBeLessThan(bytesBefore);
     expect(await foreign(rig)).toEqual(before);
-    expectKafkas(await said(rig));
+    expectKafkas(written, await saidBy(rig));
     await rig.close();
+  });
+
+  test("is loaded as that broker had it where its own cleaner has been", async () => {
+    const test = new TestRuntime();
+    let gapCount = 0;
+    const ours = await said(test, topicsOf(cleaned), (partition) => {
+      const log = new ScriptedLog();
+      for (const batch of batchesIn(bytesOfHex(cleaned.partitions[partition]!)).batches) {
+        if (batch.baseOffset > log.logEndOffset) gapCount++;
+        log.batches.push(batch.view().slice());
+        log.logEndOffset = batch.lastOffset + 1;
+        log.highWatermark = log.logEndOffset;
+      }
+      return log;
+    });
+    expect(gapCount).toBeGreaterThan(5);
+    expectKafkas(cleaned, ours);
+    expect(test.events("coordinator_load_failed")).toEqual([]);
   });
 });
