@@ -17,7 +17,7 @@ import {
 import { ShardHost } from "../../../src/core/coordinator/runtime/shard_host.ts";
 import type { Outcome } from "../../../src/protocol/errors.ts";
 import { patchCrc } from "../../../src/record/batch_header.ts";
-import type { Codec } from "../../../src/record/compression.ts";
+import { CODECS, type Codec } from "../../../src/record/compression.ts";
 import {
   buildEndTransactionMarker,
   CONTROL_ABORT,
@@ -264,6 +264,34 @@ describe("deciding and answering", () => {
     }));
     expect(await hopeless.done).toBe("unknown_server_error");
     expect(rig.shard.map.has("d")).toBe(false);
+  });
+
+  test("what cannot be compressed fits into its batch all the same, or is refused", async () => {
+    for (const codec of CODECS) {
+      const rig = new Rig();
+      rig.codec = codec;
+      const { batchBytesMax } = rig.log;
+      let state = 1;
+      const noise = (length: number) =>
+        String.fromCharCode(
+          ...Array.from({ length }, () => {
+            state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+            return 1 + ((state >>> 16) % 127);
+          }),
+        );
+      for (const spareBytes of [100, 400, 17_000]) {
+        let value = "";
+        for (const end = batchBytesMax - spareBytes; value.length < end; ) {
+          value += noise(Math.min(10_000, end - value.length));
+        }
+        const outcome = await rig.put("a", value).done;
+        expect(["put", "unknown_server_error"]).toContain(outcome!);
+        for (const batch of rig.log.batches.splice(0)) {
+          expect(batch.length <= batchBytesMax).toBe(true);
+        }
+        rig.log.batches.length = 0;
+      }
+    }
   });
 
   test("a kept reply is answered by a later decision, when that one is committed", async () => {

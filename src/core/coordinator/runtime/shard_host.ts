@@ -7,7 +7,13 @@ import { assert } from "../../../base/assert.ts";
 import type { Runtime, Timer } from "../../../contracts/runtime.ts";
 import { type KafkaErrorName, type Outcome, refuse } from "../../../protocol/errors.ts";
 import type { Codec } from "../../../record/compression.ts";
-import { AppendBatch, type EncodedRecord, fitsBatch, recordBytesMax } from "./append_batch.ts";
+import {
+  AppendBatch,
+  type EncodedRecord,
+  fitsBatch,
+  plainBytesMax,
+  recordBytesMax,
+} from "./append_batch.ts";
 import type { CoordinatorLog } from "./coordinator_log.ts";
 import { loadShard } from "./loader.ts";
 import { PendingReplies, PendingReply } from "./pending_replies.ts";
@@ -267,8 +273,8 @@ export class ShardHost<S extends Shard<R>, R> {
   /** Replays the records and puts them into a batch. @returns false, and nothing is done, when they are too large */
   #write({ records, mayBeSplit }: Decision<R>, now: Now): boolean {
     if (records.length === 0) return true;
-    const { log, serde } = this.#options;
-    const { batchBytesMax } = log;
+    const { log, serde, codec } = this.#options;
+    const batchBytesMax = plainBytesMax(log.batchBytesMax, codec());
     const encoded: EncodedRecord[] = [];
     let sizeBytes = 0;
     for (const record of records) {
