@@ -77,6 +77,9 @@ export class Ownership {
   /** Something that the application has in hand is another's by now. */
   #isLost = false;
   #commits: Promise<unknown> = Promise.resolve();
+  /** Fires when closing has taken so long that no commit is waited for any more. */
+  readonly #late = new AbortController();
+  #lateTimer: Timer | null = null;
 
   constructor(
     context: ClientContext,
@@ -96,6 +99,11 @@ export class Ownership {
     this.#gate = parts.gate;
     this.#fetcher = parts.fetcher;
     this.#closing = parts.closing;
+    const closing = () => {
+      const late = () => this.#late.abort();
+      this.#lateTimer = context.runtime.scheduler.after(CLOSING_MS, "group_close", late);
+    };
+    this.#closing.addEventListener("abort", closing, { once: true });
   }
 
   get all(): readonly Owned[] {
@@ -162,7 +170,11 @@ export class Ownership {
     this.#stop(all);
     // What was in hand when the application ended is not done with: no callback may commit it unawares.
     for (const owned of this.#owned.values()) owned.given = owned.done;
-    await this.#release(all);
+    try {
+      await this.#release(all);
+    } finally {
+      this.#lateTimer?.cancel();
+    }
   }
 
   #stop(partitions: readonly TopicPartition[]): void {
@@ -297,6 +309,7 @@ export class Ownership {
       const bounds = {
         timeoutMs: leftMs,
         requestTimeoutMs: Math.min(leftMs, this.#context.requestTimeoutMs),
+        signal: this.#late.signal,
       };
       const ids = this.#topicIds(offsets);
       const outcomes = await commitOffsets(this.#coordinator, metadata, who, offsets, bounds, ids);
@@ -315,7 +328,7 @@ export class Ownership {
       const isLate = runtime.clock.monotonicMs() + delayMs > deadlineMs;
       const isFinal = failed.code === "rebalance_in_progress" || GONE.has(failed.code) || isLate;
       if ((!failed.retriable && !isBehind) || isFinal) throw failed;
-      await sleep(runtime, delayMs, "group_commit");
+      await sleep(runtime, delayMs, "group_commit", this.#late.signal);
     }
   }
 
