@@ -47,6 +47,7 @@ export async function commitOffsets(
     partitionIndex: each.partition,
     committedOffset: each.offset,
     committedMetadata: each.metadata ?? "",
+    committedLeaderEpoch: each.leaderEpoch ?? -1,
   }));
   const ids = new Map<string, string>();
   for (const name of topics.keys()) {
@@ -133,14 +134,22 @@ export async function committedOffsets(
   requireNone(group.errorCode, doing);
   const found: CommittedOffset[] = [];
   for (const { name: topic, partitions: answers } of group.topics) {
-    for (const { partitionIndex, committedOffset, metadata, errorCode } of answers) {
+    for (const answer of answers) {
+      const { partitionIndex, committedOffset, metadata, errorCode } = answer;
       const error = kafkaErrorOf(errorCode);
       if (error !== null && errorCode !== UNKNOWN_TOPIC) {
         throw refusal(error, `${doing} in ${topic}-${partitionIndex}`);
       }
       const isThere = errorCode === 0 && committedOffset >= 0;
       const offset = isThere ? committedOffset : null;
-      found.push({ topic, partition: partitionIndex, offset, metadata: isThere ? metadata : null });
+      const epoch = answer.committedLeaderEpoch ?? -1;
+      found.push({
+        topic,
+        partition: partitionIndex,
+        offset,
+        metadata: isThere ? metadata : null,
+        ...(isThere && epoch >= 0 ? { leaderEpoch: epoch } : {}),
+      });
     }
   }
   if (partitions === null) return found.filter(({ offset }) => offset !== null);

@@ -13,12 +13,16 @@ export interface OffsetToCommit extends TopicPartition {
   readonly offset: number;
   /** A word of the committer's own, at most 4 KiB unless the broker says otherwise. */
   readonly metadata?: string | null;
+  /** Of the leader that the record before came from, where that is known. */
+  readonly leaderEpoch?: number;
 }
 
 /** An offset as it was committed; null where there is none. */
 export interface CommittedOffset extends TopicPartition {
   readonly offset: number | null;
   readonly metadata: string | null;
+  /** As it was committed; left out where none was. */
+  readonly leaderEpoch?: number;
 }
 
 /** Told when partitions come and go. What it returns is awaited; what it throws ends the iteration. */
