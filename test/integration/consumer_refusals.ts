@@ -67,6 +67,12 @@ export class ConsumerRefusals extends RefusalRig {
     });
     await beat("takes the place of one that is away", fixed, other);
     await beat("of the one before", fixed, { instanceId: "i", memberEpoch: joined.memberEpoch });
+    const full = fresh();
+    await this.beat(full, { instanceId: "i" });
+    await this.beat(full, { memberId: id(2) });
+    await beat("leaves a full group for a while", full, { instanceId: "i", memberEpoch: -2 });
+    const successor = { memberId: id(3), instanceId: "i" };
+    await beat("takes the place of one that is away, in a full group", full, successor);
   }
 
   async #bothProtocols(): Promise<void> {

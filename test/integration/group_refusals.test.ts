@@ -22,6 +22,10 @@ const DEVIATIONS: Readonly<Record<string, { readonly ours: Codes; readonly why: 
     ours: [25],
     why: "Kafka stumbles over the member id that is null.",
   },
+  "ConsumerGroupHeartbeat: takes the place of one that is away, in a full group": {
+    ours: [0],
+    why: "The group has as many members as before: Kafka takes it likewise after 4.3.1.",
+  },
   "JoinGroup to a consumer group: v3, garbled": {
     ours: [23],
     why: "Kafka means to say so, and stumbles where not even a version is there.",
