@@ -21,6 +21,7 @@ const LEAVING = -1;
 const LEAVING_FOR_NOW = -2;
 const FENCED_MEMBER_EPOCH = 110;
 const UNKNOWN_MEMBER_ID = 25;
+const GROUP_ID_NOT_FOUND = 69;
 const LEAVE_TIMEOUT_MS = 5_000;
 /** Until the broker has said how often. */
 const FIRST_INTERVAL_MS = 1_000;
@@ -211,7 +212,8 @@ export class ConsumerMember implements GroupMember {
 
   /** @throws {ClientError} what joining again cannot mend */
   #refused({ errorCode, errorMessage }: ConsumerGroupHeartbeatResponse): void {
-    if (errorCode === UNKNOWN_MEMBER_ID || errorCode === FENCED_MEMBER_EPOCH) {
+    const isForgotten = errorCode === GROUP_ID_NOT_FOUND && this.hasJoined;
+    if (errorCode === UNKNOWN_MEMBER_ID || errorCode === FENCED_MEMBER_EPOCH || isForgotten) {
       // A member that had nothing to lose begins again after a pause.
       if (this.#isIn) this.#lost();
       else {

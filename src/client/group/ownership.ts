@@ -53,6 +53,8 @@ const OUT: ReadonlySet<string> = new Set([
   "fenced_member_epoch",
   "stale_member_epoch",
   "rebalance_in_progress",
+  // The coordinator has lost all it knew: its topic was deleted.
+  "group_id_not_found",
 ]);
 
 /** These mean that there is nothing to commit to: it may come, but nobody waits for that. */

@@ -142,6 +142,29 @@ for (const protocol of ["classic", "consumer"] as const) {
       expect(await committed("g")).toEqual(["t=20"]);
     }, 10_000);
 
+    test("a group that its coordinator has forgotten is joined again", async () => {
+      await begin();
+      await fill("t", 5);
+      const seen: number[] = [];
+      const consumer = millrace.consumer({
+        ...own,
+        group: "g",
+        topics: ["t"],
+        autoCommitMs: 20,
+      });
+      const reading = (async () => {
+        for await (const { offset } of consumer) seen.push(offset);
+      })();
+      await until(() => seen.length === 5);
+      await millrace.admin().deleteTopic("__consumer_offsets");
+      await append("t", 1);
+      // Without its offsets it begins again where autoOffsetReset says.
+      await Promise.race([until(() => seen.slice(5).includes(0) && seen.at(-1) === 5), reading]);
+      await consumer.close();
+      await reading;
+      expect(await committed("g")).toEqual(["t=6"]);
+    }, 10_000);
+
     test("commit() of what is in hand says so when the member is out", async () => {
       await begin();
       await fill("t", 3);
