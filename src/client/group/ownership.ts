@@ -387,7 +387,7 @@ export class Ownership {
     const { autoOffsetReset, isolation, group } = this.#plan;
     if (missing.length > 0 && autoOffsetReset === "error") {
       const [{ topic, partition }] = missing as [TopicPartition];
-      const text = `Group "${group}" has no committed offset of ${topic}-${partition}, and autoOffsetReset is "error"`;
+      const text = `Group "${group}" has no committed offset of ${topic}-${partition}, and autoOffsetReset is "error": let it be "earliest" or "latest", or commit one (\`millrace group reset\`)`;
       throw new ClientError("offset_out_of_range", text);
     }
     const ends = this.#options.untilEnd ? await this.#lookUp(partitions, "latest") : [];

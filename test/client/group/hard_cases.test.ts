@@ -1,18 +1,19 @@
 // Members of a real broker, in process, whose callbacks, topics and commits are not as members hope.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { Millrace } from "../../../mod.ts";
+import { setImmediate } from "node:timers";
+import { connect, Millrace, type MillraceConfig } from "../../../mod.ts";
 import type { ConsumedRecord } from "../../../src/client/mod.ts";
 import { failureOf as errorOf } from "../rig.ts";
 
 let millrace: Millrace;
 afterEach(() => millrace.stop());
 
-async function begin(): Promise<void> {
+async function begin(transports: MillraceConfig["transports"] = []): Promise<void> {
   millrace = await Millrace.start({
     storage: "memory",
     metadata: "memory",
-    transports: [],
+    transports,
     settings: {
       "group.initial.rebalance.delay.ms": 0,
       "group.consumer.min.heartbeat.interval.ms": 50,
@@ -164,6 +165,36 @@ for (const protocol of ["classic", "consumer"] as const) {
       await reading;
       expect(await committed("g")).toEqual(["t=6"]);
     }, 10_000);
+
+    test("who ends while joining leaves no member behind", async () => {
+      await begin([{ use: "kafka", options: { listen: "127.0.0.1:0" } }]);
+      await fill("t", 1);
+      const [{ host, port }] = millrace.endpoints as readonly [{ host: string; port: number }];
+      const wire = await connect(`kafka://${host}:${port}`);
+      const ways = [wire, millrace.client()];
+      const left: string[] = [];
+      for (let turns = 0; turns < 40; turns++) {
+        for (const [way, client] of ways.entries()) {
+          const group = `${way} ${turns}`;
+          const ending = new AbortController();
+          let waited = 0;
+          const turn = () => void (waited++ < turns ? setImmediate(turn) : ending.abort());
+          setImmediate(turn);
+          const consumer = client.consumer({
+            ...own,
+            group,
+            topics: ["t"],
+            signal: ending.signal,
+          });
+          for await (const _ of consumer);
+          const [found] = await wire.admin.describeGroups([group]);
+          // A classic join without an id of its own is not let in before it has come back with one.
+          if (found!.ok && found!.value.members.length > 0) left.push(group);
+        }
+      }
+      await wire.close();
+      expect(left).toEqual([]);
+    }, 20_000);
 
     test("commit() of what is in hand says so when the member is out", async () => {
       await begin();
