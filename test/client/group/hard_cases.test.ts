@@ -169,7 +169,7 @@ for (const protocol of ["classic", "consumer"] as const) {
     test("who ends while joining leaves no member behind", async () => {
       await begin([{ use: "kafka", options: { listen: "127.0.0.1:0" } }]);
       await fill("t", 1);
-      const [{ host, port }] = millrace.endpoints as readonly [{ host: string; port: number }];
+      const { host, port } = millrace.endpoints[0]!;
       const wire = await connect(`kafka://${host}:${port}`);
       const ways = [wire, millrace.client()];
       const left: string[] = [];
