@@ -10,6 +10,8 @@ const LIGHT_CPU_SHARE_MAX = 0.25;
 /** So long after the start only quiet is waited for: what is light load there is the start. */
 const START_LOOKS = 10;
 const LOOKS_BETWEEN = 60;
+/** A burst that takes a breath is not over: a stop in its midst would be the only one for a minute. */
+const LIGHT_LOOKS_MIN = 2;
 /** Growth that is worth a stop: both are to be passed. */
 const GROWN_BYTES_MIN = 12 * 1024 * 1024;
 const GROWN_SHARE_MIN = 0.2;
@@ -39,6 +41,7 @@ export function giveBackWhenQuiet(options: QuietMemoryOptions = {}): void {
   const { repeat = hostRepeat } = options;
   let cpuMs = host.usedCpuMs();
   let looks = 0;
+  let lightLooks = 0;
   /** Null: not even after the start. */
   let givenAtLook: number | null = null;
   /** What was left when memory was given back last, and the most that there has been when it was. */
@@ -64,7 +67,8 @@ export function giveBackWhenQuiet(options: QuietMemoryOptions = {}): void {
       if (isQuiet) giveBack(0, true);
       return;
     }
-    if (cpuShare >= LIGHT_CPU_SHARE_MAX) return;
+    lightLooks = cpuShare < LIGHT_CPU_SHARE_MAX ? lightLooks + 1 : 0;
+    if (lightLooks < LIGHT_LOOKS_MIN) return;
     const residentBytes = host.residentBytes();
     if (residentBytes > RESIDENT_BYTES_MAX) return;
     const isDue = givenAtLook === null || looks - givenAtLook >= LOOKS_BETWEEN;

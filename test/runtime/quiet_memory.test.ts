@@ -53,21 +53,23 @@ describe("giveBackWhenQuiet()", () => {
   });
 
   test("gives back after a burst, under light load too, and never while it is busy", () => {
-    expect(givenIn([...STARTED, ...during(5, 600, 110), ...during(5, 180, 110)])).toEqual([3, 9]);
+    expect(givenIn([...STARTED, ...during(5, 600, 110), ...during(5, 180, 110)])).toEqual([3, 10]);
     expect(givenIn([...STARTED, ...during(300, 260, 110)])).toEqual([3]);
+    const breath = during(1, 100, 110);
+    expect(givenIn([...STARTED, ...breath, ...during(5, 600, 110), ...breath])).toEqual([3]);
   });
 
   test("under light load only beyond the most that there has been, and after a minute", () => {
     const burst = (residentMb: number) => during(70, 180, residentMb);
-    expect(givenIn([...STARTED, ...burst(110), ...burst(125)])).toEqual([3, 4]);
-    expect(givenIn([...STARTED, ...burst(110), ...burst(140)])).toEqual([3, 4, 74]);
+    expect(givenIn([...STARTED, ...burst(110), ...burst(125)])).toEqual([3, 5]);
+    expect(givenIn([...STARTED, ...burst(110), ...burst(140)])).toEqual([3, 5, 74]);
     expect(givenIn([...STARTED, ...during(10, 180, 110), ...during(100, 180, 140)])).toEqual([
-      3, 4, 64,
+      3, 5, 65,
     ]);
   });
 
   test("when quiet, beyond what was left the last time", () => {
-    expect(givenIn([...STARTED, ...during(1, 5, 110), ...during(70, 5, 80)])).toEqual([3, 4, 64]);
+    expect(givenIn([...STARTED, ...during(2, 5, 110), ...during(70, 5, 80)])).toEqual([3, 5, 65]);
     expect(givenIn([...STARTED, ...during(300, 5, 66)])).toEqual([3]);
   });
 
