@@ -42,7 +42,7 @@ const HEARTBEAT_MS = 100;
 /** Of idle members; brokers of the newer protocol ask for it as they come. */
 const IDLE_HEARTBEAT_MS = 5000;
 /** Rebalances that a round's figure is the median of. */
-const LEAVES = 5;
+const LEAVES = 9;
 const idlers: StormMember[] = [];
 const connections: KafkaConnection[] = [];
 /** A connection alone shows what of a member is the member's. */
@@ -234,6 +234,9 @@ async function measure(side: Side, n: number): Promise<Round> {
   }
   if (side !== "kafka-fsync" && idleMembers > 0) {
     for (const what of IDLE) await idle(side, what, n, round);
+    for (const protocol of PROTOCOLS) {
+      round[`${protocol}_member_kb`] = round[`${protocol}_idle_kb`]! - round["connection_idle_kb"]!;
+    }
   }
   return round;
 }
@@ -277,6 +280,13 @@ const ROWS: readonly Row[] = [
       better: -1,
     }),
   ),
+  ...PROTOCOLS.map(
+    (protocol): Row => ({
+      key: `${protocol}_member_kb`,
+      label: `${protocol}: of that the member's own: KB`,
+      better: -1,
+    }),
+  ),
 ];
 const IDLE_KB_MAX = 20;
 
@@ -294,7 +304,7 @@ function tableOf(rounds: Partial<Record<Side, Round[]>>): string {
     const cells = [show(kafka), show(of("kafka-fsync", key))];
     for (const side of ["millrace-bun", "millrace-deno"] as const) {
       const ours = of(side, key);
-      const isIdle = key === "classic_idle_kb" || key === "consumer_idle_kb";
+      const isIdle = key.endsWith("_member_kb");
       const mark = (holds: boolean) => (holds ? "✓" : "✗");
       const limit =
         isIdle && ours !== undefined ? ` (< ${IDLE_KB_MAX}) ${mark(ours < IDLE_KB_MAX)}` : "";
