@@ -8,8 +8,11 @@ import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { answerHelp } from "../scripts/usage.ts";
 import { kafkajs } from "../test/compat/kafkajs/client.ts";
 import { ask, median, removeFolder, show, startSide, tool } from "./sides.ts";
+
+answerHelp(import.meta.url);
 
 const repo = join(import.meta.dirname, "..");
 const { values: flags } = parseArgs({

@@ -11,11 +11,14 @@ import { ClassicMember } from "../scripts/group_storm/classic_member.ts";
 import { ConsumerMember } from "../scripts/group_storm/consumer_member.ts";
 import { Ledger } from "../scripts/group_storm/ledger.ts";
 import { type GroupPlace, pause, type StormMember } from "../scripts/group_storm/member.ts";
+import { answerHelp } from "../scripts/usage.ts";
 import type { KafkaConnection } from "../src/client/connection.ts";
 import { Fetch } from "../src/protocol/messages/01_fetch.ts";
 import { committedOffsets, openConnection } from "../test/compat/groups/committed.ts";
 import { commitsPerSecond } from "./group_commits.ts";
 import { median, type Running, removeFolder, SIDES, type Side, show, startSide } from "./sides.ts";
+
+answerHelp(import.meta.url);
 
 const { values: flags } = parseArgs({
   options: {
@@ -39,7 +42,7 @@ const HEARTBEAT_MS = 100;
 /** Of idle members; brokers of the newer protocol ask for it as they come. */
 const IDLE_HEARTBEAT_MS = 5000;
 /** Rebalances that a round's figure is the median of. */
-const LEAVES = 5;
+const LEAVES = 9;
 const idlers: StormMember[] = [];
 const connections: KafkaConnection[] = [];
 /** A connection alone shows what of a member is the member's. */
@@ -231,6 +234,9 @@ async function measure(side: Side, n: number): Promise<Round> {
   }
   if (side !== "kafka-fsync" && idleMembers > 0) {
     for (const what of IDLE) await idle(side, what, n, round);
+    for (const protocol of PROTOCOLS) {
+      round[`${protocol}_member_kb`] = round[`${protocol}_idle_kb`]! - round["connection_idle_kb"]!;
+    }
   }
   return round;
 }
@@ -274,6 +280,13 @@ const ROWS: readonly Row[] = [
       better: -1,
     }),
   ),
+  ...PROTOCOLS.map(
+    (protocol): Row => ({
+      key: `${protocol}_member_kb`,
+      label: `${protocol}: of that the member's own: KB`,
+      better: -1,
+    }),
+  ),
 ];
 const IDLE_KB_MAX = 20;
 
@@ -291,7 +304,7 @@ function tableOf(rounds: Partial<Record<Side, Round[]>>): string {
     const cells = [show(kafka), show(of("kafka-fsync", key))];
     for (const side of ["millrace-bun", "millrace-deno"] as const) {
       const ours = of(side, key);
-      const isIdle = key === "classic_idle_kb" || key === "consumer_idle_kb";
+      const isIdle = key.endsWith("_member_kb");
       const mark = (holds: boolean) => (holds ? "✓" : "✗");
       const limit =
         isIdle && ours !== undefined ? ` (< ${IDLE_KB_MAX}) ${mark(ours < IDLE_KB_MAX)}` : "";

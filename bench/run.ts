@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, version as kernel, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { answerHelp } from "../scripts/usage.ts";
 import { type Rounds, tableOf } from "./bars.ts";
 import {
   ask,
@@ -20,6 +21,8 @@ import {
   startSide,
   tool,
 } from "./sides.ts";
+
+answerHelp(import.meta.url);
 
 const { values: flags } = parseArgs({
   options: {

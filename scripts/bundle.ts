@@ -1,5 +1,6 @@
 // Bundles the program into dist/: millrace.js, with its bytecode beside it (millrace.js.jsc, found by Bun by
-// itself; without it the same file runs, slower to start). Run: bun run scripts/bundle.ts [--compile] [--measure N]
+// itself; without it the same file runs, slower to start).
+//   bun scripts/bundle.ts [--compile] [--measure N]
 // --compile makes dist/millrace, an executable with Bun inside. --measure starts each N times on fresh folders.
 
 import { spawn, spawnSync } from "node:child_process";
@@ -7,6 +8,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const root = join(import.meta.dirname!, "..");
 const bun = join(root, "node_modules/.bin/bun");

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { codeOnly } from "./source_scan.ts";
+import { answerHelp } from "./usage.ts";
 
 const root = join(import.meta.dirname!, "..");
 
@@ -136,6 +137,7 @@ function inWords({ bytes, gzipBytes }: Size): string {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   let failed = false;
   for (const { name, entries, gzipKbMax, isOfAll } of weighed) {
     const { code, atStart, later } = await bundle(entries);

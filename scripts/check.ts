@@ -1,9 +1,13 @@
 // Everything that can be said of the tree without running it: `npm run check`. Exit code 1 when anything fails.
+//   bun scripts/check.ts [--junit=FILE]
 // With --junit=FILE the outcome is also written there, one case a check, for .ci/run to count.
 
 import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const root = join(import.meta.dirname!, "..");
 const bin = (name: string): string => join(root, "node_modules/.bin", name);

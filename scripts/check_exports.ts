@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { readTree } from "./check_imports.ts";
 import { publishedManifest, undeclared } from "./pack_manifest.ts";
 import { importsOf } from "./source_scan.ts";
+import { answerHelp } from "./usage.ts";
 
 type Table = Readonly<Record<string, string>>;
 
@@ -120,6 +121,7 @@ function importedBy(root: string): ReadonlySet<string> {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const root = join(import.meta.dirname!, "..");
   const read = (name: string) => JSON.parse(readFileSync(join(root, name), "utf8"));
   const violations = checkExports({

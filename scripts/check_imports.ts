@@ -1,4 +1,5 @@
-// Enforces import_rules.ts over the tree: `bun run scripts/check_imports.ts [--graph]`. Exit code 1 on a violation.
+// Enforces import_rules.ts over the tree. Exit code 1 on a violation; --graph prints who imports whom.
+//   bun scripts/check_imports.ts [--graph]
 // Refused: an arrow that the table does not grant, a cycle (type-only ones too), a package with two importers,
 // a computed import outside config, a relative import of a file that does not exist.
 
@@ -17,6 +18,7 @@ import {
   testPaths,
 } from "./import_rules.ts";
 import { type Import, importsOf } from "./source_scan.ts";
+import { answerHelp } from "./usage.ts";
 
 /** Source text by path from the root, with forward slashes. */
 export type Tree = ReadonlyMap<string, string>;
@@ -223,6 +225,7 @@ export function graphText({ arrows }: ImportReport): string {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const root = join(import.meta.dirname!, "..");
   const report = checkImports(readTree(root));
   if (process.argv.includes("--graph")) console.log(graphText(report));

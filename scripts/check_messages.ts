@@ -22,6 +22,7 @@ import type {
   Schemas,
   StoredSchemas,
 } from "./schema_data.ts";
+import { answerHelp } from "./usage.ts";
 
 /** Differences between the declarations and the data, one line each; empty when they agree. */
 export function messageFaults(
@@ -164,6 +165,7 @@ function readGzip<T>(name: string): T {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const faults = messageFaults(readGzip("schemas.json.gz"), readGzip("schemas_other.json.gz"));
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) process.exit(1);

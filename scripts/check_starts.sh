@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every way a newcomer may start Millrace, on copies of the tree without node_modules; and the README's first round trip.
 # Prints "ok …" and "not ok …" lines; .ci/run counts them. Needs bun and deno in node_modules/.bin of this tree.
+case " $* " in *" --help "* | *" -h "*) echo "Usage: scripts/check_starts.sh"; sed -n '2,3s/^# //p' "$0"; exit ;; esac
 set -uo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bun=$repo/node_modules/.bin/bun

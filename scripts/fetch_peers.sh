@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Fetches and builds what the client checks, the kill rounds and the benchmarks need, into $MILLRACE_CACHE
-# (default ~/.cache/millrace). Doing it again does nothing.      fetch_peers.sh [kcat java librdkafka … bench]
+# (default ~/.cache/millrace). Doing it again does nothing.
+#   scripts/fetch_peers.sh [kcat java librdkafka … bench]
+case " $* " in *" --help "* | *" -h "*) echo "Usage: scripts/fetch_peers.sh [kcat java librdkafka … bench]"; sed -n '2,3s/^# //p' "$0"; exit ;; esac
 . "$(dirname "${BASH_SOURCE[0]}")/../test/compat/lib.sh"
 [ $# = 0 ] && set -- kcat java librdkafka aiokafka franz_go kafka_go workerd bench
 for peer in "$@"; do

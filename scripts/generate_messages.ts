@@ -7,6 +7,9 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { aboutFields, servedApis, storedFiles } from "./generate_messages_notes.ts";
 import type { Range, SchemaField, SchemaMessage, Schemas, StoredSchemas } from "./schema_data.ts";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const root = new URL("../", import.meta.url);
 const vectors = new URL("test/vectors/kafka/", root);

@@ -17,6 +17,9 @@ import { ClassicMember } from "./group_storm/classic_member.ts";
 import { ConsumerMember } from "./group_storm/consumer_member.ts";
 import { Ledger } from "./group_storm/ledger.ts";
 import { type GroupPlace, pause, type StormMember } from "./group_storm/member.ts";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const { values: flags } = parseArgs({
   options: {

@@ -21,6 +21,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const repo = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { values: flags } = parseArgs({

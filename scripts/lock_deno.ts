@@ -8,6 +8,9 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const root = join(import.meta.dirname!, "..");
 const tools = ["@biomejs/biome", "bun", "deno", "typescript"];

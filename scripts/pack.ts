@@ -20,6 +20,9 @@ import { homedir, hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { PUBLISHED_TEXTS, type PublishedManifest, publishedManifest } from "./pack_manifest.ts";
 import { importsOf } from "./source_scan.ts";
+import { answerHelp } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const TARBALL_BYTES_MAX = 2_000_000;
 /** A folder of the repository that no published text may speak of, whatever the machine. */

@@ -4,6 +4,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { handlers } from "../plugins/transport-kafka/handlers/table.ts";
+import { answerHelp } from "./usage.ts";
 
 const begin = "<!-- apis: begin -->";
 const end = "<!-- apis: end -->";
@@ -23,6 +24,7 @@ export function withApis(page: string): string {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const path = join(import.meta.dirname!, "../docs/KIPS.md");
   writeFileSync(path, withApis(readFileSync(path, "utf8")));
 }

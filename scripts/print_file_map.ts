@@ -1,9 +1,11 @@
 // Writes the file map of docs/ARCHITECTURE.md: every shipped file with the first sentence of its header.
-// `bun run scripts/print_file_map.ts`; with --check it only says, by exit code 1, that the map is behind the tree.
+//   bun scripts/print_file_map.ts [--check]
+// With --check it only says, by exit code 1, that the map is behind the tree.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { answerHelp } from "./usage.ts";
 
 const root = join(import.meta.dirname!, "..");
 const page = join(root, "docs/ARCHITECTURE.md");
@@ -54,6 +56,7 @@ export function fileMap(files: ReadonlyMap<string, string>): string {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const paths = execFileSync(
     "git",
     ["ls-files", "-co", "--exclude-standard", "mod.ts", "src", "plugins"],

@@ -1,4 +1,5 @@
-// Prints docs/settings.md from the table of settings: `bun run scripts/print_settings.ts > docs/settings.md`.
+// Prints docs/settings.md from the table of settings.
+//   bun scripts/print_settings.ts > docs/settings.md
 // A test compares the file with this, so the page cannot fall behind the code.
 
 import {
@@ -7,6 +8,7 @@ import {
   allTopicSettings,
   type SettingDefinition,
 } from "../src/core/settings/definitions.ts";
+import { answerHelp } from "./usage.ts";
 
 /** Settings without effect in the core, as the program has read them before: src/config/start_plan.ts. */
 const READ_AT_START: Readonly<Record<string, string>> = {
@@ -143,4 +145,7 @@ function live(each: SettingDefinition): string {
   return each.dynamic === null ? "" : "live";
 }
 
-if (import.meta.main) console.log(settingsPage().trimEnd());
+if (import.meta.main) {
+  answerHelp(import.meta.url);
+  console.log(settingsPage().trimEnd());
+}

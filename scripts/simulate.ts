@@ -1,15 +1,18 @@
-// Runs simulations: one seed, in words, or many. See docs/SIMULATION.md.
-//
+// Runs simulations: one seed, in words, or many. See docs/SIMULATION.md. Exit code 1, and one line to replay it, when one failed.
 //   bun scripts/simulate.ts --seed 42                 one seed, every line of its trace
 //   bun scripts/simulate.ts --seeds 20000 --from 1    that many, from a start
 //   bun scripts/simulate.ts --minutes 2 --workers 2   as many as there is time for, in two processes
-// The same with `deno run -A`. Exit code 1, and one line to replay it, when a seed failed.
+//     [--stride N] [--mutation NAME] [--groups] [--keep-going] [--hashes] [--quiet]
+// The same with `deno run -A`.
 
 import { execFileSync, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { MUTATIONS, type Mutation } from "../src/testing/simulator/mutations.ts";
 import { runSeed, type SimulationResult } from "../src/testing/simulator/simulator.ts";
+import { answerHelp, usageOf } from "./usage.ts";
+
+answerHelp(import.meta.url);
 
 const REPORT_EVERY_MS = 10_000;
 const TAIL_LINES = 60;
@@ -27,7 +30,6 @@ const { values } = parseArgs({
     "keep-going": { type: "boolean", default: false },
     hashes: { type: "boolean", default: false },
     quiet: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
   },
 });
 
@@ -36,10 +38,9 @@ if (mutation !== null && !MUTATIONS.includes(mutation)) {
   console.error(`--mutation is one of ${MUTATIONS.join(", ")}`);
   process.exit(2);
 }
-if (values.help || (values.seed === undefined && !values.seeds && !values.minutes)) {
-  console.log("--seed N | --seeds N | --minutes M  [--from N] [--workers N] [--mutation NAME]");
-  console.log("[--groups] [--keep-going] [--hashes] [--quiet]    see docs/SIMULATION.md");
-  process.exit(values.help ? 0 : 2);
+if (values.seed === undefined && !values.seeds && !values.minutes) {
+  console.error(usageOf(import.meta.url));
+  process.exit(2);
 }
 
 if (values.seed !== undefined) {

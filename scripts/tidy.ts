@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { undocumentedExports } from "./face_docs.ts";
 import { codeOnly, importsOf, lineAt } from "./source_scan.ts";
+import { answerHelp } from "./usage.ts";
 
 const warnLines = 400;
 const stopLines = 600;
@@ -195,6 +196,7 @@ function checkDeadFiles(sources: ReadonlyMap<string, string>, violations: string
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const root = join(import.meta.dirname!, "..");
   const { violations, warnings } = tidy(readFiles(root));
   for (const warning of warnings) console.log(`warning: ${warning}`);

@@ -23,7 +23,7 @@ import {
 } from "./runtime/host.ts";
 import type { HostRuntime } from "./runtime/host_runtime.ts";
 import type { LogOptions } from "./runtime/logger.ts";
-import { giveBackOnceQuiet } from "./runtime/quiet_memory.ts";
+import { giveBackWhenQuiet } from "./runtime/quiet_memory.ts";
 
 /** Calls in flight get so long to end after the first signal. */
 const GRACE_MS = 10_000;
@@ -115,7 +115,7 @@ async function start(argv: readonly string[]): Promise<number> {
     const signals = watchSignals();
     await broker.start();
     announce(plan, broker, host);
-    giveBackOnceQuiet();
+    giveBackWhenQuiet();
     const reason = await Promise.race([signals, broker.failed, host.failed]);
     return await stop(broker, host, reason);
   } catch (error) {

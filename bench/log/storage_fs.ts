@@ -1,13 +1,17 @@
 // Micro benchmark of storage-fs: appends of a group, each group followed by a sync that the next group's
-// append overlaps, as the core's group commit does. Run: bun bench/log/storage_fs.ts [FOLDER], or
-// deno run -A bench/log/storage_fs.ts. Prints one line a cell; medians of 3 rounds.
+// append overlaps, as the core's group commit does. Prints one line a cell; medians of 3 rounds.
+//   bun bench/log/storage_fs.ts [FOLDER]
+//   deno run -A bench/log/storage_fs.ts [FOLDER]
 
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { storageFs } from "../../plugins/storage-fs/mod.ts";
+import { answerHelp } from "../../scripts/usage.ts";
 import type { SegmentFile, SegmentStore } from "../../src/contracts/storage.ts";
 import { pluginContext } from "../../src/testing/conformance/plugin_context.ts";
+
+answerHelp(import.meta.url);
 
 interface Cell {
   readonly label: string;

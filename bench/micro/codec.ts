@@ -2,6 +2,7 @@
 // `bun bench/micro/codec.ts` or `deno run -A bench/micro/codec.ts`. Nanoseconds an operation, best of the rounds: the
 // machine is shared, and only the best round is about the code.
 
+import { answerHelp } from "../../scripts/usage.ts";
 import { apis } from "../../src/protocol/all_messages.ts";
 import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
@@ -12,6 +13,8 @@ import {
   encodeRequest,
   encodeResponse,
 } from "../../src/protocol/mod.ts";
+
+answerHelp(import.meta.url);
 
 const batch = new Uint8Array(1100).fill(1);
 const topicIds = Array.from(

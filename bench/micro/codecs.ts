@@ -1,9 +1,12 @@
 // The codecs on blocks of JSON-like records: speed both ways, and how small it gets.
 // `bun bench/micro/codecs.ts` or `deno run -A bench/micro/codecs.ts`. GB/s of uncompressed bytes.
 
+import { answerHelp } from "../../scripts/usage.ts";
 import type { CompressionCodec } from "../../src/record/compression.ts";
 import { hostCompression } from "../../src/runtime/compression.ts";
 import { gigabytesPerSecond, jsonLike } from "./measure.ts";
+
+answerHelp(import.meta.url);
 
 for (const sizeBytes of [1024, 65536, 1 << 20]) {
   const bytes = jsonLike(sizeBytes);

@@ -1,9 +1,12 @@
 // CRC-32C: the plain one against the native one where it loads, by input size.
 // `bun bench/micro/crc.ts` or `deno run -A bench/micro/crc.ts`. GB/s, best of the rounds.
 
+import { answerHelp } from "../../scripts/usage.ts";
 import { type Crc32c, crc32cPlain } from "../../src/base/crc32c.ts";
 import { loadNativeCrc32c } from "../../src/runtime/native_crc32c.ts";
 import { gigabytesPerSecond, mixture } from "./measure.ts";
+
+answerHelp(import.meta.url);
 
 const bytes = mixture(1 << 20);
 const native = await loadNativeCrc32c();

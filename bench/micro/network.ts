@@ -1,12 +1,16 @@
 // What Network costs on this host: receiving, sending and echoing over loopback, for the host's own
 // sockets and for node:net, each server in a process of its own (Bun and Deno), the same client for all.
-// Run: bun bench/micro/network.ts [rounds]. Prints a Markdown table of medians.
+//   bun bench/micro/network.ts [ROUNDS]
+// Prints a Markdown table of medians.
 
 import { spawn } from "node:child_process";
 import process from "node:process";
+import { answerHelp } from "../../scripts/usage.ts";
 import type { Connection, Network } from "../../src/contracts/runtime.ts";
 import { hostNetwork } from "../../src/runtime/network.ts";
 import { nodeNetwork } from "../../src/runtime/node_network.ts";
+
+answerHelp(import.meta.url);
 
 const TRAFFIC_BYTES = 512 * 1024 * 1024;
 const ECHOES = 20_000;

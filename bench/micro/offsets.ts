@@ -2,6 +2,7 @@
 // `bun bench/micro/offsets.ts`, `deno run -A --v8-flags=--expose-gc bench/micro/offsets.ts` or
 // `node --expose-gc bench/micro/offsets.ts`.
 
+import { answerHelp } from "../../scripts/usage.ts";
 import { SeededRandom } from "../../src/base/prng.ts";
 import { randomUuid } from "../../src/base/uuid.ts";
 import type { Runtime } from "../../src/contracts/runtime.ts";
@@ -14,6 +15,8 @@ import { NO_DECISION } from "../../src/core/coordinator/runtime/shard.ts";
 import { patchBaseOffset } from "../../src/record/batch_header.ts";
 import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
 import { hostCompression } from "../../src/runtime/compression.ts";
+
+answerHelp(import.meta.url);
 
 /** Groups, topics of each, partitions of each. */
 const SHAPES = [

@@ -1,6 +1,7 @@
 // Records of v2 batches: building, the validating walk, the cursor, and reading to values.
 // `bun bench/micro/records.ts` or `deno run -A bench/micro/records.ts`. GB/s and millions of records/s.
 
+import { answerHelp } from "../../scripts/usage.ts";
 import { isCrcValid, patchBaseOffset } from "../../src/record/batch_header.ts";
 import { batchSizeAt, RecordBatch } from "../../src/record/record_batch.ts";
 import { openRecords } from "../../src/record/record_block.ts";
@@ -9,6 +10,8 @@ import { RecordCursor, readRecords } from "../../src/record/record_reader.ts";
 import { recordWalkFindings, walkRecords } from "../../src/record/record_walk.ts";
 import { hostCompression } from "../../src/runtime/compression.ts";
 import { callsPerSecond, jsonLike } from "./measure.ts";
+
+answerHelp(import.meta.url);
 
 const open = { compression: hostCompression, sizeBytesMax: 1 << 24 };
 const key = jsonLike(12);

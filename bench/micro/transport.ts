@@ -3,12 +3,15 @@
 // `bun bench/micro/transport.ts` or `deno run -A bench/micro/transport.ts`.
 
 import { transportKafka } from "../../plugins/transport-kafka/mod.ts";
+import { answerHelp } from "../../scripts/usage.ts";
 import type { AppendRequest, Broker, FetchRequest } from "../../src/contracts/broker.ts";
 import type { Connection } from "../../src/contracts/runtime.ts";
 import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
 import { encodeRequest } from "../../src/protocol/mod.ts";
 import { hostRuntime } from "../../src/runtime/host_runtime.ts";
+
+answerHelp(import.meta.url);
 
 const TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ";
 const REQUESTS = 20_000;

@@ -7,7 +7,7 @@ import { InvariantError } from "../../src/base/assert.ts";
 import { NetworkError } from "../../src/contracts/errors.ts";
 import type { Connection, Runtime } from "../../src/contracts/runtime.ts";
 import { ConnectionRefusal, type Job, type Reply, type RequestDecoder } from "./exchange.ts";
-import { FrameError, type FrameReader } from "./framing.ts";
+import { type Frame, FrameError, type FrameReader } from "./framing.ts";
 import type { ReplyMemory } from "./reply_memory.ts";
 
 /** Replies are gathered into one write up to about this size. */
@@ -60,7 +60,8 @@ export class KafkaConnection {
   #dataBytesRunning = 0;
   /** Bytes of replies made and not yet taken by the host. */
   #unsentBytes = 0;
-  readonly #rouseLater = (): void => this.#rouse();
+  /** Made when it first has to wait for memory. */
+  #rouseLater: (() => void) | null = null;
   #isWriting = false;
   #isFlushDue = false;
   #isClosed = false;
@@ -101,7 +102,7 @@ export class KafkaConnection {
   async run(): Promise<void> {
     try {
       await this.#serve();
-      await this.#until(() => this.#slots.length === 0 && !this.#isWriting);
+      while (!this.#isClosed && this.isBusy) await this.#sleep();
       this.close("connection_ended", "");
     } catch (error) {
       this.#closeFor(error);
@@ -135,7 +136,7 @@ export class KafkaConnection {
     this.#reader.close();
     for (const slot of this.#slots) slot.reply?.release?.();
     this.#slots.length = 0;
-    this.#replies.forget(this.#rouseLater);
+    if (this.#rouseLater !== null) this.#replies.forget(this.#rouseLater);
     this.#replies.give(this.#unsentBytes);
     this.#unsentBytes = 0;
     this.#rouse();
@@ -174,19 +175,18 @@ export class KafkaConnection {
     }
   }
 
+  /**
+   * Without closures: what they capture would be kept, and made anew for each request, by thousands of connections that
+   * wait here for their next one.
+   */
   async #serve(): Promise<void> {
     const reader = this.#reader;
-    const limits = this.#limits;
-    const hasRoom = (): boolean =>
-      this.#slots.length < limits.inFlightMax &&
-      this.#unsentBytes <= limits.responseBytesMax &&
-      reader.inFlightBytes <= limits.requestBytesMax;
     while (!this.#isClosed) {
       // Only between frames: a frame that holds budget must never wait for its own peer to read.
       if (reader.isAtBoundary) {
         if (this.#isEnding) return;
-        if (!hasRoom()) {
-          await this.#until(hasRoom);
+        if (!this.#hasRoom()) {
+          await this.#sleep();
           continue;
         }
       }
@@ -209,23 +209,37 @@ export class KafkaConnection {
         this.#lastActiveMs = this.#runtime.clock.monotonicMs();
         this.#pace = null;
       } else {
-        let job: Job;
-        try {
-          job = this.#decoder.decode(step);
-        } catch (error) {
-          step.release();
-          if (!(error instanceof ConnectionRefusal)) throw error;
-          // Requests before this one still get their answers.
-          this.#slots.push({ state: "refused", reply: null, refusal: error, dataBytesMax: 0 });
-          this.#flushSoon();
-          return;
-        }
+        const job = this.#jobOf(step);
+        if (job === null) return;
         // A received request is run even when its sender has gone meanwhile, as Kafka does.
-        if (this.#mustWait(job)) await this.#until(() => !this.#mustWait(job));
+        while (this.#mustWait(job) && !this.#isClosed) await this.#sleep();
         const slot = this.#begin(job);
-        if (job.overlap !== "parallel") await this.#until(() => slot.state !== "running");
+        if (job.overlap === "parallel") continue;
+        while (slot.state === "running" && !this.#isClosed) await this.#sleep();
       }
     }
+  }
+
+  /** Null when the connection ends with it, once those before it are answered. */
+  #jobOf(frame: Frame): Job | null {
+    try {
+      return this.#decoder.decode(frame);
+    } catch (error) {
+      frame.release();
+      if (!(error instanceof ConnectionRefusal)) throw error;
+      this.#slots.push({ state: "refused", reply: null, refusal: error, dataBytesMax: 0 });
+      this.#flushSoon();
+      return null;
+    }
+  }
+
+  #hasRoom(): boolean {
+    const { inFlightMax, responseBytesMax, requestBytesMax } = this.#limits;
+    return (
+      this.#slots.length < inFlightMax &&
+      this.#unsentBytes <= responseBytesMax &&
+      this.#reader.inFlightBytes <= requestBytesMax
+    );
   }
 
   #mustWait(job: Job): boolean {
@@ -254,6 +268,7 @@ export class KafkaConnection {
     const held = this.#unsentBytes + this.#dataBytesRunning;
     if (held === 0) {
       if (!this.#replies.isExhausted) return true;
+      this.#rouseLater ??= () => this.#rouse();
       this.#replies.whenFreed(this.#rouseLater);
       return false;
     }
@@ -390,11 +405,6 @@ export class KafkaConnection {
     if (error instanceof InvariantError) {
       this.#runtime.scheduler.spawn("kafka_broken_invariant", () => Promise.reject(error));
     }
-  }
-
-  /** Waits, in the read loop, until `holds` or the connection closes. */
-  async #until(holds: () => boolean): Promise<void> {
-    while (!this.#isClosed && !holds()) await this.#sleep();
   }
 
   /** Resolves at the next change. Only the read loop sleeps, so there is one sleeper. */

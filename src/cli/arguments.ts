@@ -60,7 +60,8 @@ export class Arguments {
     const scale = SCALES[match?.[2]?.toLowerCase() ?? ""] ?? 1;
     const value = match === null ? Number.NaN : Number(match[1]!.replaceAll("_", "")) * scale;
     if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
-    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    const isBounded = max < Number.MAX_SAFE_INTEGER || value > max;
+    const range = isBounded ? `from ${min} to ${max}` : `of at least ${min}`;
     throw this.wrong(`${what} must be a whole number ${range}: found "${text}"`);
   }
 

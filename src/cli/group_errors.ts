@@ -2,7 +2,15 @@
 
 import type { Client, GroupDescription } from "../client/mod.ts";
 import { nearestKey } from "../config/nearest_key.ts";
+import type { Arguments } from "./arguments.ts";
 import { CommandError } from "./cli_error.ts";
+
+/** The name of the group: an empty one is a variable of a script that was not set. */
+export function groupOf(args: Arguments): string {
+  const name = args.required("group");
+  if (name === "") throw args.wrong("GROUP must be a name: it is empty");
+  return name;
+}
 
 /** The group; null when there is none. @throws {ClientError} any other refusal */
 export async function findGroup(client: Client, group: string): Promise<GroupDescription | null> {

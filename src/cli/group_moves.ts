@@ -6,6 +6,7 @@ import type { Client, GroupDescription, OffsetToCommit, TopicPartition } from ".
 import type { Arguments } from "./arguments.ts";
 import { CommandError } from "./cli_error.ts";
 import { nonEmptyGroup } from "./group_errors.ts";
+import { boundsOf } from "./group_lag.ts";
 import type { CliHost } from "./host.ts";
 import { topicFix } from "./session.ts";
 import { counted, table } from "./table.ts";
@@ -16,6 +17,7 @@ export interface Move extends TopicPartition {
   readonly from: number | null;
   readonly to: number;
   readonly metadata?: string | null;
+  readonly leaderEpoch?: number;
 }
 
 /**
@@ -62,7 +64,7 @@ export async function carryOut(
   if (!isDry && hasMembers) throw nonEmptyGroup(described, "move the offsets of");
   if (!isDry) await commit(client, group, moves);
   if (args.has("json")) {
-    const offsets = moves.map(({ metadata: _, ...each }) => each);
+    const offsets = moves.map(({ topic, partition, from, to }) => ({ topic, partition, from, to }));
     await host.print(`${JSON.stringify({ group, isDryRun: isDry, offsets })}\n`);
     return 0;
   }
@@ -85,13 +87,30 @@ export async function carryOut(
   return 0;
 }
 
+/** Says which offsets are not there to be read: those of a file are taken as they are. */
+export async function tellOutside(
+  client: Client,
+  host: CliHost,
+  moves: readonly Move[],
+): Promise<void> {
+  const bounds = await boundsOf(client, moves);
+  for (const [at, { topic, partition, to }] of moves.entries()) {
+    const { start, end } = bounds[at]!;
+    if (start === null || end === null || (to >= start && to <= end)) continue;
+    host.tell(
+      `millrace: ${topic}-${partition} holds the offsets ${start} to ${end}, and ${to} is none of them: members begin there as if nothing was committed. \`millrace group reset\` moves it\n`,
+    );
+  }
+}
+
 async function commit(client: Client, group: string, moves: readonly Move[]): Promise<void> {
   const offsets = moves.map(
-    ({ topic, partition, to, metadata = null }): OffsetToCommit => ({
+    ({ topic, partition, to, metadata = null, leaderEpoch }): OffsetToCommit => ({
       topic,
       partition,
       offset: to,
       metadata,
+      ...(leaderEpoch === undefined ? {} : { leaderEpoch }),
     }),
   );
   const outcomes = await client.admin.alterGroupOffsets(group, offsets);

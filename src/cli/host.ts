@@ -87,10 +87,7 @@ export function processHost(checkSettings: CheckSettings = takeAll): CliHost {
     async readFile(path) {
       try {
         const { size } = await stat(path);
-        return {
-          sizeBytes: size,
-          chunks: () => createReadStream(path, { highWaterMark: READ_BYTES }),
-        };
+        return { sizeBytes: size, chunks: () => chunksOf(path) };
       } catch (error) {
         throw fileError("read", path, error);
       }
@@ -117,6 +114,14 @@ export function processHost(checkSettings: CheckSettings = takeAll): CliHost {
       };
     },
   };
+}
+
+async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
 }
 
 function standardOutput(): ByteSink {

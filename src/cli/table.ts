@@ -8,7 +8,7 @@ export function table(
   const isNumeric = titles.map(
     (_, at) => rows.length > 0 && rows.every((row) => typeof row[at] === "number"),
   );
-  const lines = [titles, ...rows].map((row) => row.map(String));
+  const lines = [titles, ...rows].map((row) => row.map((cell) => visible(String(cell))));
   const widths = titles.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
   return lines
     .map((line) =>
@@ -19,6 +19,14 @@ export function table(
     )
     .map((line) => `${line}\n`)
     .join("");
+}
+
+/** Names come from strangers: what would move the cursor, or begin a line, is written as in JSON. */
+export function visible(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (each) => {
+    return `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 /** 1,234,567. */

@@ -32,6 +32,8 @@ export interface FetcherOptions {
   readonly group?: {
     /** Whether having read every partition to its end is the end. */
     mayEnd(): boolean;
+    /** A partition was of a topic that was deleted: what was fetched of it is dropped, and it goes on in the new one. */
+    onAnew(state: FetchState): void;
   };
 }
 
@@ -427,9 +429,12 @@ export class PartitionFetcher {
         const text = `Offset ${position} of ${topic}-${partition} is out of range: it holds ${earliest} to ${latest} (exclusive)`;
         this.fail(new ClientError("offset_out_of_range", text));
       } else {
+        const { group } = this.#options;
+        if (isAnew && group !== undefined) this.#forget(state);
         state.position = outOfRange === "earliest" ? earliest! : latest!;
         state.topicId = null;
         state.opener.forget();
+        if (isAnew) group?.onAnew(state);
       }
     } catch (error) {
       if (this.#isPassing(error)) this.#retryLater(state);

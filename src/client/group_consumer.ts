@@ -26,6 +26,8 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
   #engine: GroupEngine | null = null;
   #isIterated = false;
   #closing: Promise<void> | null = null;
+  /** Closing is over: this consumer has left its group. */
+  #isOut = false;
 
   /** Made by `Client.consumer`. @throws {TypeError} */
   constructor(
@@ -122,10 +124,15 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
   async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
     const { ownership } = this.#running();
     for (const { topic, partition, offset } of offsets ?? []) {
-      if (Number.isSafeInteger(offset) && offset >= 0) continue;
-      const text = `An offset is a whole number from 0: found ${offset} for ${topic}-${partition}`;
+      const isPlace = typeof topic === "string" && topic !== "" && isWhole(partition);
+      if (isPlace && isWhole(offset)) continue;
+      const text = isPlace
+        ? `An offset is a whole number from 0: found ${offset} for ${topic}-${partition}`
+        : `An offset to commit has a topic and a partition: found "${topic}" and ${partition}`;
       throw new ClientError("invalid_request", text);
     }
+    if (this.#isOut)
+      throw new ClientError("closed", "This consumer is closed: nothing is committed any more");
     await (offsets === undefined ? ownership.commitGiven() : ownership.commitChosen(offsets));
   }
 
@@ -163,18 +170,24 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
   }
 
   /**
-   * Ends the iteration: commits what is done with, calls `onRevoked`, leaves the group. Idempotent.
+   * Ends the iteration: commits what is done with, calls `onRevoked`, leaves the group. Idempotent. Called in a callback it
+   * resolves at once, as it would wait for itself: the iteration is told what comes of it.
    *
-   * @throws what `onRevoked` throws, and {ClientError} for a last commit that was refused for good
+   * @throws what `onRevoked` throws, and {ClientError} for a last commit that was refused for good, or "request_timed_out" for a
+   *   callback that has not ended after 10 s
    */
   close(): Promise<void> {
+    const isInCallback = this.#engine?.ownership.isCalling === true;
     if (this.#closing === null) {
       this.#options.signal?.removeEventListener("abort", this.#onAbort);
       this.#closing = (this.#engine?.close() ?? Promise.resolve()).finally(() => {
+        this.#isOut = true;
         this.#onClose(this);
       });
     }
-    return this.#closing;
+    if (!isInCallback) return this.#closing;
+    this.#closing.catch(() => {});
+    return Promise.resolve();
   }
 
   /** Closes when what is in hand is done with: nobody has to read it again. */
@@ -221,6 +234,10 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
     const text = `This member of group "${this.#options.group}" does not have ${topic}-${partition}`;
     throw new ClientError("invalid_request", text);
   }
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** Over the whole batch: what compaction left out behind its last record is done with as well. */

@@ -205,8 +205,8 @@ export class MillraceObject {
   }
 
   /**
-   * The broker itself, opened, for as long as `work` runs: for code of yours in the same object, e.g. with `connect` of
-   * millrace/client.
+   * The broker itself, opened, for as long as `work` runs: for code of yours in the same object, e.g. with `createClient` and
+   * `brokerPort` of millrace/client.
    */
   async use<T>(work: (broker: RunningBroker) => T | Promise<T>): Promise<T> {
     const leave = this.#enter();

@@ -49,10 +49,7 @@ class BunConnection implements Connection {
   constructor(socket: HostSocket) {
     this.#socket = socket;
     this.remote = { host: plainHost(socket.remoteAddress), port: socket.remotePort };
-    this.#reads = new ReadQueue(
-      () => socket.pause(),
-      () => socket.resume(),
-    );
+    this.#reads = new ReadQueue(socket);
   }
 
   read(): Promise<Uint8Array | null> {

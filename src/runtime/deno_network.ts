@@ -1,6 +1,6 @@
 // Network over Deno's own sockets: two to three times its node:net. Reading is a pull by itself.
 // Invariant: each read lands in a part of a slab that no other read uses, so chunks may be kept until recycled.
-// A kept chunk keeps its slab, whose size follows what the connection sends: 4 to 256 KiB.
+// A kept chunk keeps its slab, whose size follows what the connection sends: 1 to 256 KiB.
 
 import type {
   ConnectAddress,
@@ -21,16 +21,18 @@ import {
   resetError,
 } from "./network_errors.ts";
 
-const READ_BYTES_MIN = 4 * 1024;
+/** A connection that waits has a slab lent to the host: thousands of idle ones are to be cheap. */
+const READ_BYTES_MIN = 1024;
 const READ_BYTES_MAX = 256 * 1024;
 /** How long a connection that we closed may take to see the peer's end. */
 const LINGER_MS = 2_000;
 const ACCEPT_RETRY_MS = 50;
 const BACKLOG = 4096;
 
-/** Scratch buffers for gathered sends: one is lent to each send under way. */
+/** Scratch buffers for gathered sends: one is lent to each send that gathers, while there are any. */
 const scratches: Uint8Array[] = [];
 const SCRATCHES_MAX = 16;
+const NO_SCRATCH = new Uint8Array(0);
 
 class DenoConnection implements Connection {
   readonly remote: { readonly host: string; readonly port: number };
@@ -78,15 +80,17 @@ class DenoConnection implements Connection {
     if (this.#closed) throw closedError(this.remote.host, this.remote.port);
     if (this.#failure !== null) throw this.#failure;
     this.#writing = true;
-    const scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
+    const sending = new Gather(chunks);
+    const scratch = scratchFor(sending);
     try {
-      const sending = new Gather(chunks);
       while (!sending.done) sending.advance(await this.#conn.write(sending.next(scratch)));
     } catch (error) {
       if (this.#closed) throw closedError(this.remote.host, this.remote.port);
       throw this.#broken(error);
     } finally {
-      if (scratches.length < SCRATCHES_MAX) scratches.push(scratch);
+      if (scratch.byteLength === SCRATCH_BYTES && scratches.length < SCRATCHES_MAX) {
+        scratches.push(scratch);
+      }
       this.#writing = false;
       if (this.#closed) this.#finish();
     }
@@ -105,8 +109,9 @@ class DenoConnection implements Connection {
 
   /** Reads once into the slab and settles the pending read. */
   #pull(): void {
-    // What is left of a slab serves further reads while it is a fair part of one.
-    if (this.#slab.byteLength - this.#slabUsed < this.#readBytes >> 2) {
+    // What is left of a slab serves further reads while it is a fair part of one. One from busier times goes.
+    const isTooLarge = this.#slab.byteLength > this.#readBytes * 4;
+    if (isTooLarge || this.#slab.byteLength - this.#slabUsed <= this.#readBytes >> 2) {
       this.#slab = new Uint8Array(this.#readBytes);
       this.#slabUsed = 0;
     }
@@ -176,6 +181,13 @@ class DenoConnection implements Connection {
     this.#hostClosed = true;
     this.#conn.close();
   }
+}
+
+/** Of its size when the kept ones are all lent: a thousand short sends at once are not to take 64 KiB each. */
+function scratchFor(sending: Gather): Uint8Array {
+  const { scratchBytes } = sending;
+  if (scratchBytes === 0) return NO_SCRATCH;
+  return scratches.pop() ?? new Uint8Array(scratchBytes);
 }
 
 declare const Deno: DenoHost;

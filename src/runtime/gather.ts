@@ -23,6 +23,17 @@ export class Gather {
     return this.#index === this.#chunks.length;
   }
 
+  /** How large a scratch buffer `next` can use: 0 where one chunk is all that is left, which is sent from where it lies. */
+  get scratchBytes(): number {
+    const chunks = this.#chunks;
+    if (this.#index >= chunks.length - 1) return 0;
+    let sizeBytes = -this.#position;
+    for (let index = this.#index; index < chunks.length && sizeBytes < SCRATCH_BYTES; index++) {
+      sizeBytes += chunks[index]!.byteLength;
+    }
+    return Math.min(sizeBytes, SCRATCH_BYTES);
+  }
+
   /**
    * The next bytes to hand to the host: a view of a chunk, or of `scratch` with several small chunks
    * copied into it. Valid until `scratch` is used again.

@@ -40,10 +40,7 @@ class NodeConnection implements Connection {
     this.#socket = socket;
     this.remote = { host: plainHost(socket.remoteAddress ?? ""), port: socket.remotePort ?? 0 };
     this.tls = socket instanceof tls.TLSSocket ? { peerCertificate: certificateOf(socket) } : null;
-    this.#reads = new ReadQueue(
-      () => socket.pause(),
-      () => socket.resume(),
-    );
+    this.#reads = new ReadQueue(socket);
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#reads.push(chunk));
     socket.on("end", () => this.#reads.end());

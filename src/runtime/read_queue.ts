@@ -6,9 +6,14 @@
 /** Waiting bytes at which the host is told to stop reading. */
 export const QUEUED_BYTES_MAX = 64 * 1024;
 
+/** What the bytes come from: a socket of the host. */
+export interface ReadSource {
+  pause(): unknown;
+  resume(): unknown;
+}
+
 export class ReadQueue {
-  readonly #pause: () => void;
-  readonly #resume: () => void;
+  readonly #source: ReadSource;
   readonly #chunks: Uint8Array[] = [];
   #head = 0;
   #queuedBytes = 0;
@@ -18,9 +23,8 @@ export class ReadQueue {
   #resolve: ((chunk: Uint8Array | null) => void) | null = null;
   #reject: ((error: Error) => void) | null = null;
 
-  constructor(pause: () => void, resume: () => void) {
-    this.#pause = pause;
-    this.#resume = resume;
+  constructor(source: ReadSource) {
+    this.#source = source;
   }
 
   /** The next chunk, or null at the end. One read at a time. */
@@ -58,7 +62,7 @@ export class ReadQueue {
     this.#queuedBytes += chunk.byteLength;
     if (!this.#paused && this.#queuedBytes >= QUEUED_BYTES_MAX) {
       this.#paused = true;
-      this.#pause();
+      this.#source.pause();
     }
   }
 
@@ -94,6 +98,6 @@ export class ReadQueue {
   #flow(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#resume();
+    this.#source.resume();
   }
 }

@@ -112,6 +112,28 @@ export function loadProbes(): readonly Probe[] {
   return JSON.parse(gunzipText("probes.json.gz")).probes as Probe[];
 }
 
+/** What a broker had in __consumer_offsets, and what it said of it. Rows of offsets are "topic-partition=offset/epoch/metadata/error". */
+export interface OffsetsTopic {
+  /** Of "t", which all offsets are of. */
+  readonly topicId: string;
+  /** Hex of the batches of each partition. */
+  readonly partitions: readonly string[];
+  /** "group type state protocolType" */
+  readonly listed: readonly string[];
+  /** By group; `stable` with requireStable. */
+  readonly fetched: Readonly<Record<string, { readonly any: readonly string[]; readonly stable: readonly string[] }>>;
+}
+
+/** One as it was written, and one that Kafka's cleaner has gone over, with gaps. */
+export function loadOffsetsTopics(): Readonly<Record<"asWritten" | "cleaned", OffsetsTopic>> {
+  return JSON.parse(gunzipText("offsets_topic.json.gz"));
+}
+
+/** By what was wrong: the error codes of the answer. See test/integration/group_refusals.ts. */
+export function loadGroupRefusals(): Readonly<Record<string, readonly (number | string)[]>> {
+  return JSON.parse(gunzipText("group_refusals.json.gz"));
+}
+
 /** The recorded sessions, by client. */
 export function loadCaptures(): readonly Capture[] {
   const files = readdirSync(fileURLToPath(new URL("captures/", folder).href)).filter((name) => name.endsWith(".gz"));

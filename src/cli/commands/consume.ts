@@ -15,6 +15,7 @@ import { BrokenPipe } from "../host.ts";
 import { Progress } from "../progress.ts";
 import { type OutputFormat, RecordWriter, separatorBytes } from "../record_output.ts";
 import { withClient } from "../session.ts";
+import { timeMsOf } from "../time.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** While following, records show as they come; otherwise large writes are faster. */
@@ -256,9 +257,8 @@ function startOf(args: Arguments): StartAt {
     const number = args.wholeOf("--from", text, -Number.MAX_SAFE_INTEGER);
     return number < 0 || text.startsWith("-") ? { lastOffsets: -number } : { offset: number };
   }
-  // Without a zone a time would mean another moment on each machine.
-  const timestampMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(timestampMs)) return { timestampMs };
+  const timestampMs = timeMsOf(text);
+  if (timestampMs !== null) return { timestampMs };
   throw args.wrong(
     `--from must be beginning, end, an offset, -N or a time such as 2026-01-31T12:00:00Z: found "${text}"`,
   );

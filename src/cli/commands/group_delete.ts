@@ -28,6 +28,7 @@ export const command: Command = {
   run(args, host) {
     const names = args.list("groups");
     if (names.length === 0) throw args.wrong("GROUPS is missing");
+    if (names.includes("")) throw args.wrong("A group has a name: one of these is empty");
     const isDry = args.has("dry-run");
     return withClient(args, host, async (client) => {
       const results: { group: string; deleted: boolean; offsets: number; error: string | null }[] =

@@ -3,7 +3,7 @@
 import type { GroupDescription } from "../../client/mod.ts";
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
-import { findGroup, noGroup } from "../group_errors.ts";
+import { findGroup, groupOf, noGroup } from "../group_errors.ts";
 import { lagOf, type PartitionLag } from "../group_lag.ts";
 import { withClient } from "../session.ts";
 import { counted, table } from "../table.ts";
@@ -24,7 +24,7 @@ read), the end of the partition, and the lag between. --members shows who is in 
     { command: "millrace group describe billing --members", says: "who reads which partitions" },
   ],
   run(args, host) {
-    const name = args.required("group");
+    const name = groupOf(args);
     return withClient(args, host, async (client) => {
       const group = await findGroup(client, name);
       if (group === null) throw await noGroup(client, name);

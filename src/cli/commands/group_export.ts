@@ -3,9 +3,9 @@
 import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
-import { findGroup, noGroup } from "../group_errors.ts";
+import { findGroup, groupOf, noGroup } from "../group_errors.ts";
 import { type FileFormat, fileText, readFileText } from "../group_file.ts";
-import { carryOut, partitionCounts } from "../group_moves.ts";
+import { carryOut, partitionCounts, tellOutside } from "../group_moves.ts";
 import { withClient } from "../session.ts";
 import { counted } from "../table.ts";
 
@@ -30,7 +30,7 @@ export const exportCommand: Command = {
     },
   ],
   run(args, host) {
-    const name = args.required("group");
+    const name = groupOf(args);
     const format = (args.text("format") ?? "json") as FileFormat;
     return withClient(args, host, async (client) => {
       const offsets = await client.admin.listGroupOffsets(name);
@@ -71,27 +71,30 @@ members; one that is not there is made. Offsets are committed as they stand in t
     { command: "millrace group import billing --file billing.json", says: "back to where it was" },
   ],
   async run(args, host) {
-    const name = args.required("group");
+    const name = groupOf(args);
     const path = args.text("file");
     const chunks =
       path === undefined || path === "-" ? host.input() : (await host.readFile(path)).chunks();
     const decoder = new TextDecoder();
     let text = "";
     for await (const chunk of chunks) text += decoder.decode(chunk, { stream: true });
-    const offsets = readFileText(text + decoder.decode());
+    const offsets = readFileText(text + decoder.decode(), name);
     if (offsets.length === 0) throw new CommandError("file", "There are no offsets in it");
     return withClient(args, host, async (client) => {
       const group = await findGroup(client, name);
       const committed = group === null ? [] : await client.admin.listGroupOffsets(name);
-      const moves = offsets.map(({ topic, partition, offset, metadata }) => {
+      const moves = offsets.map(({ offset, ...place }) => {
+        const { topic, partition } = place;
         const known = committed.find(
           (each) => each.topic === topic && each.partition === partition,
         );
-        return { topic, partition, from: known?.offset ?? null, to: offset, metadata };
+        return { ...place, from: known?.offset ?? null, to: offset };
       });
       // Told before anything is committed, and to who only tries it, too.
       await partitionCounts(client, moves);
-      return carryOut(args, host, client, name, group, moves);
+      const code = await carryOut(args, host, client, name, group, moves);
+      await tellOutside(client, host, moves);
+      return code;
     });
   },
 };

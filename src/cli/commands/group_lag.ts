@@ -3,7 +3,7 @@
 import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
-import { findGroup, noGroup } from "../group_errors.ts";
+import { findGroup, groupOf, noGroup } from "../group_errors.ts";
 import { durationText, lagOf } from "../group_lag.ts";
 import { withClient } from "../session.ts";
 import { counted, table } from "../table.ts";
@@ -27,7 +27,7 @@ group reads next to the newest one, by their timestamps; "?" where there is none
     },
   ],
   run(args, host) {
-    const name = args.required("group");
+    const name = groupOf(args);
     return withClient(args, host, async (client) => {
       const group = await findGroup(client, name);
       if (group === null) throw await noGroup(client, name);

@@ -3,7 +3,7 @@
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
 import { withClient } from "../session.ts";
-import { table } from "../table.ts";
+import { table, visible } from "../table.ts";
 
 /** Of both protocols. */
 const STATES = [
@@ -55,7 +55,7 @@ next-generation one ("consumer"); one that is Empty has committed offsets and no
       });
       if (args.has("json")) await host.print(`${JSON.stringify(groups)}\n`);
       else if (!host.isOutputTerminal) {
-        await host.print(groups.map(({ groupId }) => `${groupId}\n`).join(""));
+        await host.print(groups.map(({ groupId }) => `${visible(groupId)}\n`).join(""));
       } else if (groups.length === 0) {
         await host.print("No groups: `millrace consume TOPIC --group NAME` makes one\n");
       } else {

@@ -5,10 +5,11 @@ import type { Arguments } from "../arguments.ts";
 import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
-import { findGroup } from "../group_errors.ts";
+import { findGroup, groupOf } from "../group_errors.ts";
 import { boundsOf } from "../group_lag.ts";
 import { carryOut, type Move, partitionCounts } from "../group_moves.ts";
 import { withClient } from "../session.ts";
+import { timeMsOf } from "../time.ts";
 
 /** Where to go. */
 type Goal =
@@ -75,7 +76,7 @@ record is the end. A group that is not there yet is made, so that its first memb
     },
   ],
   run(args, host) {
-    const name = args.required("group");
+    const name = groupOf(args);
     const goal = goalOf(args);
     const wanted = args.list("topic").map((text) => placesOf(args, text));
     if (wanted.length > 0 === args.has("all-topics")) {
@@ -119,10 +120,10 @@ function goalOf(args: Arguments): Goal {
 
 function timeOf(args: Arguments, text: string): number {
   if (/^\d+$/.test(text)) return args.wholeOf("--to-time", text, 0);
-  const timestampMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
-  if (timestampMs >= 0) return timestampMs;
+  const timestampMs = timeMsOf(text);
+  if (timestampMs !== null) return timestampMs;
   throw args.wrong(
-    `--to-time must be a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970: found "${text}"`,
+    `--to-time must be a time such as 2026-01-31T12:00:00Z (UTC unless it says +02:00), or milliseconds since 1970: found "${text}"`,
   );
 }
 
@@ -162,7 +163,12 @@ function placesOf(args: Arguments, text: string): Wanted {
     throw args.wrong(`--topic must be TOPIC or TOPIC:N,N: found "${text}"`);
   }
   if (list === undefined) return { topic, partitions: null };
-  const partitions = list.split(",").map((each) => args.wholeOf("--topic", each, 0, 0x7fffffff));
+  const numbers = list.split(",").map((each) => each.trim());
+  if (numbers.includes("")) {
+    const fix = `say which, as in ${topic}:0,3, or leave out the colon for all of them`;
+    throw args.wrong(`--topic lacks a partition after the colon: found "${text}", ${fix}`);
+  }
+  const partitions = numbers.map((each) => args.wholeOf("--topic", each, 0, 0x7fffffff));
   return { topic, partitions };
 }
 

@@ -27,6 +27,7 @@ import { Wake } from "./wake.ts";
 const PROTOCOL_TYPE = "consumer";
 const ILLEGAL_GENERATION = 22;
 const UNKNOWN_MEMBER_ID = 25;
+const INVALID_SESSION_TIMEOUT = 26;
 const REBALANCE_IN_PROGRESS = 27;
 const MEMBER_ID_REQUIRED = 79;
 /** A broker may park a join for the rebalance time-out; its answer takes its way on top. */
@@ -245,7 +246,9 @@ export class ClassicMember implements GroupMember {
       this.#isIn = false;
       this.#isLost = ownership.all.length > 0;
     } else if (code !== REBALANCE_IN_PROGRESS) {
-      throw refusal(error, `Cannot ${doing} group "${plan.group}"`);
+      const bounds = `sessionTimeoutMs ${plan.sessionTimeoutMs} (the broker's group.min.session.timeout.ms and group.max.session.timeout.ms bound it)`;
+      const how = code === INVALID_SESSION_TIMEOUT ? ` with ${bounds}` : "";
+      throw refusal(error, `Cannot ${doing} group "${plan.group}"${how}`);
     }
     this.#failures++;
     const delayMs = backoffDelayMs(context.runtime, context.backoff, this.#failures);

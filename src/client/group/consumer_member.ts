@@ -21,6 +21,7 @@ const LEAVING = -1;
 const LEAVING_FOR_NOW = -2;
 const FENCED_MEMBER_EPOCH = 110;
 const UNKNOWN_MEMBER_ID = 25;
+const GROUP_ID_NOT_FOUND = 69;
 const LEAVE_TIMEOUT_MS = 5_000;
 /** Until the broker has said how often. */
 const FIRST_INTERVAL_MS = 1_000;
@@ -34,6 +35,8 @@ export class ConsumerMember implements GroupMember {
   #memberId: string;
   #epoch = JOINING;
   #isIn = false;
+  /** A join is under way: the broker may have let it in already. */
+  #isJoining = false;
   /** Whether the broker has ever let it in: from then on it speaks this protocol. */
   hasJoined = false;
   /** Fenced, or left because the application is slow: what it had is another's. */
@@ -87,6 +90,7 @@ export class ConsumerMember implements GroupMember {
           delayMs = this.#intervalMs;
         } catch (error) {
           if (closing.aborted) return;
+          this.#isJoining = false;
           // The first join tells whether there is a coordinator at all; later ones wait for it.
           const isLate = runtime.clock.monotonicMs() - startMs > context.timeoutMs;
           if (!isRetriable(error) || isLate) throw error;
@@ -114,9 +118,10 @@ export class ConsumerMember implements GroupMember {
   }
 
   async leave(): Promise<void> {
-    if (!this.#isIn) return;
-    const { coordinator, plan } = this.#host;
+    if (!this.#isIn && !this.#isJoining) return;
+    const { coordinator, plan, lane } = this.#host;
     this.#isIn = false;
+    this.#isJoining = false;
     const memberEpoch = plan.instanceId === null ? LEAVING : LEAVING_FOR_NOW;
     const { errorCode } = await coordinator.ask(
       ConsumerGroupHeartbeat,
@@ -127,7 +132,8 @@ export class ConsumerMember implements GroupMember {
         instanceId: plan.instanceId,
       },
       (body) => body.errorCode,
-      { timeoutMs: LEAVE_TIMEOUT_MS, requestTimeoutMs: LEAVE_TIMEOUT_MS },
+      // Behind a join that is on its way, and before the next one.
+      { timeoutMs: LEAVE_TIMEOUT_MS, requestTimeoutMs: LEAVE_TIMEOUT_MS, lane },
     );
     const error = kafkaErrorOf(errorCode);
     if (error === null || errorCode === UNKNOWN_MEMBER_ID || errorCode === FENCED_MEMBER_EPOCH)
@@ -167,6 +173,7 @@ export class ConsumerMember implements GroupMember {
     const regex = typeof plan.pattern === "string" ? plan.pattern : null;
     const sendsNames = isFull || namesText !== this.#sentNames;
     const sendsOwned = isFull || ownedText !== this.#sentOwned;
+    this.#isJoining = memberEpoch === JOINING;
     const response = await coordinator.askOnce(
       ConsumerGroupHeartbeat,
       {
@@ -185,6 +192,7 @@ export class ConsumerMember implements GroupMember {
       { signal: closing, lane, ...(regex === null ? {} : { versionMin: 1 }) },
     );
     // It has left, or was told to, while the answer was on its way.
+    this.#isJoining = false;
     if (this.#isLost) return;
     if (response.errorCode !== 0) {
       this.#refused(response);
@@ -204,7 +212,8 @@ export class ConsumerMember implements GroupMember {
 
   /** @throws {ClientError} what joining again cannot mend */
   #refused({ errorCode, errorMessage }: ConsumerGroupHeartbeatResponse): void {
-    if (errorCode === UNKNOWN_MEMBER_ID || errorCode === FENCED_MEMBER_EPOCH) {
+    const isForgotten = errorCode === GROUP_ID_NOT_FOUND && this.hasJoined;
+    if (errorCode === UNKNOWN_MEMBER_ID || errorCode === FENCED_MEMBER_EPOCH || isForgotten) {
       // A member that had nothing to lose begins again after a pause.
       if (this.#isIn) this.#lost();
       else {

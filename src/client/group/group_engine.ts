@@ -60,7 +60,10 @@ export class GroupEngine {
         bytesMax: options.bytesMax ?? 16 * 1024 * 1024,
         partitionBytesMax: options.partitionBytesMax ?? 4 * 1024 * 1024,
         bufferBytesMax: options.bufferBytesMax ?? 32 * 1024 * 1024,
-        group: { mayEnd: () => this.#mayEnd },
+        group: {
+          mayEnd: () => this.#mayEnd,
+          onAnew: (state) => this.ownership.beginAnew(state),
+        },
       },
       [],
     );

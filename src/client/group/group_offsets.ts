@@ -32,6 +32,7 @@ const UNKNOWN_TOPIC = 3;
  * Commits offsets, one outcome each, in order.
  *
  * @param who null for one that is no member: the group must be empty, or of the kind that only commits
+ * @param topicIds of the topics that the offsets are of; the present ones where it does not say
  */
 export async function commitOffsets(
   coordinator: GroupCoordinator,
@@ -39,16 +40,18 @@ export async function commitOffsets(
   who: MemberIdentity | null,
   offsets: readonly OffsetToCommit[],
   options: AskOptions = {},
+  topicIds: ReadonlyMap<string, string> = new Map(),
 ): Promise<readonly Outcome<null>[]> {
   if (offsets.length === 0) return [];
   const topics = byTopic(offsets, (each) => ({
     partitionIndex: each.partition,
     committedOffset: each.offset,
     committedMetadata: each.metadata ?? "",
+    committedLeaderEpoch: each.leaderEpoch ?? -1,
   }));
   const ids = new Map<string, string>();
   for (const name of topics.keys()) {
-    const id = metadata.known(name)?.topicId;
+    const id = topicIds.get(name) ?? metadata.known(name)?.topicId;
     if (id !== null && id !== undefined) ids.set(name, id);
   }
   const response = await coordinator.ask(
@@ -131,14 +134,22 @@ export async function committedOffsets(
   requireNone(group.errorCode, doing);
   const found: CommittedOffset[] = [];
   for (const { name: topic, partitions: answers } of group.topics) {
-    for (const { partitionIndex, committedOffset, metadata, errorCode } of answers) {
+    for (const answer of answers) {
+      const { partitionIndex, committedOffset, metadata, errorCode } = answer;
       const error = kafkaErrorOf(errorCode);
       if (error !== null && errorCode !== UNKNOWN_TOPIC) {
         throw refusal(error, `${doing} in ${topic}-${partitionIndex}`);
       }
       const isThere = errorCode === 0 && committedOffset >= 0;
       const offset = isThere ? committedOffset : null;
-      found.push({ topic, partition: partitionIndex, offset, metadata: isThere ? metadata : null });
+      const epoch = answer.committedLeaderEpoch ?? -1;
+      found.push({
+        topic,
+        partition: partitionIndex,
+        offset,
+        metadata: isThere ? metadata : null,
+        ...(isThere && epoch >= 0 ? { leaderEpoch: epoch } : {}),
+      });
     }
   }
   if (partitions === null) return found.filter(({ offset }) => offset !== null);

@@ -13,12 +13,16 @@ export interface OffsetToCommit extends TopicPartition {
   readonly offset: number;
   /** A word of the committer's own, at most 4 KiB unless the broker says otherwise. */
   readonly metadata?: string | null;
+  /** Of the leader that the record before came from, where that is known. */
+  readonly leaderEpoch?: number;
 }
 
 /** An offset as it was committed; null where there is none. */
 export interface CommittedOffset extends TopicPartition {
   readonly offset: number | null;
   readonly metadata: string | null;
+  /** As it was committed; left out where none was. */
+  readonly leaderEpoch?: number;
 }
 
 /** Told when partitions come and go. What it returns is awaited; what it throws ends the iteration. */
@@ -113,6 +117,8 @@ const FOREIGN: Readonly<Record<string, string>> = {
   outOfRange: "autoOffsetReset",
   unknownWaitMs: "a topic may come at any time",
 };
+/** Empty they mean something else to a broker: an empty instance id is a static member like any other. */
+const NAMES = ["instanceId", "serverAssignor", "rack"] as const;
 const CALLBACKS = ["onAssigned", "onRevoked", "onLost"] as const;
 const ASSIGNORS: readonly AssignorName[] = ["range", "roundrobin", "cooperative-sticky"];
 
@@ -131,11 +137,20 @@ export function checkGroupOptions(options: GroupConsumerOptions): void {
     if (options[name] === undefined || typeof options[name] === "function") continue;
     throw new TypeError(`${name} must be a function: found ${String(options[name])}`);
   }
+  for (const name of NAMES) {
+    const text = options[name];
+    if (text === undefined || (typeof text === "string" && text !== "")) continue;
+    throw new TypeError(`${name} must be a name: found ${JSON.stringify(text)}`);
+  }
   if ((topics === undefined) === (pattern === undefined)) {
     throw new TypeError("A member of a group reads either topics or a pattern");
   }
   if (topics !== undefined && (!Array.isArray(topics) || topics.length === 0)) {
     throw new TypeError("topics must name a topic at least");
+  }
+  const unnamed = topics?.find((each: unknown) => typeof each !== "string" || each === "");
+  if (unnamed !== undefined) {
+    throw new TypeError(`topics must be names: found ${JSON.stringify(unnamed)}`);
   }
   if (pattern !== undefined && typeof pattern !== "string" && !(pattern instanceof RegExp)) {
     throw new TypeError("pattern must be a RegExp, or text in RE2 syntax");

@@ -4,11 +4,12 @@
 // request after another, so that none goes back.
 // Kafka: SubscriptionState, ConsumerCoordinator, ConsumerMembershipManager.
 
+import type { Timer } from "../../contracts/runtime.ts";
 import { ClientError, isRetriable, refusal } from "../client_error.ts";
 import type { ClientContext } from "../context.ts";
 import { BatchOpener } from "../fetched.ts";
 import type { FetchState, PartitionFetcher } from "../fetcher.ts";
-import { backoffDelayMs, sleep } from "../waiting.ts";
+import { backoffDelayMs, sleep, unlessAborted } from "../waiting.ts";
 import type { AppGate } from "./app_gate.ts";
 import type { GroupCoordinator } from "./coordinator.ts";
 import { commitOffsets, committedOffsets, type MemberIdentity } from "./group_offsets.ts";
@@ -52,9 +53,14 @@ const OUT: ReadonlySet<string> = new Set([
   "fenced_member_epoch",
   "stale_member_epoch",
   "rebalance_in_progress",
+  // The coordinator has lost all it knew: its topic was deleted.
+  "group_id_not_found",
 ]);
 
-/** How long the last commit may take. */
+/** These mean that there is nothing to commit to: it may come, but nobody waits for that. */
+const GONE: ReadonlySet<string> = new Set(["unknown_topic_or_partition", "unknown_topic_id"]);
+
+/** How long the last commit may take, and a callback when the consumer closes. */
 const CLOSING_MS = 10_000;
 
 export class Ownership {
@@ -68,7 +74,14 @@ export class Ownership {
   readonly #closing: AbortSignal;
   /** Who commits; null outside of the group. */
   identity: () => MemberIdentity | null = () => null;
+  /** Whether a callback is on the stack: who closes in it cannot wait for it. */
+  isCalling = false;
+  /** Something that the application has in hand is another's by now. */
+  #isLost = false;
   #commits: Promise<unknown> = Promise.resolve();
+  /** Fires when closing has taken so long that no commit is waited for any more. */
+  readonly #late = new AbortController();
+  #lateTimer: Timer | null = null;
 
   constructor(
     context: ClientContext,
@@ -88,6 +101,11 @@ export class Ownership {
     this.#gate = parts.gate;
     this.#fetcher = parts.fetcher;
     this.#closing = parts.closing;
+    const closing = () => {
+      const late = () => this.#late.abort();
+      this.#lateTimer = context.runtime.scheduler.after(CLOSING_MS, "group_close", late);
+    };
+    this.#closing.addEventListener("abort", closing, { once: true });
   }
 
   get all(): readonly Owned[] {
@@ -117,7 +135,7 @@ export class Ownership {
       if (!isMeant() || this.#closing.aborted) return;
       for (const owned of added) this.#owned.set(keyOf(owned), owned);
       const places = partitions.map(({ topic, partition }) => ({ topic, partition }));
-      await this.#options.onAssigned?.(places);
+      await this.#call("onAssigned", this.#options.onAssigned, places);
       this.#fetcher.add(added.filter((owned) => this.has(owned)).map(({ state }) => state));
     });
   }
@@ -142,6 +160,7 @@ export class Ownership {
   /** Forgets all partitions at once; the application has not been told. */
   drop(): readonly TopicPartition[] {
     const lost = this.all.map(({ topic, partition }) => ({ topic, partition }));
+    this.#isLost ||= this.all.some(({ given, committed }) => given >= 0 && given !== committed);
     this.#stop(lost);
     this.#owned.clear();
     return lost;
@@ -153,7 +172,11 @@ export class Ownership {
     this.#stop(all);
     // What was in hand when the application ended is not done with: no callback may commit it unawares.
     for (const owned of this.#owned.values()) owned.given = owned.done;
-    await this.#release(all);
+    try {
+      await this.#release(all);
+    } finally {
+      this.#lateTimer?.cancel();
+    }
   }
 
   #stop(partitions: readonly TopicPartition[]): void {
@@ -183,14 +206,50 @@ export class Ownership {
     }
     const places = left.map(({ topic, partition }) => ({ topic, partition }));
     try {
-      await this.#options.onRevoked?.(places);
+      await this.#call("onRevoked", this.#options.onRevoked, places);
     } finally {
       for (const each of left) this.#owned.delete(keyOf(each));
     }
   }
 
   async #tellLost(lost: readonly TopicPartition[]): Promise<void> {
-    await (this.#options.onLost ?? this.#options.onRevoked)?.(lost);
+    this.#isLost = false;
+    await this.#call("onLost", this.#options.onLost ?? this.#options.onRevoked, lost);
+  }
+
+  /** Waits for what a callback of the application does; once the consumer closes, not for ever. */
+  async #call(
+    name: string,
+    callback: RebalanceCallback | undefined,
+    places: readonly TopicPartition[],
+  ): Promise<void> {
+    if (callback === undefined) return;
+    let running: void | Promise<void>;
+    this.isCalling = true;
+    try {
+      running = callback(places);
+    } finally {
+      this.isCalling = false;
+    }
+    const enough = new AbortController();
+    let timer: Timer | null = null;
+    const closing = () => {
+      timer = this.#context.runtime.scheduler.after(CLOSING_MS, "group_callback", () =>
+        enough.abort(),
+      );
+    };
+    if (this.#closing.aborted) closing();
+    else this.#closing.addEventListener("abort", closing, { once: true });
+    try {
+      await unlessAborted(Promise.resolve(running), enough.signal);
+    } catch (error) {
+      if (!enough.signal.aborted) throw error;
+      const text = `${name} has not ended ${CLOSING_MS / 1000} s after the consumer was closed, and is waited for no longer`;
+      throw new ClientError("request_timed_out", text, { retriable: false });
+    } finally {
+      this.#closing.removeEventListener("abort", closing);
+      (timer as Timer | null)?.cancel();
+    }
   }
 
   /** Commits what the application is done with, if it moved; refusals that only mean "not now" are let pass. */
@@ -210,13 +269,15 @@ export class Ownership {
       await this.commit(offsets, timeoutMs);
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
-      const isPassing = OUT.has(error.code) || error.retriable;
+      const isPassing = OUT.has(error.code) || GONE.has(error.code) || error.retriable;
       if (!isPassing && error.code !== "aborted" && error.code !== "closed") throw error;
     }
   }
 
   /** Commits what has been handed out, what is in hand now included. */
-  commitGiven(): Promise<void> {
+  async commitGiven(): Promise<void> {
+    if (this.#isLost) throw this.#notMember();
+    for (const owned of this.#owned.values()) advance(owned);
     const moved = this.all.filter(({ given, committed }) => given >= 0 && given !== committed);
     return this.commitChosen(
       moved.map(({ topic, partition, given }) => ({ topic, partition, offset: given })),
@@ -245,15 +306,15 @@ export class Ownership {
     const deadlineMs = runtime.clock.monotonicMs() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
       const who = this.identity();
-      if (who === null) {
-        const text = `Cannot commit: this consumer is not a member of group "${this.#plan.group}" now`;
-        throw new ClientError("unknown_member_id", text);
-      }
+      if (who === null) throw this.#notMember();
       const leftMs = Math.max(deadlineMs - runtime.clock.monotonicMs(), 1);
-      const outcomes = await commitOffsets(this.#coordinator, metadata, who, offsets, {
+      const bounds = {
         timeoutMs: leftMs,
         requestTimeoutMs: Math.min(leftMs, this.#context.requestTimeoutMs),
-      });
+        signal: this.#late.signal,
+      };
+      const ids = this.#topicIds(offsets);
+      const outcomes = await commitOffsets(this.#coordinator, metadata, who, offsets, bounds, ids);
       let failed: ClientError | null = null;
       for (const [at, outcome] of outcomes.entries()) {
         const { topic, partition, offset } = offsets[at]!;
@@ -267,11 +328,37 @@ export class Ownership {
       const isBehind = failed.code === "stale_member_epoch" && this.identity() !== null;
       const delayMs = backoffDelayMs(runtime, backoff, attempt);
       const isLate = runtime.clock.monotonicMs() + delayMs > deadlineMs;
-      if ((!failed.retriable && !isBehind) || failed.code === "rebalance_in_progress" || isLate) {
-        throw failed;
-      }
-      await sleep(runtime, delayMs, "group_commit");
+      const isFinal = failed.code === "rebalance_in_progress" || GONE.has(failed.code) || isLate;
+      if ((!failed.retriable && !isBehind) || isFinal) throw failed;
+      await sleep(runtime, delayMs, "group_commit", this.#late.signal);
     }
+  }
+
+  /** The topics that were read: one that was made anew since must not get the offsets of the one before. */
+  #topicIds(offsets: readonly OffsetToCommit[]): ReadonlyMap<string, string> {
+    const ids = new Map<string, string>();
+    for (const { topic, partition } of offsets) {
+      const id = this.find(topic, partition)?.state.topicId ?? null;
+      if (id === null || (ids.has(topic) && id === this.#context.metadata.known(topic)?.topicId))
+        continue;
+      ids.set(topic, id);
+    }
+    return ids;
+  }
+
+  /** What was read of a partition was of a topic that is no more: `state` begins in the one of today. */
+  beginAnew(state: FetchState): void {
+    const owned = this.find(state.topic, state.partition);
+    if (owned === undefined || owned.state !== state) return;
+    owned.given = state.position;
+    owned.done = state.position;
+    owned.committed = null;
+    owned.seeks++;
+  }
+
+  #notMember(): ClientError {
+    const text = `Cannot commit: this consumer is not a member of group "${this.#plan.group}" now. What is not committed comes again, to whoever has the partition`;
+    return new ClientError("unknown_member_id", text);
   }
 
   /** What the group has committed of `partitions`; of all that this member has when left out. */
@@ -300,7 +387,7 @@ export class Ownership {
     const { autoOffsetReset, isolation, group } = this.#plan;
     if (missing.length > 0 && autoOffsetReset === "error") {
       const [{ topic, partition }] = missing as [TopicPartition];
-      const text = `Group "${group}" has no committed offset of ${topic}-${partition}, and autoOffsetReset is "error"`;
+      const text = `Group "${group}" has no committed offset of ${topic}-${partition}, and autoOffsetReset is "error": let it be "earliest" or "latest", or commit one (\`millrace group reset\`)`;
       throw new ClientError("offset_out_of_range", text);
     }
     const ends = this.#options.untilEnd ? await this.#lookUp(partitions, "latest") : [];
@@ -358,13 +445,16 @@ export class Ownership {
   }
 }
 
-/** Over what lies between the last record and the next fetch: control records and compacted ones are for nobody. */
+/**
+ * Over what lies between the last record and the next fetch: control records and compacted ones are for nobody. And back, when
+ * what was read is not there any more.
+ */
 function advance(owned: Owned): void {
   const { state, given, done } = owned;
   // What was fetched and not given out yet would be passed over.
   if (owned.isStopped || state.bufferedBytes > 0 || done !== given || done < 0) return;
-  owned.given = Math.max(given, state.position);
-  owned.done = owned.given;
+  owned.given = state.position;
+  owned.done = state.position;
 }
 
 /** Of a topic that has gone: should it come again, at its beginning. */

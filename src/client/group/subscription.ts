@@ -9,12 +9,14 @@ import type { GroupPlan } from "./group_options.ts";
 export class Subscription {
   readonly #metadata: ClusterMetadata;
   readonly #topics: readonly string[] | null;
-  readonly #pattern: RegExp | null;
+  readonly #pattern: RegExp | string | null;
+  /** The pattern, once it is matched here: what the broker matches need not be one that is known here. */
+  #expression: RegExp | null = null;
 
   constructor(metadata: ClusterMetadata, plan: Pick<GroupPlan, "topics" | "pattern">) {
     this.#metadata = metadata;
     this.#topics = plan.topics;
-    this.#pattern = plan.pattern === null ? null : wholeName(plan.pattern);
+    this.#pattern = plan.pattern;
   }
 
   /** Whether the names depend on which topics there are. */
@@ -25,6 +27,7 @@ export class Subscription {
   /** The topics to read, by name; those named may not be there. */
   async names(signal?: AbortSignal): Promise<readonly string[]> {
     if (this.#topics !== null) return this.#topics;
+    this.#expression ??= wholeName(this.#pattern!);
     const all = await this.#metadata.allTopics(signal);
     const names = all.filter(({ isInternal }) => !isInternal).map(({ name }) => name);
     return names.filter((name) => this.#matches(name)).sort();
@@ -60,8 +63,7 @@ export class Subscription {
   }
 
   #matches(name: string): boolean {
-    this.#pattern!.lastIndex = 0;
-    return this.#pattern!.test(name);
+    return this.#expression!.test(name);
   }
 }
 
@@ -73,7 +75,7 @@ function wholeName(pattern: RegExp | string): RegExp {
   try {
     return new RegExp(`^(?:${pattern})$`, "u");
   } catch (cause) {
-    const text = `Cannot match topics here with ${JSON.stringify(pattern)}`;
+    const text = `Cannot match topics here with ${JSON.stringify(pattern)}: it is matched as a RegExp by the classic protocol, and by the broker (RE2) by the protocol "consumer"`;
     throw new ClientError("invalid_regular_expression", text, { cause });
   }
 }

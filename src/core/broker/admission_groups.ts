@@ -31,6 +31,7 @@ import {
   refusedDescribe,
   refusedJoin,
   refusedSync,
+  saysProtocol,
 } from "./group_answers.ts";
 
 const DENIED: KafkaErrorName = "group_authorization_failed";
@@ -72,6 +73,8 @@ export function admitGroups(broker: Broker, gate: Gate): GroupApi {
       return { throttleTimeMs: 0, errorCode: DENIED_CODE, members: [] };
     },
     async syncGroup(caller, request, version) {
+      // As in Kafka, before it is asked who may: every caller learns of a request that makes no sense.
+      if (!saysProtocol(request, version)) return refusedSync("inconsistent_group_protocol");
       if (gate.allowsGroup(caller, "read", request.groupId)) {
         return groups.syncGroup(caller, request, version);
       }

@@ -8,7 +8,7 @@ import {
   wireCodeOf,
 } from "../../protocol/errors.ts";
 import type { JoinGroupRequest, JoinGroupResponse } from "../../protocol/messages/11_join_group.ts";
-import type { SyncGroupResponse } from "../../protocol/messages/14_sync_group.ts";
+import type { SyncGroupRequest, SyncGroupResponse } from "../../protocol/messages/14_sync_group.ts";
 import type { DescribeGroupsResponse } from "../../protocol/messages/15_describe_groups.ts";
 import type { ConsumerGroupHeartbeatResponse } from "../../protocol/messages/68_consumer_group_heartbeat.ts";
 import type { ConsumerGroupDescribeResponse } from "../../protocol/messages/69_consumer_group_describe.ts";
@@ -20,6 +20,8 @@ export const GROUP_OPERATIONS = 3400;
 const NO_BYTES = new Uint8Array(0);
 /** First version of JoinGroup in which the protocol name may be null. */
 const NULL_PROTOCOL_FROM = 7;
+/** First version of SyncGroup with protocol type and name. */
+const SYNC_PROTOCOL_FROM = 5;
 /** First version of DescribeGroups that can say why. */
 const DESCRIBE_MESSAGE_FROM = 6;
 
@@ -39,6 +41,12 @@ export function refusedJoin(
     memberId: request.memberId,
     members: [],
   };
+}
+
+/** Whether a sync names protocol type and name, which it must where the version has them. */
+export function saysProtocol(request: SyncGroupRequest, version: number): boolean {
+  if (version < SYNC_PROTOCOL_FROM) return true;
+  return request.protocolType !== null && request.protocolName !== null;
 }
 
 export function refusedSync(code: KafkaErrorName): SyncGroupResponse {

@@ -33,6 +33,7 @@ import {
   refusedDescribe,
   refusedJoin,
   refusedSync,
+  saysProtocol,
 } from "./group_answers.ts";
 import { ask, byShard, callOf, type GroupContext } from "./group_dispatch.ts";
 import { commitOffsets, fetchOffsets } from "./group_offsets.ts";
@@ -40,8 +41,6 @@ import { commitOffsetsInTransaction } from "./group_transactions.ts";
 
 /** First version that may ask what the caller may do. */
 const OPERATIONS_FROM = 3;
-/** First version of SyncGroup that has to say type and name of the protocol. */
-const PROTOCOL_SAID_FROM = 5;
 const KeyType = { group: 0, share: 2 } as const;
 
 /** The group half of a broker. Nothing here asks who is calling: that is admission. */
@@ -73,10 +72,8 @@ export function createGroupApi(context: GroupContext): GroupApi {
       return outcome.ok ? outcome.value : refusedJoin(request, version, outcome.error.code);
     },
     async syncGroup(caller, request, version) {
-      const { groupId, protocolType, protocolName } = request;
-      if (version >= PROTOCOL_SAID_FROM && (protocolType === null || protocolName === null)) {
-        return refusedSync("inconsistent_group_protocol");
-      }
+      const { groupId } = request;
+      if (!saysProtocol(request, version)) return refusedSync("inconsistent_group_protocol");
       if (groupId === "") return refusedSync("invalid_group_id");
       const outcome = await ask<SyncGroupResponse>(
         context,

@@ -13,7 +13,9 @@ import {
 import { replaceTopic } from "./controller.ts";
 import { type Change, type Decision, refused } from "./decision.ts";
 import { brokerConfigsKey, encodeConfigs, groupConfigsKey } from "./entries.ts";
+import { GROUP_TOPIC_CONFIGS, groupTopicFault } from "./group_topic.ts";
 import type { ClusterImage } from "./image.ts";
+import { GROUP_TOPIC } from "./topic_names.ts";
 
 /** Kafka's numbers of resource types in configs. */
 export const ConfigResource = {
@@ -107,11 +109,13 @@ function alterTopic(
   const next = nextConfigs(topic.configs, request, context, {
     isKnown: (name) => topicSetting(name) !== undefined,
     isList: (name) => topicSetting(name)?.type === "list",
-    isKept: (name) => topicSetting(name)?.isFixed === true,
+    isKept: (name) =>
+      topicSetting(name)?.isFixed === true ||
+      (topic.name === GROUP_TOPIC && GROUP_TOPIC_CONFIGS.has(name)),
     check: checkTopicSetting,
   });
   if (!next.ok) return next;
-  const fault = checkTopicTogether(next.value);
+  const fault = checkTopicTogether(next.value) ?? groupTopicFault(topic.name, next.value);
   if (fault !== null) return refused("invalid_config", fault);
   for (const { name } of request.operations) {
     if (topicSetting(name)?.isFixed !== true) continue;

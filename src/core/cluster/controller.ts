@@ -6,10 +6,12 @@ import { topicSetting } from "../settings/definitions.ts";
 import { checkTopicSetting, checkTopicTogether } from "../settings/setting_checks.ts";
 import { type Change, type Decision, refused, type TopicDecision } from "./decision.ts";
 import { encodeTopic, topicKey } from "./entries.ts";
+import { GROUP_TOPIC_CONFIGS, groupTopicFault } from "./group_topic.ts";
 import type { ClusterImage, TopicImage } from "./image.ts";
 import {
   CLUSTER_METADATA_TOPIC,
   collisionKey,
+  GROUP_TOPIC,
   isInternalTopic,
   topicNameFault,
 } from "./topic_names.ts";
@@ -70,7 +72,7 @@ export function decideCreateTopic(
       `Topic "${name}" collides with the existing topic "${other}": "." and "_" are one in metrics`,
     );
   }
-  const configs = readTopicConfigs(request.configs, context);
+  const configs = readTopicConfigs(name, request.configs, context);
   if (!configs.ok) return configs;
   const shape = shapeOf(request, context);
   if (!shape.ok) return shape;
@@ -98,10 +100,11 @@ export function decideCreateTopic(
 }
 
 function readTopicConfigs(
+  topic: string,
   given: CreateTopicRequest["configs"],
   context: ControllerContext,
 ): Decision<ReadonlyMap<string, string>> {
-  const configs = new Map<string, string>();
+  const configs = new Map<string, string>(topic === GROUP_TOPIC ? GROUP_TOPIC_CONFIGS : []);
   for (const { name, value } of given) {
     if (value === null) {
       return refused("invalid_config", `Null value not supported for topic configs: ${name}`);
@@ -110,7 +113,7 @@ function readTopicConfigs(
     if (!checked.ok) return refused("invalid_config", checked.message);
     configs.set(name, checked.text);
   }
-  const fault = checkTopicTogether(configs);
+  const fault = checkTopicTogether(configs) ?? groupTopicFault(topic, configs);
   if (fault !== null) return refused("invalid_config", fault);
   const { partitionerDefault } = context;
   if (

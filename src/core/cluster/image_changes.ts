@@ -15,6 +15,7 @@ import {
   TOPIC_PREFIX,
 } from "./entries.ts";
 import { DEFAULT_FEATURES, featuresOf } from "./features.ts";
+import { heldTopic } from "./group_topic.ts";
 import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
 import { collisionKey } from "./topic_names.ts";
 import { VersionedMap } from "./versioned_map.ts";
@@ -44,7 +45,7 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
   let features = DEFAULT_FEATURES;
   for (const entry of entries) {
     if (entry.key.startsWith(TOPIC_PREFIX)) {
-      const topic = decodeTopic(entry);
+      const topic = heldTopic(decodeTopic(entry));
       byName.set(topic.name, topic);
       byId.set(topic.id, topic);
       const collision = collisionKey(topic.name);
@@ -114,7 +115,7 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
   }
   for (const entry of changes.puts) {
     if (entry.key.startsWith(TOPIC_PREFIX)) {
-      const topic = decodeTopic(entry);
+      const topic = heldTopic(decodeTopic(entry));
       const before = byName.get(topic.name);
       if (before !== undefined && before.id !== topic.id) {
         topicsDeleted.push(before);

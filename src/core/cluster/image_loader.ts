@@ -5,13 +5,17 @@
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type {
   CommitResult,
+  Entry,
   MetadataStore,
   RevisionChanges,
   Transaction,
 } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
+import { decodeTopic, topicKey } from "./entries.ts";
+import { groupTopicFault } from "./group_topic.ts";
 import type { ClusterImage } from "./image.ts";
 import { type ImageStep, imageOf, stepBetween, stepOf } from "./image_changes.ts";
+import { GROUP_TOPIC } from "./topic_names.ts";
 
 /** Pause before the store is asked again after a watch broke. */
 const WATCH_RETRY_MS = 1000;
@@ -44,6 +48,7 @@ export class ImageLoader {
   static async open(options: ImageLoaderOptions): Promise<ImageLoader> {
     const { revision, entries } = await options.metadata.read("");
     const loader = new ImageLoader(options, imageOf(revision, entries));
+    warnOfGroupTopic(entries, options.runtime);
     options.runtime.scheduler.spawn("cluster_watch", () => loader.#follow());
     return loader;
   }
@@ -144,6 +149,15 @@ export class ImageLoader {
     this.#waiting = waiting.filter((each) => each.revision > step.image.revision);
     for (const each of waiting) if (each.revision <= step.image.revision) each.resolve();
   }
+}
+
+/** Releases before this one let it be set to what loses offsets. */
+function warnOfGroupTopic(entries: readonly Entry[], runtime: Runtime): void {
+  const key = topicKey(GROUP_TOPIC);
+  const entry = entries.find((each) => each.key === key);
+  if (entry === undefined) return;
+  const reason = groupTopicFault(GROUP_TOPIC, decodeTopic(entry).configs);
+  if (reason !== null) runtime.log.warn("group_topic_setting_ignored", { reason });
 }
 
 function isFinal(error: unknown): boolean {

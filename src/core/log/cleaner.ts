@@ -10,8 +10,21 @@ import { RecordCursor } from "../../record/record_reader.ts";
 import type { AbortedIndex } from "./aborted_index.ts";
 import { type CleaningCounts, type CleaningRules, openForCleaning } from "./cleaner_batches.ts";
 import { KeyOffsets } from "./cleaner_keys.ts";
+import { LeftLogs } from "./cleaner_left.ts";
 import { type CleaningPlan, groupSegments, isEarlyRollDue, planCleaning } from "./cleaner_plan.ts";
 import { SegmentRewrite } from "./cleaner_rewrite.ts";
+import {
+  CANNOT_READ,
+  MOVED,
+  NO_ROOM,
+  NOT_COMPACTED,
+  passedOver,
+  QUIET,
+  STOPPED,
+  type Stop,
+  TOO_MANY_KEYS,
+  unreadable,
+} from "./cleaner_stops.ts";
 import { CleanedTransactions } from "./cleaner_transactions.ts";
 import type { Journal } from "./journal.ts";
 import type { LogReader } from "./log_reader.ts";
@@ -58,21 +71,6 @@ export interface CleanerOptions {
   readonly logs: () => Iterable<PartitionLog>;
 }
 
-/** Why a log was left as it is: for this time, or until the next start. */
-interface Stop {
-  readonly reason: string;
-  readonly isFinal: boolean;
-}
-
-const STOPPED: Stop = { reason: "the log is going away", isFinal: false };
-const CANNOT_READ: Stop = { reason: "a file could not be read", isFinal: false };
-const TOO_MANY_KEYS: Stop = {
-  reason: "the keys of one batch do not fit into log.cleaner.dedupe.buffer.size",
-  isFinal: true,
-};
-const MOVED: Stop = { reason: "the log's start moved", isFinal: false };
-
-const NO_ROOM: Stop = { reason: "the disk has too little room for a copy", isFinal: false };
 /** Room for so many copies has to be there: a full disk takes the whole folder offline. */
 const ROOMY_FACTOR = 2;
 
@@ -86,7 +84,7 @@ interface Candidate {
 
 export class Cleaner {
   readonly #options: CleanerOptions;
-  readonly #uncleanable = new WeakSet<PartitionLog>();
+  readonly #left = new LeftLogs();
   #isRunning = false;
   #isStopped = false;
   #sliceBytes = 0;
@@ -138,11 +136,25 @@ export class Cleaner {
   /** Null when there is nothing to do in it now. */
   #planOf(log: PartitionLog): CleaningPlan | null {
     if (this.#isStopped || this.#options.journal.isFailed) return null;
-    if (log.topic.isDeleted || this.#uncleanable.has(log)) return null;
+    const nowMs = this.#options.runtime.clock.monotonicMs();
+    if (log.topic.isDeleted || this.#left.has(log, nowMs, this.#means)) return null;
     const wallMs = this.#options.runtime.clock.wallMs();
     if (isEarlyRollDue(log, wallMs)) log.roll(wallMs);
     const plan = planCleaning(log, wallMs);
     return plan?.isDue ? plan : null;
+  }
+
+  /** What there may be too little of: more of it, and a log that was left can be cleaned. */
+  readonly #means = (): string => {
+    const { settings, decompressedBytesMax } = this.#options;
+    const { keysBytesMax, loadFactor } = settings();
+    return `${keysBytesMax} ${loadFactor} ${decompressedBytesMax()}`;
+  };
+
+  /** Why a cleaning under way must not go on; null when it may. */
+  #stopOf({ topic }: PartitionLog): Stop | null {
+    if (this.#isStopped || topic.isDeleted) return STOPPED;
+    return topic.settings.cleanupCompact ? null : NOT_COMPACTED;
   }
 
   /** Whether it came to an end. */
@@ -157,17 +169,18 @@ export class Cleaner {
       done = await this.#cleanLog(log, plan, counts);
     } catch (error) {
       // A file that cannot be written or read is tried again later.
-      done = { reason: String(error), isFinal: false };
+      done = { reason: String(error), isLasting: false };
     }
     if (typeof done !== "number") {
-      if (done.isFinal) {
-        this.#uncleanable.add(log);
-        logger.error("log_not_cleanable", { ...where, reason: done.reason });
-      } else if (done !== STOPPED && done !== MOVED) {
+      if (done.isLasting) {
+        const isNews = this.#left.add(log, done.reason, clock.monotonicMs(), this.#means());
+        if (isNews) logger.error("log_not_cleanable", { ...where, reason: done.reason });
+      } else if (!QUIET.has(done)) {
         logger.warn("log_cleaning_failed", { ...where, reason: done.reason });
       }
       return false;
     }
+    this.#left.remove(log);
     logger.info("segments_cleaned", {
       ...where,
       startOffset: plan.dirtyStart,
@@ -302,14 +315,15 @@ export class Cleaner {
       };
       const flush = () => rewrite.flush();
       const end = log.segmentEnd(last);
-      const stop = await this.#forEachBatch(log, start, end, transactions, visit, flush);
+      let stop = await this.#forEachBatch(log, start, end, transactions, visit, flush);
       if (stop !== null) return stop;
       // What was not visited would be gone.
       if (start === sources[0]!.baseOffset && visitedBytes !== sourceBytes) {
         return passedOver(start, end);
       }
       await rewrite.sync();
-      if (log.topic.isDeleted) return STOPPED;
+      stop = this.#stopOf(log);
+      if (stop !== null) return stop;
       hasLanded = rewrite.land(cleanedEnd);
       if (!hasLanded) return MOVED;
       const group = log.writeState();
@@ -339,7 +353,8 @@ export class Cleaner {
     const { reader } = this.#options;
     let offset = start;
     while (offset < end) {
-      if (this.#isStopped || log.topic.isDeleted) return STOPPED;
+      let stop = this.#stopOf(log);
+      if (stop !== null) return stop;
       const read = await reader.read(log, offset, end, READ_BYTES, true);
       if (read.fault === "corrupt") return unreadable(offset, "damaged on disk");
       if (read.fault !== null) return read.fault === "moved" ? MOVED : CANNOT_READ;
@@ -354,10 +369,13 @@ export class Cleaner {
           const sizeBytes = batchSizeAt(batches, at, batches.length);
           const batch = new RecordBatch(batches, at, sizeBytes);
           offset = batch.lastOffset + 1;
-          const stop = visit(batch);
+          stop = visit(batch);
           if (stop !== null) return stop;
           at += sizeBytes;
-          if (this.#sliceBytes >= SLICE_BYTES) await this.#pause();
+          if (this.#sliceBytes < SLICE_BYTES) continue;
+          await this.#pause();
+          stop = this.#stopOf(log);
+          if (stop !== null) return stop;
         }
         await onRead();
         this.#throttledBytes += batches.length;
@@ -398,12 +416,4 @@ export class Cleaner {
 /** Of whole segments that do not grow. */
 function bytesOf(segments: readonly SegmentInfo[]): number {
   return segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-}
-
-function passedOver(start: number, end: number): Stop {
-  return { reason: `not all that lies from offset ${start} to ${end} was read`, isFinal: true };
-}
-
-function unreadable(offset: number, why: string): Stop {
-  return { reason: `the batch at offset ${offset} cannot be read: ${why}`, isFinal: true };
 }

@@ -477,6 +477,10 @@ test("options that cannot be are refused at once", async () => {
   expect(make({ group: "g" })).toThrow("topics or a pattern");
   expect(make({ group: "g", topics: ["t"], pattern: /t/ })).toThrow("topics or a pattern");
   expect(make({ group: "g", topics: [] })).toThrow("a topic at least");
+  expect(make({ group: "g", topics: ["t", ""] })).toThrow("topics must be names");
+  // An empty one would stay in the group as a static member, and hold up the next ones for a session.
+  expect(make({ group: "g", topics: ["t"], instanceId: "" })).toThrow("instanceId");
+  expect(make({ group: "g", topics: ["t"], rack: 5 })).toThrow("rack");
   expect(make({ group: "g", topics: ["t"], protocol: "both" })).toThrow("protocol");
   expect(make({ group: "g", topics: ["t"], assignors: ["nearest"] })).toThrow("assignors");
   expect(make({ group: "g", topics: ["t"], heartbeatIntervalMs: 50_000 })).toThrow("heartbeat");

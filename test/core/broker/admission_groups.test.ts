@@ -8,50 +8,28 @@ import { admit } from "../../../src/core/broker/admission.ts";
 import { OPERATIONS_NOT_ASKED } from "../../../src/core/broker/api_context.ts";
 import { createGroupApi } from "../../../src/core/broker/group_api.ts";
 import { errorByCode } from "../../../src/protocol/errors.ts";
-import { OffsetCommit } from "../../../src/protocol/messages/08_offset_commit.ts";
-import { OffsetFetch } from "../../../src/protocol/messages/09_offset_fetch.ts";
 import { FindCoordinator } from "../../../src/protocol/messages/10_find_coordinator.ts";
-import { JoinGroup } from "../../../src/protocol/messages/11_join_group.ts";
-import { Heartbeat } from "../../../src/protocol/messages/12_heartbeat.ts";
-import { LeaveGroup } from "../../../src/protocol/messages/13_leave_group.ts";
-import { SyncGroup } from "../../../src/protocol/messages/14_sync_group.ts";
 import { DescribeGroups } from "../../../src/protocol/messages/15_describe_groups.ts";
-import { ListGroups } from "../../../src/protocol/messages/16_list_groups.ts";
-import { TxnOffsetCommit } from "../../../src/protocol/messages/28_txn_offset_commit.ts";
 import { DeleteGroups } from "../../../src/protocol/messages/42_delete_groups.ts";
-import { OffsetDelete } from "../../../src/protocol/messages/47_offset_delete.ts";
-import { ConsumerGroupHeartbeat } from "../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
 import { ConsumerGroupDescribe } from "../../../src/protocol/messages/69_consumer_group_describe.ts";
 import { withDefaults } from "../../../src/protocol/mod.ts";
-import type { Api, Fields } from "../../../src/protocol/schema.ts";
+import type { Api } from "../../../src/protocol/schema.ts";
+import {
+  APIS,
+  byId,
+  IDS,
+  type Json,
+  METHODS,
+  type Method,
+  MINE,
+  NOBODYS,
+  named,
+  newest,
+  olderRequest,
+  REQUESTS,
+  THEIRS,
+} from "./admission_groups_requests.ts";
 import { callerOf, overTheWire } from "./api_bench.ts";
-
-/** Names by id: "mine" and "theirs" are there. */
-const IDS: Readonly<Record<string, string>> = {
-  AAAAAAAAAAAAAAAAAAAAAQ: "mine",
-  AAAAAAAAAAAAAAAAAAAAAg: "theirs",
-};
-const MINE = "AAAAAAAAAAAAAAAAAAAAAQ";
-const THEIRS = "AAAAAAAAAAAAAAAAAAAAAg";
-const NOBODYS = "AAAAAAAAAAAAAAAAAAAAAw";
-
-const APIS: Readonly<Record<keyof GroupApi, Api<Fields, Fields>>> = {
-  offsetCommit: OffsetCommit as never,
-  offsetFetch: OffsetFetch as never,
-  txnOffsetCommit: TxnOffsetCommit as never,
-  findCoordinator: FindCoordinator as never,
-  joinGroup: JoinGroup as never,
-  heartbeat: Heartbeat as never,
-  leaveGroup: LeaveGroup as never,
-  syncGroup: SyncGroup as never,
-  describeGroups: DescribeGroups as never,
-  listGroups: ListGroups as never,
-  deleteGroups: DeleteGroups as never,
-  offsetDelete: OffsetDelete as never,
-  consumerGroupHeartbeat: ConsumerGroupHeartbeat as never,
-  consumerGroupDescribe: ConsumerGroupDescribe as never,
-};
-type Method = keyof GroupApi;
 
 let reached: { readonly method: string; readonly request: Json }[];
 let questions: Question[];
@@ -61,9 +39,6 @@ beforeEach(() => {
   questions = [];
   answers = { offsetFetch: fetchedSevens };
 });
-
-// biome-ignore lint/suspicious/noExplicitAny: requests and answers of every API; tests look at what they expect.
-type Json = any;
 
 /** Every offset asked for is 7. */
 function fetchedSevens(request: Json): Json {
@@ -137,58 +112,6 @@ const codesOf = (rows: readonly { readonly errorCode: number }[]): string[] => r
 const DENIED = "group_authorization_failed";
 const TOPIC_DENIED = "topic_authorization_failed";
 
-const named = (...names: string[]) =>
-  names.map((name) => ({
-    name,
-    partitions: [0, 1].map((partitionIndex) => ({ partitionIndex, committedOffset: 5 })),
-    partitionIndexes: [0, 1],
-  }));
-const byId = (...ids: string[]) =>
-  ids.map((topicId) => ({
-    topicId,
-    partitions: [{ partitionIndex: 0, committedOffset: 5 }],
-    partitionIndexes: [0],
-  }));
-
-/** A request of each API, in its newest version, for the group "g" and the topic "mine". */
-const REQUESTS: Readonly<Record<Method, Json>> = {
-  offsetCommit: { groupId: "g", topics: byId(MINE) },
-  offsetFetch: { groups: [{ groupId: "g", topics: byId(MINE) }] },
-  txnOffsetCommit: { transactionalId: "t", groupId: "g", topics: named("mine") },
-  findCoordinator: { keyType: 0, coordinatorKeys: ["g"] },
-  joinGroup: { groupId: "g", memberId: "m", protocols: [] },
-  heartbeat: { groupId: "g", memberId: "m" },
-  leaveGroup: { groupId: "g", members: [{ memberId: "m" }] },
-  syncGroup: { groupId: "g", memberId: "m", assignments: [] },
-  describeGroups: { groups: ["g"] },
-  listGroups: {},
-  deleteGroups: { groupsNames: ["g"] },
-  offsetDelete: { groupId: "g", topics: named("mine") },
-  consumerGroupHeartbeat: { groupId: "g", memberId: "m", subscribedTopicNames: ["mine"] },
-  consumerGroupDescribe: { groupIds: ["g"] },
-};
-const METHODS = Object.keys(REQUESTS) as Method[];
-const newest = (method: Method): number => (APIS[method] as Api).highestStable;
-
-/** The same in any version. */
-function olderRequest(method: Method, version: number): Json {
-  switch (method) {
-    case "offsetCommit":
-      return version >= 10 ? REQUESTS[method] : { groupId: "g", topics: named("mine") };
-    case "offsetFetch":
-      if (version >= 10) return REQUESTS[method];
-      return version >= 8
-        ? { groups: [{ groupId: "g", topics: named("mine") }] }
-        : { groupId: "g", topics: named("mine") };
-    case "findCoordinator":
-      return version >= 4 ? REQUESTS[method] : { key: "g" };
-    case "leaveGroup":
-      return version >= 3 ? REQUESTS[method] : { groupId: "g", memberId: "m" };
-    default:
-      return REQUESTS[method];
-  }
-}
-
 describe("admitGroups() with nothing allowed", () => {
   test("covers every method of a GroupApi", () => {
     const real = createGroupApi({} as never);
@@ -227,6 +150,30 @@ describe("admitGroups() with nothing allowed", () => {
       consumerGroupDescribe: [DENIED],
     });
     expect(reached.map(({ method }) => method)).toEqual(["listGroups"]);
+  });
+
+  test("a sync that does not say its protocol is told so, as by Kafka, whatever the caller may do", async () => {
+    const { protocolType, protocolName, ...neither } = REQUESTS.syncGroup;
+    const silent = [neither, { ...neither, protocolType }, { ...neither, protocolName }];
+    for (const isAllowed of [false, true]) {
+      const groups = admitted(() => isAllowed);
+      for (const request of silent) {
+        const answer = await ask(groups, "syncGroup", 5, request);
+        expect(codeOf(answer)).toBe("inconsistent_group_protocol");
+      }
+    }
+    // Older versions have no place for it.
+    expect(
+      codeOf(
+        await ask(
+          admitted(() => false),
+          "syncGroup",
+          4,
+          neither,
+        ),
+      ),
+    ).toBe(DENIED);
+    expect([questions.length, reached]).toEqual([1, []]);
   });
 
   test("refusals can be written in every version", async () => {

@@ -395,6 +395,36 @@ describe("offsets", () => {
     expect(await offsets()).toEqual(["stays"]);
   });
 
+  test("a topic deleted while no broker ran takes its offsets along; one made anew while none ran begins without", async () => {
+    const store = metadataMemory();
+    const plugins = { storage: storageMemory(), metadata: store };
+    const first = await start(plugins);
+    for (const name of ["gone", "anew", "stays"]) {
+      await withTopic(first, name);
+      await first.calls.commitOne("g", name, 0, 5);
+    }
+    await first.stop();
+    const test = new TestRuntime();
+    const metadata = await store.open({ runtime: test.runtime, brokerId: 1 });
+    const { entries } = await metadata.read("topics/anew");
+    const anew = JSON.parse(text(entries[0]!.value));
+    const value = bytes(JSON.stringify({ ...anew, id: "AAAAAAAAAAAAAAAAAAAAAQ" }));
+    const writes = [
+      { key: "topics/gone", value: null },
+      { key: "topics/anew", value },
+    ];
+    expect((await metadata.commit({ conditions: [], writes })).ok).toBe(true);
+    await metadata.close();
+
+    const live = await start(plugins);
+    expect(live.broker.log.topicIdOf("anew")).toBe("AAAAAAAAAAAAAAAAAAAAAQ");
+    expect(await live.calls.offsetsOf("g")).toEqual(["stays/0=5"]);
+    expect(await live.calls.commitOne("g", "anew", 0, 1)).toBe(0);
+    await live.stop();
+    const again = await start(plugins);
+    expect(await again.calls.offsetsOf("g")).toEqual(["anew/0=1", "stays/0=5"]);
+  });
+
   test("the topic of groups itself deleted: everybody begins anew", async () => {
     const live = await start();
     await withTopic(live);

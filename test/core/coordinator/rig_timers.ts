@@ -26,6 +26,14 @@ export class RigTimers<R = GroupRecord> implements ShardTimers<R> {
     this.byKey.set(key, { key, dueMs, order: this.#count++, decide });
   }
 
+  putOff(key: string, delayMs: number): boolean {
+    const known = this.byKey.get(key);
+    const dueMs = this.#rig.now.monotonicMs + Math.max(delayMs, 0);
+    if (known === undefined || dueMs < known.dueMs) return false;
+    this.set(key, delayMs, known.decide);
+    return true;
+  }
+
   cancel(key: string): void {
     this.byKey.delete(key);
   }

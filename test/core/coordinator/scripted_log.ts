@@ -102,7 +102,7 @@ export class ScriptedLog implements CoordinatorLog {
 
   isOpen({ producerId, producerEpoch }: Producer): boolean {
     const known = this.producers.get(producerId);
-    return known !== undefined && known.isOpen && known.epoch === producerEpoch;
+    return known?.isOpen === true && known.epoch === producerEpoch;
   }
 
   /** Commits all that was appended. */

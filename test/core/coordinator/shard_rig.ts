@@ -1,8 +1,9 @@
 // A host for parts of a coordinator under test: decides, replays and answers as the real one does, with a hand-turned
 // clock and a log in memory. Every decision is checked: it may not touch hard state but by its records.
-// checkReplay() replays all that was written, through the bytes of Kafka's records, into an empty subject.
+// checkReplay() replays all that was written, through the bytes of Kafka's records, into an empty subject; with
+// replayAfterEach() at its top, a file does so for every rig of every test.
 
-import { expect } from "bun:test";
+import { afterEach, beforeEach, expect } from "bun:test";
 import { SeededRandom } from "../../../src/base/prng.ts";
 import { randomUuid } from "../../../src/base/uuid.ts";
 import type { LogFields, Logger } from "../../../src/contracts/runtime.ts";
@@ -28,6 +29,8 @@ export interface RigOptions {
   readonly settings?: Partial<GroupSettings>;
   /** Most bytes of keys and values in one decision, unless it may be split. */
   readonly batchBytesMax?: number;
+  /** False: its records are not replayed at the end of the test, since it did not write them itself. */
+  readonly isReplayed?: boolean;
   /** False: decisions are not checked for touching hard state, which costs two snapshots each. */
   readonly checksDecisions?: boolean;
 }
@@ -141,6 +144,22 @@ export function rigSettings(overrides: Partial<GroupSettings> = {}): MutableSett
   };
 }
 
+/** Made by the test that runs. */
+let rigsOfTest: { checkReplay(): void }[] = [];
+
+/** Every decision of the file's tests is held to its records: they say all that it changed. */
+export function replayAfterEach(): void {
+  // Files that do not ask for it leave theirs behind.
+  beforeEach(() => {
+    rigsOfTest = [];
+  });
+  afterEach(() => {
+    const rigs = rigsOfTest;
+    rigsOfTest = [];
+    for (const rig of rigs) rig.checkReplay();
+  });
+}
+
 export class ShardRig<S extends RigSubject> {
   /** Another one after `reload`. */
   subject: S;
@@ -171,6 +190,7 @@ export class ShardRig<S extends RigSubject> {
     this.timers = new RigTimers(this);
     this.subject = this.#newSubject(this.timers);
     this.apply(() => this.subject.loaded(this.now));
+    if (options.isReplayed ?? true) rigsOfTest.push(this);
   }
 
   get now(): Now {

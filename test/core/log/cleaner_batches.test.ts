@@ -184,4 +184,13 @@ describe("cleanBatch", () => {
       fault: "bad_record_count",
     });
   });
+
+  test("tombstones of a transaction stay: nobody knows yet what has become of it", () => {
+    const removal = [{ key: "a", value: null }];
+    const bytes = keyedBatch(removal, { ...options, isTransactional: true });
+    expect(clean(bytes, { latest: {} }).cleaned.kind).toBe("kept");
+    expect(clean(bytes, { latest: { a: 100 }, nowMs: NOW * 2 }).cleaned.kind).toBe("kept");
+    // What was written outside of transactions after it is newer, whatever became of that.
+    expect(clean(bytes, { latest: { a: 101 } }).cleaned.kind).toBe("dropped");
+  });
 });

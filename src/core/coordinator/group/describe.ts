@@ -2,6 +2,7 @@
 // What a caller may do with a group is not known here: those bits are set by whoever knows the caller.
 // Kafka: GroupMetadataManager.describeGroups, listGroups; GroupCoordinatorShard.deleteGroups.
 
+import { javaTrim } from "../../../base/java_trim.ts";
 import { errorText, NONE, wireCodeOf } from "../../../protocol/errors.ts";
 import type { ListGroupsRequest } from "../../../protocol/messages/16_list_groups.ts";
 import { answer, type Decision, type Reply } from "../runtime/shard.ts";
@@ -83,7 +84,7 @@ export function listGroups(
   request: ListGroupsRequest,
   reply: Reply<readonly ListedGroup[]>,
 ): Decision<GroupRecord> {
-  const states = new Set(request.statesFilter.map((state) => state.toLowerCase().trim()));
+  const states = new Set(request.statesFilter.map((state) => javaTrim(state.toLowerCase())));
   const types = new Set(request.typesFilter.map((type) => type.toLowerCase()));
   const rows: ListedGroup[] = [];
   for (const group of groups.values()) {

@@ -18,7 +18,6 @@ import type {
 import {
   answer,
   type Decision,
-  NO_DECISION,
   type Now,
   type Producer,
   type Reply,
@@ -33,6 +32,7 @@ import { type CommitOptions, decideCommit, decideTransactionalCommit } from "./o
 import { decideDelete, tombstone } from "./offsets_delete.ts";
 import { walkExpired, walkTopics } from "./offsets_expiry.ts";
 import { fetchOffsetsOf } from "./offsets_fetch.ts";
+import { walkGone } from "./offsets_gone.ts";
 import { sweep } from "./offsets_sweep.ts";
 import { OffsetTable } from "./offsets_table.ts";
 import { TransactionOffsets } from "./offsets_transactions.ts";
@@ -112,6 +112,7 @@ export class GroupOffsets {
         group: this.#groups.get(each.groupId),
         table: this.table,
         pending: this.pending,
+        topics: this.#options.topics(),
         requireStable,
       }),
     );
@@ -174,10 +175,28 @@ export class GroupOffsets {
     this.pending.end(producerId, isCommit ? this.table : null);
   }
 
-  /** What has expired stays until the first check, as in Kafka: whoever comes at once finds it. */
+  /**
+   * What has expired stays until the first check, as in Kafka: whoever comes at once finds it. What was committed to topics
+   * that are gone goes at once.
+   */
   loaded(_now: Now): Decision<GroupRecord> {
     this.#expireLater();
-    return NO_DECISION;
+    return this.#forgetGone();
+  }
+
+  /** Until it is through, a fetch does not tell of what it will remove. */
+  #forgetGone(): Decision<GroupRecord> {
+    const { timers, topics, log } = this.#options;
+    return sweep({
+      key: "offsets of topics that are gone",
+      timers,
+      stepsMax: this.#sweepStepsMax,
+      walk: walkGone(this.table, topics),
+      ended: (count) => {
+        if (count > 0) log.info("offsets_of_gone_topics_deleted", { count });
+        return [];
+      },
+    });
   }
 
   #expireLater(): void {

@@ -6,6 +6,7 @@ import { ZERO_UUID } from "../../../base/uuid.ts";
 import { NONE, wireCodeOf } from "../../../protocol/errors.ts";
 import type { Group } from "./group.ts";
 import type { FetchedGroup, FetchGroup } from "./group_requests.ts";
+import { isGone, withoutGone } from "./offsets_gone.ts";
 import type { PendingOffsets } from "./offsets_pending.ts";
 import {
   type CommittedOffset,
@@ -13,6 +14,7 @@ import {
   offsetIn,
   type TopicOffsets,
 } from "./offsets_table.ts";
+import type { TopicView } from "./topic_view.ts";
 
 const NO_OFFSET = -1;
 
@@ -20,6 +22,7 @@ export interface FetchOptions {
   readonly group: Group | undefined;
   readonly table: OffsetTable;
   readonly pending: PendingOffsets;
+  readonly topics: TopicView;
   /** Offsets that an open transaction may still change are refused. */
   readonly requireStable: boolean;
 }
@@ -42,7 +45,10 @@ export function fetchOffsetsOf(asked: FetchGroup, options: FetchOptions): Fetche
     const topics = isThere ? [...table.of(groupId)] : [];
     return {
       groupId,
-      topics: topics.map(([name, list]) => allOf(groupId, name, list, options)),
+      topics: topics
+        .map(([name, list]) => [name, withoutGone(list, name, options.topics)] as const)
+        .filter(([, list]) => list.length > 0)
+        .map(([name, list]) => allOf(groupId, name, list, options)),
       errorCode: NONE,
     };
   }
@@ -83,7 +89,9 @@ function someOf(
     partitions: partitionIndexes.map((partition) => {
       if (isUnstable(groupId, name, partition, options)) return unstable(partition);
       const committed = offsetIn(list, partition);
-      return committed !== null && isOfTopic(committed, topicId)
+      return committed !== null &&
+        isOfTopic(committed, topicId) &&
+        !isGone(committed, name, options.topics)
         ? found(committed)
         : absent(partition);
     }),

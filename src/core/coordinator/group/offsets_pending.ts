@@ -1,5 +1,6 @@
 // Offsets of transactions that are still open, as far as the rest of the offsets must know of them: they are not read,
-// and what they stand on is neither expired nor taken for gone. Kafka: OffsetMetadataManager.OpenTransactions.
+// and what they stand on is neither expired nor taken for gone.
+// Kafka: OffsetMetadataManager.OpenTransactions, pendingTransactionalOffsets.
 
 export interface PendingOffsets {
   /** Whether an open transaction has committed this partition's offset. */

@@ -80,6 +80,14 @@ export class AppendBatch {
   }
 }
 
+/**
+ * How far records may fill a batch that takes `batchBytesMax` bytes at most. What cannot be compressed grows a little: by
+ * less than a hundredth with every codec.
+ */
+export function plainBytesMax(batchBytesMax: number, codec: Codec): number {
+  return codec === "none" ? batchBytesMax : batchBytesMax - Math.ceil(batchBytesMax / 64) - 64;
+}
+
 /** Whether records of that size fit into an empty batch. */
 export function fitsBatch(sizeBytes: number, batchBytesMax: number): boolean {
   return BATCH_HEADER_BYTES + sizeBytes <= batchBytesMax;

@@ -61,6 +61,11 @@ export const NO_DECISION: Decision<never> = { records: [], answers: [] };
 export interface ShardTimers<Record> {
   /** Replaces the timer of that key. `delayMs` counts on the monotonic clock. */
   set(key: string, delayMs: number, decide: (now: Now) => Decision<Record>): void;
+  /**
+   * Lets the timer of that key fire this long from now instead, if it is there and is not to fire earlier than before: as
+   * `set` does, without a decision made anew. @returns false, and nothing is done, otherwise
+   */
+  putOff(key: string, delayMs: number): boolean;
   /** Idempotent. */
   cancel(key: string): void;
   has(key: string): boolean;

@@ -11,6 +11,7 @@ import {
   type EncodedRecord,
   fitsBatch,
   ParkedAnswers,
+  plainBytesMax,
   recordBytesMax,
 } from "./append_batch.ts";
 import type { AppendedToLog, CoordinatorLog } from "./coordinator_log.ts";
@@ -146,7 +147,7 @@ export class ShardWriter<R> {
   #write({ records, mayBeSplit }: Decision<R>, now: Now, producer: Producer | null): boolean {
     if (records.length === 0) return true;
     const { log, serde, shard } = this.#options;
-    const { batchBytesMax } = log;
+    const batchBytesMax = plainBytesMax(log.batchBytesMax, this.#options.codec());
     const encoded: EncodedRecord[] = [];
     let sizeBytes = 0;
     for (const record of records) {

@@ -69,6 +69,16 @@ export class KeyedTimers<R> implements ShardTimers<R> {
     this.#arm();
   }
 
+  putOff(key: string, delayMs: number): boolean {
+    const known = this.#byKey.get(key);
+    if (known === undefined) return false;
+    const dueMs = this.#clock.monotonicMs() + Math.max(delayMs, 0);
+    if (dueMs < known.heapDueMs) return false;
+    known.dueMs = dueMs;
+    known.order = this.#count++;
+    return true;
+  }
+
   cancel(key: string): void {
     const entry = this.#byKey.get(key);
     if (entry === undefined) return;

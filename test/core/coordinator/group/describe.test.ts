@@ -11,6 +11,7 @@ import type {
   DescribedGroup,
   ListedGroup,
 } from "../../../../src/core/coordinator/group/group_requests.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import {
   bytes,
   type ClassicRig,
@@ -22,6 +23,8 @@ import {
   leave,
   metadataFor,
 } from "./classic/classic_rig.ts";
+
+replayAfterEach();
 
 /** As much of a consumer group as these APIs look at. */
 function otherGroup(groupId: string, stateName: string): Group {

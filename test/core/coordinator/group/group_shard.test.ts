@@ -32,9 +32,11 @@ import {
   type ConsumerGroupHeartbeatResponse,
 } from "../../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
 import { isFullTestRun } from "../../../support/test_scale.ts";
-import { type Asked, type RigSubject, ShardRig } from "../shard_rig.ts";
+import { type Asked, type RigSubject, replayAfterEach, ShardRig } from "../shard_rig.ts";
 import { hardState } from "./consumer/consumer_rig.ts";
 import { snapshotOf } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 class ShardSubject extends GroupShard implements RigSubject {
   snapshot(): unknown {

@@ -4,7 +4,10 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { ZERO_UUID } from "../../../../src/base/uuid.ts";
 import { groupRecordSerde } from "../../../../src/core/coordinator/group/group_record_serde.ts";
 import type { KafkaErrorName } from "../../../../src/protocol/errors.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const VERSIONS = [2, 3, 4, 5, 6, 7, 8, 9, 10];
 const UNKNOWN_ID = "EREREREREREREREREREREQ";

@@ -3,7 +3,10 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { wireCodeOf } from "../../../../src/protocol/errors.ts";
 import type { OffsetDeleteResponse } from "../../../../src/protocol/messages/47_offset_delete.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { errorsOf, OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 let rig: OffsetsRig;
 

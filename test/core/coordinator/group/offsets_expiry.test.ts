@@ -2,7 +2,10 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import { groupRecordSerde } from "../../../../src/core/coordinator/group/group_record_serde.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const CHECK_MS = 600_000;
 const RETENTION_MS = 10 * CHECK_MS;
@@ -288,6 +291,7 @@ describe("records", () => {
       { ...value, leaderEpoch: 7 },
       { ...value, leaderEpoch: 7, topicId: "ERERESIiMzNERFVVVVVVVQ" },
     ];
+    rig.topics.create("t", 4, [], expected[4]!.topicId);
     for (const [version, hex] of replays.entries()) {
       for (const type of ["0000", "0001"]) {
         const key = bytesOf(`${type}${"0001" + "67"}${"0001" + "74"}${"00000002"}`);

@@ -21,7 +21,10 @@ import {
 import { decodeRequest, decodeResponse } from "../../../../src/protocol/mod.ts";
 import type { Api } from "../../../../src/protocol/schema.ts";
 import { bytesOfHex, loadProbes, type Probe } from "../../../vectors/load.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const SECTIONS = ["classic-group", "offset-fetch", "group-rebalance", "consumer-group-kip848"];
 const TOPIC_ID = uuidFromHex("7154d27d-50ce-4029-970e-1967d40e36d6");

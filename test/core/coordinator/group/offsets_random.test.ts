@@ -4,7 +4,10 @@
 import { describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../../src/base/prng.ts";
 import type { Groups } from "../../../../src/core/coordinator/group/groups.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OffsetsRig } from "./offsets_rig.ts";
+
+replayAfterEach();
 
 const SEEDS = 40;
 const STEPS = 120;
@@ -95,8 +98,9 @@ class Run {
     else if (roll < 70) this.replaceTopic();
     else if (roll < 80) this.changeGroup();
     else if (roll < 90) this.passDisturbed(random.below(2 * CHECK_MS));
-    else if (roll < 98) this.passQuietly();
-    else this.rig.reload();
+    else if (roll < 97) this.passQuietly();
+    else if (roll < 98) this.replaceTopicUnseen();
+    else this.reload();
   }
 
   commit(mayRetain = true): void {
@@ -180,6 +184,24 @@ class Run {
     for (const [key, { topicId }] of [...model.kept]) {
       if (key.includes(` ${name}/`) && topicId !== id) model.kept.delete(key);
     }
+  }
+
+  /** While the broker is down. */
+  replaceTopicUnseen(): void {
+    const { rig, model } = this;
+    const name = this.pick(TOPICS);
+    rig.topics.delete(name);
+    rig.topics.create(name, PARTITIONS);
+    for (const [key, { topicId }] of [...model.kept]) {
+      if (key.includes(` ${name}/`) && topicId !== null) model.kept.delete(key);
+    }
+    this.reload();
+  }
+
+  reload(): void {
+    this.rig.reload();
+    // What a load removes it removes in slices.
+    while (this.runTimer(this.rig.monotonicMs)) this.forgive();
   }
 
   changeGroup(): void {

@@ -70,7 +70,7 @@ export class Joins {
       this.#joinNew(join, group);
     } else if (group.pendingJoins.has(memberId)) {
       // An id is given to dynamic members alone; Kafka finds itself in an illegal state here.
-      if (request.groupInstanceId !== null) refuse(join, "unknown_server_error", memberId);
+      if (request.groupInstanceId !== null) refuse(join, "unknown_server_error", "");
       else this.#add(join, group, memberId);
     } else {
       const error = group.checkMember(memberId, request.groupInstanceId);

@@ -164,9 +164,10 @@ export class Rebalances implements Sessions {
   }
 
   #startFor({ groupId }: ClassicGroup, memberId: string, timeoutMs: number): void {
-    this.#options.timers.set(sessionKey(groupId, memberId), timeoutMs, (now) =>
-      this.#expireSession(now, groupId, memberId),
-    );
+    const { timers } = this.#options;
+    const key = sessionKey(groupId, memberId);
+    if (timers.putOff(key, timeoutMs)) return;
+    timers.set(key, timeoutMs, (now) => this.#expireSession(now, groupId, memberId));
   }
 
   #expireSession(now: Now, groupId: string, memberId: string): Decision<GroupRecord> {

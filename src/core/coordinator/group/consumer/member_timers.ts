@@ -30,6 +30,8 @@ export class MemberTimers {
 
   /** Starts the member's session, or starts it anew. */
   session(groupId: string, memberId: string, timeoutMs: number): void {
+    // What a session ends in is always the same: thousands of members are heard of every second.
+    if (this.#timers.putOff(keyOf("session", groupId, memberId), timeoutMs)) return;
     this.#set("session", groupId, memberId, timeoutMs, "its session ended");
   }
 

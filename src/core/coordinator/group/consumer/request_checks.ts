@@ -1,6 +1,7 @@
 // What of a ConsumerGroupHeartbeat is wrong whatever the group. Kafka: GroupCoordinatorService.
 // throwIfConsumerGroupHeartbeatRequestIsInvalid.
 
+import { javaTrim } from "../../../../base/java_trim.ts";
 import type { ConsumerGroupHeartbeatRequest } from "../../../../protocol/messages/68_consumer_group_heartbeat.ts";
 import { LEFT, LEFT_FOR_A_WHILE } from "./member.ts";
 import { Refused } from "./refused.ts";
@@ -48,7 +49,7 @@ function checkJoin(request: ConsumerGroupHeartbeatRequest): void {
 }
 
 function refuseBlank(text: string | null, name: string): void {
-  if (text !== null && text.trim() === "") throw invalid(`${name} must not be empty`);
+  if (text !== null && javaTrim(text) === "") throw invalid(`${name} must not be empty`);
 }
 
 function invalid(message: string): Refused {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { OffsetCaller } from "../../../../../src/core/coordinator/group/group.ts";
 import type { JoinGroupResponse } from "../../../../../src/protocol/messages/11_join_group.ts";
 import type { Asked } from "../../shard_rig.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   bytes,
   type ClassicRig,
@@ -16,6 +17,8 @@ import {
   sync,
   syncError,
 } from "./classic_rig.ts";
+
+replayAfterEach();
 
 const NOBODY: OffsetCaller = {
   memberId: "",

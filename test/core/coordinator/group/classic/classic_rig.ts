@@ -285,7 +285,11 @@ function viewOf(group: ClassicGroup): unknown {
 /** The log replayed gives the same hard state; and groups that are settled are, all in all, what a load makes of them. */
 export function checkReplay(rig: ClassicRig): void {
   rig.checkReplay();
-  const loaded = classicRig({ settings: rig.settings, checksDecisions: false });
+  const loaded = classicRig({
+    settings: rig.settings,
+    checksDecisions: false,
+    isReplayed: false,
+  });
   for (const record of rig.records) loaded.subject.replay(record);
   for (const group of rig.subject.groups.values()) {
     if (!(group instanceof ClassicGroup)) continue;

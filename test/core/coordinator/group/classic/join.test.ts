@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   bytes,
   checkReplay,
@@ -13,6 +14,8 @@ import {
   syncError,
   text,
 } from "./classic_rig.ts";
+
+replayAfterEach();
 
 describe("joining a classic group", () => {
   test("v4 and later: a newcomer is given an id and comes again with it", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { SyncGroupResponse } from "../../../../../src/protocol/messages/14_sync_group.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   checkReplay,
   classicRig,
@@ -13,6 +14,8 @@ import {
   syncError,
   text,
 } from "./classic_rig.ts";
+
+replayAfterEach();
 
 /** Two members that have joined, and nobody has synced. */
 function joinedTwo() {

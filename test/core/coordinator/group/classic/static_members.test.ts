@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   bytes,
   checkReplay,
@@ -13,6 +14,8 @@ import {
   syncError,
   text,
 } from "./classic_rig.ts";
+
+replayAfterEach();
 
 const staticTwo = (i: number) => ({ version: 5, instance: `i${i}` });
 

@@ -8,6 +8,7 @@ import type { KafkaErrorName } from "../../../../../src/protocol/errors.ts";
 import type { JoinGroupResponse } from "../../../../../src/protocol/messages/11_join_group.ts";
 import type { SyncGroupResponse } from "../../../../../src/protocol/messages/14_sync_group.ts";
 import type { Asked } from "../../shard_rig.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   bytes,
   type ClassicRig,
@@ -21,6 +22,8 @@ import {
   sync,
   text,
 } from "./classic_rig.ts";
+
+replayAfterEach();
 
 const SESSION_MS = 10_000;
 const REBALANCE_MS = 15_000;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   type ClassicRig,
   checkReplay,
@@ -11,6 +12,8 @@ import {
   sync,
   syncError,
 } from "./classic_rig.ts";
+
+replayAfterEach();
 
 const stateOf = (rig: ClassicRig) => rig.subject.group().stateName;
 

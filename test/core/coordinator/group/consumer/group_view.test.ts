@@ -4,8 +4,11 @@ import { describe, expect, test } from "bun:test";
 import { ConsumerGroup } from "../../../../../src/core/coordinator/group/consumer/consumer_group.ts";
 import type { OffsetCaller } from "../../../../../src/core/coordinator/group/group.ts";
 import type { KafkaErrorName } from "../../../../../src/protocol/errors.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import { ClassicClient, stableClassicGroup } from "./classic_client.ts";
 import { ConsumerRig, settle, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 function caller(overrides: Partial<OffsetCaller> = {}): OffsetCaller {
   return {

@@ -3,7 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import type { KafkaErrorName } from "../../../../../src/protocol/errors.ts";
 import type { ConsumerGroupHeartbeatRequest } from "../../../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import { assignedOf, ConsumerRig, expectError, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 function rigWithTopic(partitionCount = 4): ConsumerRig {
   const rig = new ConsumerRig();
@@ -277,4 +280,34 @@ describe("groups of other kinds", () => {
     expect(rig.group().hasPartitionsRecord).toBe(false);
     rig.checkReplay();
   });
+});
+
+test("a member in a state that a newer broker stored has to come back with nothing", () => {
+  const rig = rigWithTopic();
+  const { memberEpoch } = rig.join();
+  const { id: topicId } = rig.topics.named("t")!;
+  const assignedPartitions = [{ topicId, partitions: [0, 1, 2, 3], assignmentEpochs: null }];
+  rig.apply(() => ({
+    records: [
+      {
+        kind: "consumer_member_current",
+        key: { groupId: "g", memberId: "m1" },
+        value: {
+          memberEpoch,
+          previousMemberEpoch: memberEpoch - 1,
+          state: 9,
+          assignedPartitions,
+          partitionsPendingRevocation: [],
+        },
+      },
+    ],
+    answers: [],
+  }));
+  const owned = [{ topicId, partitions: [0] }];
+  expectError(rig.heartbeat({ memberEpoch }), "fenced_member_epoch");
+  expectError(rig.heartbeat({ memberEpoch, topicPartitions: owned }), "fenced_member_epoch");
+  const back = rig.join();
+  expectError(back, "none");
+  expect(assignedOf(back)).toHaveLength(4);
+  expect(rig.group().state).toBe("Stable");
 });

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ConsumerGroup } from "../../../../../src/core/coordinator/group/consumer/consumer_group.ts";
 import type { RigOptions } from "../../shard_rig.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import {
   assignmentBytes,
   ClassicClient,
@@ -10,6 +11,8 @@ import {
   stableClassicGroup,
 } from "./classic_client.ts";
 import { ConsumerRig, expectError, settle, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 function rigWithClassic(
   count: number,

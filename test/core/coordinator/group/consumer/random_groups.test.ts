@@ -5,8 +5,11 @@
 import { describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../../../src/base/prng.ts";
 import { isFullTestRun } from "../../../../support/test_scale.ts";
+import { replayAfterEach } from "../../shard_rig.ts";
 import { ClassicClient } from "./classic_client.ts";
 import { ConsumerRig, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 const SEEDS = isFullTestRun ? 300 : 15;
 const MIXED_SEEDS = isFullTestRun ? 150 : 8;

@@ -2,7 +2,10 @@
 // members find theirs again.
 
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../../shard_rig.ts";
 import { assignedOf, ConsumerRig, expectError, settle, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 function rigWithTopic(partitionCount = 4): ConsumerRig {
   const rig = new ConsumerRig();

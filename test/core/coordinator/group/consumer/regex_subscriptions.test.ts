@@ -2,7 +2,10 @@
 // topics change.
 
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../../shard_rig.ts";
 import { assignedOf, ConsumerRig, expectError, settle, TestMember } from "./consumer_rig.ts";
+
+replayAfterEach();
 
 function rigWithTopics(...names: readonly string[]): ConsumerRig {
   const rig = new ConsumerRig();
