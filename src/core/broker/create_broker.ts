@@ -248,6 +248,8 @@ class BrokerImpl implements RunningBroker {
       mayDescribe: (caller, topic) => gate?.allowsTopic(caller, "describe", topic) ?? true,
     });
     const admitted = admit(
+          gateRetryMs: () => settings.number("add.partitions.to.txn.retry.backoff.ms"),
+          gateRetryMsMax: () => settings.number("add.partitions.to.txn.retry.backoff.max.ms"),
       {
         brokerId: this.brokerId,
         clusterId: this.clusterId,

@@ -1,11 +1,10 @@
 // Holds the first batches of transactions until the coordinator has said that they may be appended, and what the same
 // producer sends to the same partition meanwhile behind them.
 // Invariant: batches of one producer go into one partition in the order in which they came; none begins a transaction
-// that ended while the coordinator was asked. Kafka: ReplicaManager.maybeSendPartitionsToTransactionCoordinator,
-// VerificationGuard.
+// that ended while the coordinator was asked. Kafka: ReplicaManager.handleProduceAppend, VerificationGuard.
 
 import type { TopicPartition } from "../../contracts/broker.ts";
-import type { Clock } from "../../contracts/runtime.ts";
+import type { Clock, Scheduler } from "../../contracts/runtime.ts";
 import {
   type KafkaError,
   type KafkaErrorName,
@@ -29,6 +28,25 @@ export interface Transactional<R> {
   append(first: FirstBatch | null): R;
 }
 
+/** What becomes of a batch: a plain value where nothing has to be waited for. */
+export type Passed<R> = R | KafkaError | Promise<R | KafkaError>;
+
+export interface FirstBatchGateOptions {
+  readonly gate: TransactionGate;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  /** How long to wait before a coordinator that is busy with an end is asked again. */
+  readonly retryMs: () => number;
+  /** For how long it is asked at all; what is not let in by then is refused, and the client tries again. */
+  readonly retryMsMax: () => number;
+}
+
+/** One that the coordinator has to be asked about, and where its answer goes. */
+interface Asked<R> {
+  readonly at: number;
+  readonly wanted: Transactional<R>;
+}
+
 const NOT_ASKED =
   "The batch is transactional, its producer has no open transaction in the partition, and the request names no transactional id";
 const ENDED = "The transaction ended before its first batch was appended";
@@ -42,69 +60,152 @@ const TOLD_AS: Partial<Record<KafkaErrorName, KafkaErrorName>> = {
   producer_fenced: "invalid_producer_epoch",
 };
 
+/** It is another producer's transactional id, or a producer's that is over. */
+const FINAL: ReadonlySet<KafkaErrorName> = new Set([
+  "invalid_producer_id_mapping",
+  "producer_fenced",
+]);
+
 export class FirstBatchGate {
-  readonly #gate: TransactionGate;
-  readonly #clock: Clock;
+  readonly #options: FirstBatchGateOptions;
   /** What waits behind a question, by log and producer. */
   readonly #asking = new Map<PartitionLog, Map<number, (() => void)[]>>();
 
-  constructor(gate: TransactionGate, clock: Clock) {
-    this.#gate = gate;
-    this.#clock = clock;
+  constructor(options: FirstBatchGateOptions) {
+    this.#options = options;
   }
 
-  /** A plain value where nothing has to be waited for. */
-  pass<R>(wanted: Transactional<R>): R | KafkaError | Promise<R | KafkaError> {
+  /** Takes the transactional batches of one request: all of one producer, under one epoch. @returns one for each */
+  pass<R>(all: readonly Transactional<R>[]): Passed<R>[] {
+    const passed: Passed<R>[] = new Array(all.length);
+    let asked: Map<PartitionLog, Asked<R>> | null = null;
+    /** Second batches for a partition, which come behind the first. */
+    let behind: Asked<R>[] | null = null;
+    for (let at = 0; at < all.length; at++) {
+      const wanted = all[at]!;
+      const now = this.#passNow(wanted);
+      if (now !== null) {
+        passed[at] = now;
+        continue;
+      }
+      asked ??= new Map();
+      if (asked.has(wanted.log)) {
+        behind ??= [];
+        behind.push({ at, wanted });
+      } else asked.set(wanted.log, { at, wanted });
+    }
+    if (asked === null) return passed;
+    const each = [...asked.values()];
+    // Partitions join by one record; of those that were added before, each may be refused by itself.
+    if (each[0]!.wanted.adds) this.#askFor(each, passed);
+    else for (const one of each) this.#askFor([one], passed);
+    for (const { at, wanted } of behind ?? []) passed[at] = this.pass([wanted])[0]!;
+    return passed;
+  }
+
+  /** Null: the coordinator has to be asked. */
+  #passNow<R>(wanted: Transactional<R>): Passed<R> | null {
     const { log, batch } = wanted;
     const { producerId, producerEpoch } = batch;
     const waiting = this.#asking.get(log)?.get(producerId);
     if (waiting !== undefined) {
-      return new Promise((resolve) => waiting.push(() => resolve(this.pass(wanted))));
+      return new Promise((resolve) => waiting.push(() => resolve(this.pass([wanted])[0]!)));
     }
     if (log.hasOpenTransaction(producerId, producerEpoch) || isRepeated(log, batch)) {
       return wanted.append(null);
     }
     if (wanted.transactionalId === null) return kafkaError("invalid_txn_state", NOT_ASKED);
-    const first = noted(log, batch, wanted.adds, this.#clock.wallMs());
-    const said = this.#gate.admit(
-      wanted.transactionalId,
-      producerId,
-      producerEpoch,
-      wanted.partition,
-      wanted.adds,
-    );
-    return said instanceof Promise ? this.#ask(wanted, first, said) : goOn(wanted, first, said);
+    const newestEpoch = log.producers?.get(producerId)?.epoch ?? producerEpoch;
+    // It would be refused in the end, after its partition had joined.
+    if (producerEpoch < newestEpoch) {
+      const why = `Epoch ${producerEpoch} of producer ${producerId} is older than ${newestEpoch}, the newest seen`;
+      return kafkaError("invalid_producer_epoch", why);
+    }
+    return null;
   }
 
-  async #ask<R>(
-    wanted: Transactional<R>,
-    first: FirstBatch,
-    saying: Promise<Outcome<null>>,
-  ): Promise<R | KafkaError> {
-    const { log, batch } = wanted;
-    const behind: (() => void)[] = [];
-    let producers = this.#asking.get(log);
-    if (producers === undefined) {
-      producers = new Map();
-      this.#asking.set(log, producers);
+  #askFor<R>(asked: readonly Asked<R>[], passed: Passed<R>[]): void {
+    const noted = this.#noted(asked);
+    const said = this.#say(asked);
+    if (!(said instanceof Promise) && !isBusy(said, asked[0]!)) {
+      for (const [i, { at, wanted }] of asked.entries()) passed[at] = goOn(wanted, noted[i]!, said);
+      return;
     }
-    producers.set(batch.producerId, behind);
+    const waiting = this.#wait(asked, noted, said);
+    for (const [i, { at }] of asked.entries()) passed[at] = waiting.then((all) => all[i]!);
+  }
+
+  /** Never rejects, unless an append does: then for all of them. */
+  async #wait<R>(
+    asked: readonly Asked<R>[],
+    noted: readonly FirstBatch[],
+    saying: Outcome<null> | Promise<Outcome<null>>,
+  ): Promise<(R | KafkaError)[]> {
+    const queues = asked.map(({ wanted }) => this.#queueFor(wanted));
     try {
-      return goOn(wanted, first, await saying);
+      const { clock, retryMsMax } = this.#options;
+      const startedMs = clock.monotonicMs();
+      let first = noted;
+      let said = await saying;
+      while (isBusy(said, asked[0]!) && clock.monotonicMs() - startedMs < retryMsMax()) {
+        await this.#backOff();
+        first = this.#noted(asked);
+        said = await this.#say(asked);
+      }
+      return asked.map(({ wanted }, i) => goOn(wanted, first[i]!, said));
     } finally {
-      producers.delete(batch.producerId);
-      if (producers.size === 0) this.#asking.delete(log);
-      for (const next of behind) next();
+      for (const { wanted } of asked) this.#endQueue(wanted);
+      for (const queue of queues) for (const next of queue) next();
     }
   }
+
+  #queueFor({ log, batch }: Transactional<unknown>): readonly (() => void)[] {
+    const queue: (() => void)[] = [];
+    const producers = this.#asking.get(log);
+    if (producers === undefined) this.#asking.set(log, new Map([[batch.producerId, queue]]));
+    else producers.set(batch.producerId, queue);
+    return queue;
+  }
+
+  #endQueue({ log, batch }: Transactional<unknown>): void {
+    const producers = this.#asking.get(log);
+    producers?.delete(batch.producerId);
+    if (producers?.size === 0) this.#asking.delete(log);
+  }
+
+  #say(asked: readonly Asked<unknown>[]): Outcome<null> | Promise<Outcome<null>> {
+    const { transactionalId, batch, adds } = asked[0]!.wanted;
+    const partitions = asked.map(({ wanted }) => wanted.partition);
+    const { producerId, producerEpoch } = batch;
+    return this.#options.gate.admit(transactionalId!, producerId, producerEpoch, partitions, adds);
+  }
+
+  #noted(asked: readonly Asked<unknown>[]): readonly FirstBatch[] {
+    const wallMs = this.#options.clock.wallMs();
+    return asked.map(({ wanted: { log, batch, adds } }) => noted(log, batch, adds, wallMs));
+  }
+
+  #backOff(): Promise<void> {
+    const { scheduler, retryMs } = this.#options;
+    return new Promise((resolve) => {
+      scheduler.after(retryMs(), "first_batch_retry", resolve);
+    });
+  }
+}
+
+/** The transaction before is ending: it would take longer to let the client come back, with all its records. */
+function isBusy(said: Outcome<null>, { wanted }: Asked<unknown>): boolean {
+  return !said.ok && said.error.code === "concurrent_transactions" && wanted.adds;
 }
 
 function goOn<R>(wanted: Transactional<R>, first: FirstBatch, said: Outcome<null>): R | KafkaError {
   const { log, batch, adds } = wanted;
   if (!said.ok) {
     const { code, message } = said.error;
-    const isBusy = code === "concurrent_transactions" && !adds;
-    const told = isBusy ? "not_enough_replicas" : (TOLD_AS[code] ?? code);
+    // Nobody comes back with it: what was noted of it would keep nothing out but the memory.
+    if (FINAL.has(code)) forget(wanted, first);
+    const isOldBusy = code === "concurrent_transactions" && !adds;
+    const told = isOldBusy ? "not_enough_replicas" : (TOLD_AS[code] ?? code);
     return kafkaError(told, message);
   }
   // A marker came meanwhile: what is appended now would stay open for ever.
@@ -112,6 +213,12 @@ function goOn<R>(wanted: Transactional<R>, first: FirstBatch, said: Outcome<null
     return kafkaError("invalid_txn_state", ENDED);
   }
   return wanted.append(first);
+}
+
+function forget({ log, batch }: Transactional<unknown>, first: FirstBatch): void {
+  const { producerId, producerEpoch } = batch;
+  const isOurs = log.firstBatches?.get(producerId) === first && first.epoch === producerEpoch;
+  if (isOurs) log.firstBatches?.delete(producerId);
 }
 
 /** Its answer is known already, and it begins nothing. */
@@ -130,7 +237,7 @@ function noted(log: PartitionLog, batch: ValidBatch, adds: boolean, wallMs: numb
     first = {
       epoch: producerEpoch,
       lowestSequence: baseSequence,
-      startsAtZero: adds,
+      isOfSecondProtocol: adds,
       askedMs: wallMs,
     };
     log.firstBatches.set(producerId, first);

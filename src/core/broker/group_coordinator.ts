@@ -118,7 +118,7 @@ export class GroupCoordinator {
     return this.#shards.withShard(groupId, (partition) => {
       const place = { topic: GROUP_TOPIC, partition };
       const admit = () =>
-        transactionGate.admit(transactionalId, producerId, producerEpoch, place, adds);
+        transactionGate.admit(transactionalId, producerId, producerEpoch, [place], adds);
       return this.#shards.runtime.runInTransaction(partition, { producer, admit }, decide, signal);
     });
   }

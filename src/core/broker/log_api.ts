@@ -44,7 +44,7 @@ import {
   validateBatch,
 } from "../log/validate_batches.ts";
 import type { LogManager } from "../partition/log_manager.ts";
-import { FirstBatchGate } from "./first_batch_gate.ts";
+import { FirstBatchGate, type Transactional } from "./first_batch_gate.ts";
 import { checkEpoch, ParkedFetch, readableEnd } from "./parked_fetch.ts";
 
 /** A partition's refusal may name the records that caused it (Produce v8+). */
@@ -63,6 +63,9 @@ export interface LogApiOptions {
   readonly fetchBytesMax: () => number;
   /** Asked before a transaction's first batch; transactional batches are refused where it is left out. */
   readonly gate?: TransactionGate | null;
+  /** add.partitions.to.txn.retry.backoff.ms and its max; Kafka's defaults where they are left out. */
+  readonly gateRetryMs?: () => number;
+  readonly gateRetryMsMax?: () => number;
 }
 
 interface Appended {
@@ -82,8 +85,10 @@ export class LogApiImpl implements LogApi {
   constructor(options: LogApiOptions) {
     this.#options = options;
     this.#logs = options.logs;
-    const { gate = null, runtime } = options;
-    this.#gate = gate === null ? null : new FirstBatchGate(gate, runtime.clock);
+    const { gate = null, runtime, gateRetryMs = () => 20, gateRetryMsMax = () => 100 } = options;
+    const { clock, scheduler } = runtime;
+    const retry = { retryMs: gateRetryMs, retryMsMax: gateRetryMsMax };
+    this.#gate = gate === null ? null : new FirstBatchGate({ gate, clock, scheduler, ...retry });
   }
 
   async append(_caller: Caller, request: AppendRequest): Promise<readonly Outcome<AppendResult>[]> {
@@ -92,19 +97,25 @@ export class LogApiImpl implements LogApi {
       return partitions.map(() => refuse("invalid_producer_id_mapping", MIXED));
     }
     const results: (Appended | AppendError)[] = new Array(partitions.length);
-    let asked: Promise<void>[] | null = null;
+    let transactional: Transactional<Appended | AppendError>[] | null = null;
+    /** Their places in the request. */
+    const places: number[] = [];
     for (let i = 0; i < partitions.length; i++) {
       const result = this.#appendOne(partitions[i]!, request);
-      if (result instanceof Promise) {
-        asked ??= [];
-        asked.push(
-          result.then((outcome) => {
-            results[i] = outcome;
-          }),
-        );
+      if ("adds" in result) {
+        transactional ??= [];
+        transactional.push(result);
+        places.push(i);
       } else results[i] = result;
     }
-    if (asked !== null) await Promise.all(asked);
+    if (transactional !== null) {
+      const passed = this.#gate!.pass(transactional);
+      const isAsked = passed.some((each) => each instanceof Promise);
+      const outcomes = isAsked ? await Promise.all(passed) : passed;
+      for (let i = 0; i < places.length; i++) {
+        results[places[i]!] = outcomes[i] as Appended | AppendError;
+      }
+    }
     let mustWait = false;
     for (const result of results) {
       if ("log" in result && result.log.highWatermark < result.endOffset) mustWait = true;
@@ -122,10 +133,11 @@ export class LogApiImpl implements LogApi {
     });
   }
 
+  /** What is of a transaction is not appended yet: the gate lets it pass. */
   #appendOne(
     request: AppendPartition,
     whole: AppendRequest,
-  ): Appended | AppendError | Promise<Appended | AppendError> {
+  ): Appended | AppendError | Transactional<Appended | AppendError> {
     const topic = this.#logs.topicNamed(request.topic);
     const log = topic === undefined ? null : this.#logs.logIn(topic, request.partition);
     if (log === null) {
@@ -170,7 +182,7 @@ export class LogApiImpl implements LogApi {
     }
     const [only] = batches;
     if (only!.isTransactional) {
-      return this.#gate!.pass({
+      return {
         log,
         batch: only!,
         partition: request,
@@ -182,7 +194,7 @@ export class LogApiImpl implements LogApi {
           if (!this.#logs.isOnline) return kafkaError("kafka_storage_error");
           return appendTo(log, batches, request.expectedOffset, wallMs, first);
         },
-      });
+      };
     }
     return appendTo(log, batches, request.expectedOffset, wallMs, null);
   }

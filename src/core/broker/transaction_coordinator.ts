@@ -28,6 +28,7 @@ import { BrokerTransactionSettings } from "./broker_transaction_settings.ts";
 import { CoordinatorShards } from "./coordinator_shards.ts";
 import { LocalMarkers, type TransactionalGroups } from "./local_markers.ts";
 
+const BUSY = "concurrent_transactions";
 /** Requests that may wait on one shard. */
 const PENDING_MAX = 100_000;
 
@@ -133,15 +134,18 @@ export class TransactionCoordinator implements TransactionGate {
     transactionalId: string,
     producerId: number,
     producerEpoch: number,
-    partition: TopicPartition,
+    partitions: readonly TopicPartition[],
     adds: boolean,
   ): Outcome<null> | Promise<Outcome<null>> {
     if (!adds && !this.settings.verifies) return ok(null);
     if (this.#shards.partitionCount === null) return refuse("coordinator_not_available");
     const ask = { transactionalId, producerId, producerEpoch };
-    const admit = (shard: TransactionShard, now: Now) => shard.admit(ask, partition, adds, now);
+    const admit = (shard: TransactionShard, now: Now) => shard.admit(ask, partitions, adds, now);
     const taken = this.#shards.decideAtOnce(transactionalId, admit);
-    if (taken !== null) return taken.outcome;
+    // The transaction before was ended in this very turn: by now its markers are written.
+    const isBusy = taken?.outcome.ok === false && taken.outcome.error.code === BUSY;
+    const again = isBusy ? this.#shards.decideAtOnce(transactionalId, admit) : taken;
+    if (again !== null) return again.outcome;
     // It still loads: whoever waits for that may as well wait for the commit.
     return this.run<null>(
       transactionalId,

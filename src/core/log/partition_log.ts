@@ -281,8 +281,11 @@ export class PartitionLog implements JournalClient {
       this.transactions.end(producerId, entry, offset, isCommit);
     }
     this.producers.recordMarker(producerId, producerEpoch, coordinatorEpoch, timestampMs, wallMs);
-    // Whoever still asks whether a batch may begin the transaction is told that it has ended.
-    this.firstBatches?.delete(producerId);
+    // Whoever still asks whether a batch may begin the transaction is told that it has ended. By the second protocol a batch
+    // that has the marker's epoch is of the next one.
+    const first = this.firstBatches?.get(producerId);
+    const isOfNext = first?.isOfSecondProtocol === true && first.epoch === producerEpoch;
+    if (!isOfNext) this.firstBatches?.delete(producerId);
   }
 
   /** Takes in a batch at the end of the log: from `append`, and from replay at recovery. */

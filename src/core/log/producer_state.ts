@@ -66,8 +66,8 @@ export interface FirstBatch {
   epoch: number;
   /** The lowest one that came under this epoch and was not taken yet. */
   lowestSequence: number;
-  /** Of the second protocol: a producer that nothing is known of has to begin at sequence 0. */
-  readonly startsAtZero: boolean;
+  /** A producer that nothing is known of has to begin at sequence 0, and every transaction has an epoch of its own. */
+  readonly isOfSecondProtocol: boolean;
   readonly askedMs: number;
 }
 
@@ -144,7 +144,7 @@ export class ProducerState {
   ): string | null {
     const last = entry?.batches.at(-1);
     if (first !== null) {
-      if (first.startsAtZero && last === undefined && firstSequence !== 0) {
+      if (first.isOfSecondProtocol && last === undefined && firstSequence !== 0) {
         return "nothing is known of the producer, and the next one is 0";
       }
       if (first.epoch === epoch && firstSequence > first.lowestSequence) {

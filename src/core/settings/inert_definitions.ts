@@ -232,9 +232,6 @@ remote.log.reader.threads int 10 [1..] medium dynamic-cluster
 remote.log.storage.manager.class.name string null [nonempty] medium
 remote.log.storage.manager.class.path string null [] medium
 remote.log.storage.manager.impl.prefix string rsm.config. [nonempty] medium
-# without-effect the coordinator of a transaction is on the same broker as its partitions: nothing is asked again
-add.partitions.to.txn.retry.backoff.max.ms int 100 [0..] high
-add.partitions.to.txn.retry.backoff.ms int 20 [1..] high
 # without-effect waiting requests are dropped from their queue at once, so nothing has to be purged
 delete.records.purgatory.purge.interval.requests int 1 [] medium
 fetch.purgatory.purge.interval.requests int 1000 [] medium

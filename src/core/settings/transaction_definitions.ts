@@ -4,6 +4,11 @@
 
 /** Settings of transactions that work, in the form that `readDefinitions` takes. */
 export const TRANSACTION_SETTINGS_TEXT: string = `
+add.partitions.to.txn.retry.backoff.max.ms int 100 [0..] high honoured
+  For how long, in milliseconds, the first batch of a transaction waits for the end of the one before,
+  by the newer protocol. After that its producer is told to try again.
+add.partitions.to.txn.retry.backoff.ms int 20 [1..] high honoured
+  How long such a batch waits, in milliseconds, before its coordinator is asked again.
 transaction.abort.timed.out.transaction.cleanup.interval.ms int 10000 [1..] low honoured
   How often open transactions are looked at, in milliseconds: those that have had their time are
   aborted.
@@ -28,7 +33,9 @@ transaction.state.log.segment.bytes int 104857600 [1..] high honoured
   Segment size of __transaction_state when it is made, in bytes, at least 1 MiB. Small segments let it
   be compacted sooner, and loaded faster.
 transaction.two.phase.commit.enable boolean false [] low honoured
-  Whether producers may begin transactions without a timeout, which something else ends (KIP-939).
+  Whether producers may begin transactions without a timeout, which something else ends (KIP-939). The
+  version of InitProducerId that asks for it is unstable in Kafka 4.3 and not offered, so that only a
+  program that embeds the broker can.
 transactional.id.expiration.ms int 604800000 [1..] high honoured
   A transactional id is forgotten after so many milliseconds without a change, unless a transaction is
   open. Its producer has to begin anew.

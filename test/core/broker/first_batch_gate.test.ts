@@ -9,7 +9,7 @@ import { batchOf, caller, LogRig, topic } from "../../support/log_rig.ts";
 import { settle } from "../../support/test_runtime.ts";
 
 interface Question {
-  readonly asked: readonly [string, number, number, string, number, boolean];
+  readonly asked: readonly [string, number, number, readonly string[], boolean];
   answer(outcome: Outcome<null>): void;
 }
 
@@ -18,12 +18,9 @@ class ScriptedGate implements TransactionGate {
   readonly questions: Question[] = [];
   now: Outcome<null> | null = null;
 
-  admit(
-    ...[id, producerId, epoch, { topic: name, partition }, adds]: Parameters<
-      TransactionGate["admit"]
-    >
-  ) {
-    const asked = [id, producerId, epoch, name, partition, adds] as const;
+  admit(...[id, producerId, epoch, list, adds]: Parameters<TransactionGate["admit"]>) {
+    const partitions = list.map(({ topic: name, partition }) => `${name}/${partition}`);
+    const asked = [id, producerId, epoch, partitions, adds] as const;
     if (this.now !== null) {
       this.questions.push({ asked, answer: () => {} });
       return this.now;
@@ -72,13 +69,13 @@ describe("the first batch of a transaction", () => {
     const { gate, rig, send, log } = await rigOf();
     const sent = [send(0), send(1), send(2)];
     await settle();
-    expect(gate.questions.map(({ asked }) => asked)).toEqual([["tx", 9, 0, "t", 0, true]]);
+    expect(gate.questions.map(({ asked }) => asked)).toEqual([["tx", 9, 0, ["t/0"], true]]);
     expect(log.logEndOffset).toBe(0);
     // Others do not wait.
     expect(await rig.append(batchOf(["other"]))).toMatchObject({ value: { baseOffset: 0 } });
     const elsewhere = send(0, { partition: 1, adds: false });
     await settle();
-    expect(gate.questions.at(-1)!.asked).toEqual(["tx", 9, 0, "t", 1, false]);
+    expect(gate.questions.at(-1)!.asked).toEqual(["tx", 9, 0, ["t/1"], false]);
     gate.questions[1]!.answer(ok(null));
     expect(await elsewhere).toBe(0);
     gate.questions[0]!.answer(ok(null));
@@ -115,7 +112,6 @@ describe("the first batch of a transaction", () => {
       ["invalid_txn_state", true, "invalid_txn_state"],
       ["producer_fenced", true, "invalid_producer_epoch"],
       ["invalid_producer_id_mapping", false, "invalid_producer_id_mapping"],
-      ["concurrent_transactions", true, "concurrent_transactions"],
       ["concurrent_transactions", false, "not_enough_replicas"],
       ["not_coordinator", true, "not_enough_replicas"],
       ["coordinator_not_available", false, "not_enough_replicas"],
@@ -126,6 +122,67 @@ describe("the first batch of a transaction", () => {
     }
     expect(await send(0, { id: null })).toBe("invalid_txn_state");
     expect(gate.questions.length).toBe(cases.length);
+    await rig.close();
+  });
+
+  test("waits for the end of the transaction before, for a bounded time", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    gate.now = refuse("concurrent_transactions");
+    const sent = [send(0), send(1)];
+    await settle();
+    await rig.test.advance(19);
+    expect(gate.questions.length).toBe(1);
+    await rig.test.advance(1);
+    expect(gate.questions.length).toBe(2);
+    // The marker of the one before has the epoch that this one has: it is not this one's.
+    const verdict = log.appendMarker(
+      {
+        producerId: 9,
+        producerEpoch: 0,
+        coordinatorEpoch: 0,
+        isCommit: true,
+        transactionVersion: 2,
+      },
+      rig.test.wallMs,
+    );
+    expect(verdict.kind).toBe("appended");
+    gate.now = ok(null);
+    await rig.test.advance(20);
+    expect(await Promise.all(sent)).toEqual([1, 2]);
+    expect(gate.questions.length).toBe(3);
+
+    gate.now = refuse("concurrent_transactions");
+    const late = [send(0, { epoch: 1 }), send(0, { epoch: 1, partition: 1 })];
+    await settle();
+    await rig.test.advance(99);
+    expect(gate.questions.length).toBe(3 + 2 * 5);
+    await rig.test.advance(1);
+    expect(await Promise.all(late)).toEqual(["concurrent_transactions", "concurrent_transactions"]);
+    expect(gate.questions.length).toBe(3 + 2 * 6);
+    await rig.close();
+  });
+
+  test("is not let in by an answer that was on its way when a marker of its own transaction came", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    const late = send(0, { epoch: 4 });
+    await settle();
+    // Of the second protocol an end has an epoch that no batch of it had.
+    const marker = { producerId: 9, coordinatorEpoch: 0, isCommit: false, transactionVersion: 2 };
+    expect(log.appendMarker({ ...marker, producerEpoch: 5 }, rig.test.wallMs).kind).toBe(
+      "appended",
+    );
+    gate.questions[0]!.answer(ok(null));
+    expect(await late).toBe("invalid_txn_state");
+    expect(log.logEndOffset).toBe(1);
+    await rig.close();
+  });
+
+  test("of an epoch that is over is refused before its partition joins", async () => {
+    const { gate, rig, send } = await rigOf();
+    gate.now = ok(null);
+    expect(await send(0, { epoch: 2 })).toBe(0);
+    expect(await send(0, { epoch: 1 })).toBe("invalid_producer_epoch");
+    expect(gate.questions.length).toBe(1);
     await rig.close();
   });
 
@@ -183,6 +240,75 @@ describe("the first batch of a transaction", () => {
     await rig.close();
   });
 
+  test("of each of many partitions join by one question, and enter or are refused together", async () => {
+    const { gate, rig, send } = await rigOf();
+    const sendAll = (sequence: number, adds: boolean, partitions: readonly number[]) =>
+      rig.api
+        .append(caller, {
+          acks: -1,
+          timeoutMs: 1000,
+          transactionalId: "tx",
+          addsToTransaction: adds,
+          partitions: partitions.map((partition, i) => ({
+            topic: "t",
+            partition,
+            batches: batchOf([`${sequence}`], {
+              producerId: 9,
+              producerEpoch: 0,
+              baseSequence: partitions.indexOf(partition) === i ? sequence : sequence + 1,
+              isTransactional: true,
+            }),
+          })),
+        })
+        .then((all) => all.map((each) => (each.ok ? each.value.baseOffset : each.error.code)));
+    const waiting = sendAll(0, true, [1, 0]);
+    const behind = send(1);
+    await settle();
+    expect(gate.questions.map(({ asked }) => asked)).toEqual([["tx", 9, 0, ["t/1", "t/0"], true]]);
+    gate.questions[0]!.answer(refuse("coordinator_load_in_progress"));
+    expect(await waiting).toEqual(["not_enough_replicas", "not_enough_replicas"]);
+    await settle();
+    gate.questions[1]!.answer(refuse("coordinator_load_in_progress"));
+    await behind;
+    gate.now = ok(null);
+    // One of them twice: its second batch comes behind the first, and nobody is asked for it.
+    expect(await sendAll(0, true, [0, 1, 0])).toEqual([0, 0, 1]);
+    expect(gate.questions.length).toBe(3);
+    expect(gate.questions[2]!.asked[3]).toEqual(["t/0", "t/1"]);
+    // One is in it, the other is asked about.
+    await send(0, { epoch: 1 });
+    expect(gate.questions.length).toBe(4);
+    await rig.close();
+  });
+
+  test("of the first protocol is asked about by itself: one that was not added does not keep others out", async () => {
+    const { gate, rig } = await rigOf();
+    const outcomes = rig.api.append(caller, {
+      acks: -1,
+      timeoutMs: 1000,
+      transactionalId: "tx",
+      partitions: [0, 1].map((partition) => ({
+        topic: "t",
+        partition,
+        batches: batchOf(["x"], {
+          producerId: 9,
+          producerEpoch: 0,
+          baseSequence: 0,
+          isTransactional: true,
+        }),
+      })),
+    });
+    await settle();
+    expect(gate.questions.map(({ asked }) => asked[3])).toEqual([["t/0"], ["t/1"]]);
+    gate.questions[0]!.answer(refuse("transaction_abortable"));
+    gate.questions[1]!.answer(ok(null));
+    expect(await outcomes).toMatchObject([
+      { ok: false, error: { code: "transaction_abortable" } },
+      { ok: true, value: { baseOffset: 0 } },
+    ]);
+    await rig.close();
+  });
+
   test("of two producers in one request are refused, and nothing is asked", async () => {
     const { gate, rig } = await rigOf();
     const partitions = [9, 10].map((producerId, partition) => ({
@@ -200,6 +326,22 @@ describe("the first batch of a transaction", () => {
     const refused = { ok: false, error: { code: "invalid_producer_id_mapping" } };
     expect(outcomes).toMatchObject([refused, refused]);
     expect(gate.questions).toEqual([]);
+    await rig.close();
+  });
+
+  test("of a producer that is not the one leaves nothing behind", async () => {
+    const { gate, rig, send, log } = await rigOf();
+    for (const code of ["invalid_producer_id_mapping", "producer_fenced"] as const) {
+      gate.now = refuse(code);
+      await send(3, { producerId: 77, epoch: 2 });
+      expect([code, log.firstBatches?.size]).toEqual([code, 0]);
+    }
+    // Not what was noted of a newer epoch.
+    gate.now = refuse("coordinator_not_available");
+    await send(4, { producerId: 77, epoch: 3, adds: false });
+    gate.now = refuse("producer_fenced");
+    await send(3, { producerId: 77, epoch: 2, adds: false });
+    expect(log.firstBatches?.get(77)).toMatchObject({ epoch: 3, lowestSequence: 4 });
     await rig.close();
   });
 

@@ -62,7 +62,11 @@ async function start(disk = storage(), metadata = metadataMemory()): Promise<voi
     storage: hookedStorage(disk, (call, name) => hook(call, name)),
     metadata: failingMetadata(metadata),
     transports: [],
-    settings: { "transaction.state.log.num.partitions": 1 },
+    settings: {
+      "transaction.state.log.num.partitions": 1,
+      "add.partitions.to.txn.retry.backoff.ms": 3000,
+      "add.partitions.to.txn.retry.backoff.max.ms": 9000,
+    },
   });
   await broker.start();
   calls = new TransactionCalls(broker, caller);
@@ -154,6 +158,22 @@ test("without producer ids a new transactional id has to wait, and a known one g
   });
   hasIds = true;
   expect(await calls.init()).toMatchObject({ errorCode: 0, producerEpoch: 0 });
+});
+
+test("the next transaction may begin in the turn in which the one before ends", async () => {
+  await start();
+  await createTopic(broker, caller, { name: "a", partitions: 1 });
+  const producer = await calls.init();
+  expect(await calls.produce(producer, ["one"])).toBe("ok");
+  const ended = calls.end(producer);
+  const startedMs = host.runtime.clock.monotonicMs();
+  expect(await calls.produce({ ...producer, producerEpoch: 1 }, ["two"])).toBe("ok");
+  // Nobody waited to be asked again.
+  expect(host.runtime.clock.monotonicMs() - startedMs).toBeLessThan(3000);
+  expect((await ended).errorCode).toBe(0);
+  expect(await calls.read()).toEqual(["one"]);
+  expect((await calls.end({ ...producer, producerEpoch: 1 })).errorCode).toBe(0);
+  expect(await calls.read()).toEqual(["one", "two"]);
 });
 
 test("a broker that stops tells who waits to look elsewhere", async () => {

@@ -147,6 +147,11 @@ export function rigSettings(overrides: Partial<GroupSettings> = {}): MutableSett
 /** Made by the test that runs. */
 let rigsOfTest: { checkReplay(): void }[] = [];
 
+/** It is held to its records at the end of its test, in files that ask for it. */
+export function replayedAtEnd(rig: { checkReplay(): void }): void {
+  rigsOfTest.push(rig);
+}
+
 /** Every decision of the file's tests is held to its records: they say all that it changed. */
 export function replayAfterEach(): void {
   // Files that do not ask for it leave theirs behind.
@@ -190,7 +195,7 @@ export class ShardRig<S extends RigSubject> {
     this.timers = new RigTimers(this);
     this.subject = this.#newSubject(this.timers);
     this.apply(() => this.subject.loaded(this.now));
-    if (options.isReplayed ?? true) rigsOfTest.push(this);
+    if (options.isReplayed ?? true) replayedAtEnd(this);
   }
 
   get now(): Now {

@@ -96,10 +96,10 @@ describe("a batch in an open transaction", () => {
 });
 
 describe("the first batch of a transaction", () => {
-  const first = (lowestSequence: number, startsAtZero: boolean, epoch = 5): FirstBatch => ({
+  const first = (lowestSequence: number, isOfSecondProtocol: boolean, epoch = 5): FirstBatch => ({
     epoch,
     lowestSequence,
-    startsAtZero,
+    isOfSecondProtocol,
     askedMs: 0,
   });
 

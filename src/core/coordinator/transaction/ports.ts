@@ -35,19 +35,20 @@ export interface MarkerWriter {
 /** Asked by the log before a transactional batch of a producer that has no open transaction in the partition. */
 export interface TransactionGate {
   /**
-   * Whether the batch may be appended now: with `adds` the partition joins the transaction (Produce v12+, TxnOffsetCommit v5+),
-   * else it must have been added by AddPartitionsToTxn. Not a promise where the shard of the transactional id is loaded; what it
-   * decided lies in the log then, so that a batch that is appended at once comes after it.
+   * Whether the batches of these partitions may be appended now, all of them or none: with `adds` the partitions join the
+   * transaction (Produce v12+, TxnOffsetCommit v5+), by one record, else they must have been added by AddPartitionsToTxn. Not a
+   * promise where the shard of the transactional id is loaded; what it decided lies in the log then, so that a batch that is
+   * appended at once comes after it.
    *
    * Codes are the coordinator's own words, which whoever asks puts into those of its request and version: "producer_fenced",
-   * "invalid_producer_id_mapping", "concurrent_transactions", "transaction_abortable" where the partition was not added; and
+   * "invalid_producer_id_mapping", "concurrent_transactions", "transaction_abortable" where a partition was not added; and
    * "coordinator_not_available", "coordinator_load_in_progress" or "not_coordinator" where it cannot say now.
    */
   admit(
     transactionalId: string,
     producerId: number,
     producerEpoch: number,
-    partition: TopicPartition,
+    partitions: readonly TopicPartition[],
     adds: boolean,
   ): Outcome<null> | Promise<Outcome<null>>;
 }

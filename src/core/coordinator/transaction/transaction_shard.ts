@@ -173,19 +173,23 @@ export class TransactionShard implements Shard<TransactionRecord> {
     return { records: [], answers: [answer(reply, { ok: true as const, value })] };
   }
 
-  /** For the log: whether a batch may go into the partition. It joins with `adds`, else it must have been added. */
+  /** For the log: whether batches may go into all of the partitions. They join with `adds`, else they must have been added. */
   admit(
     ask: ProducerAsk,
-    partition: TopicPartition,
+    partitions: readonly TopicPartition[],
     adds: boolean,
     now: Now,
   ): { readonly decision: Decided; readonly result: Admitted } {
     if (!adds) {
-      const code = verifyPartition(this.#byId.get(ask.transactionalId), ask, partition);
-      const outcome = code === null ? NOTHING : refuse(code);
+      const known = this.#byId.get(ask.transactionalId);
+      let outcome = NOTHING;
+      for (const partition of partitions) {
+        const code = verifyPartition(known, ask, partition);
+        if (code !== null && outcome.ok) outcome = refuse(code);
+      }
       return { decision: NO_DECISION, result: { outcome } };
     }
-    const added = this.#add({ ...ask, partitions: [partition], clientVersion: 2 }, now);
+    const added = this.#add({ ...ask, partitions, clientVersion: 2 }, now);
     const result = { outcome: added.outcome };
     const tooLarge = () => {
       result.outcome = refuse("unknown_server_error");

@@ -1,7 +1,10 @@
 // Partitions join transactions, are looked for in them, and are let in by the gate of the log.
 
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../shard_rig.ts";
 import { TransactionRig } from "./transaction_rig.ts";
+
+replayAfterEach();
 
 function rigged(run: (rig: TransactionRig) => void, version = 2): () => void {
   return () => {

@@ -2,7 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import type { Transaction } from "../../../../src/core/coordinator/transaction/transaction.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { TransactionRig } from "./transaction_rig.ts";
+
+replayAfterEach();
 
 const EXHAUSTED = 32_766;
 const BUSY = "concurrent_transactions";

@@ -4,7 +4,10 @@ import { describe, expect, test } from "bun:test";
 import type { Reply } from "../../../../src/core/coordinator/runtime/shard.ts";
 import type { ProducerIdentity } from "../../../../src/core/coordinator/transaction/transaction_shard.ts";
 import type { Outcome } from "../../../../src/protocol/errors.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { TransactionRig } from "./transaction_rig.ts";
+
+replayAfterEach();
 
 const EXHAUSTED = 32_766;
 

@@ -4,7 +4,10 @@ import { expect, test } from "bun:test";
 import type { Transaction } from "../../../../src/core/coordinator/transaction/transaction.ts";
 import type { ListFilter } from "../../../../src/core/coordinator/transaction/transaction_shard.ts";
 import type { Outcome } from "../../../../src/protocol/errors.ts";
+import { replayAfterEach } from "../shard_rig.ts";
 import { TransactionRig } from "./transaction_rig.ts";
+
+replayAfterEach();
 
 function filled(): TransactionRig {
   const rig = new TransactionRig();

@@ -2,7 +2,10 @@
 // changes nothing.
 
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../shard_rig.ts";
 import { OK, TransactionRig } from "./transaction_rig.ts";
+
+replayAfterEach();
 
 function begun(...partitions: string[]): TransactionRig {
   const rig = new TransactionRig();

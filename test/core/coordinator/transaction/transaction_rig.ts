@@ -1,6 +1,7 @@
 // A shard of transactional ids under test: decides, replays and answers as its host does, with a hand-turned clock, a log in
 // memory, and partitions that take markers as the test says. Every decision is checked: it may not touch hard state but by its
-// records. checkReplay() replays all that was written, through the bytes of Kafka's records, into an empty shard.
+// records. checkReplay() replays all that was written, through the bytes of Kafka's records, into an empty shard; with
+// replayAfterEach() at its top, a file does so for every rig of every test.
 
 import { expect } from "bun:test";
 import type { TopicPartition } from "../../../../src/contracts/broker.ts";
@@ -28,7 +29,7 @@ import type { KafkaErrorName, Outcome } from "../../../../src/protocol/errors.ts
 import { refuse } from "../../../../src/protocol/errors.ts";
 import { settle } from "../../../support/test_runtime.ts";
 import { RigTimers } from "../rig_timers.ts";
-import { Asked, canonical } from "../shard_rig.ts";
+import { Asked, canonical, replayedAtEnd } from "../shard_rig.ts";
 
 export const ID = "t";
 export const OK: Outcome<null> = { ok: true, value: null };
@@ -107,6 +108,7 @@ export class TransactionRig {
     this.timers = new RigTimers(this);
     this.shard = this.#newShard(this.timers);
     this.apply(() => this.shard.loaded(this.now));
+    replayedAtEnd(this);
   }
 
   get now(): Now {
@@ -267,12 +269,13 @@ export class TransactionRig {
     return value.value;
   }
 
-  admit(partition: string, adds: boolean, fields: Fields = {}): string {
+  admit(partitions: string | readonly string[], adds: boolean, fields: Fields = {}): string {
+    const list = typeof partitions === "string" ? [partitions] : partitions;
     let admitted: Admitted | null = null;
     this.apply(() => {
       const { decision, result } = this.shard.admit(
         this.#producer(fields),
-        partitionOf(partition),
+        list.map(partitionOf),
         adds,
         this.now,
       );

@@ -1,7 +1,10 @@
 // Transactions that take too long are aborted; transactional ids that nobody uses are forgotten.
 
 import { describe, expect, test } from "bun:test";
+import { replayAfterEach } from "../shard_rig.ts";
 import { TransactionRig } from "./transaction_rig.ts";
+
+replayAfterEach();
 
 describe("a transaction that takes longer than its timeout", () => {
   for (const version of [0, 1, 2]) {
@@ -119,7 +122,7 @@ describe("a transaction that takes longer than its timeout", () => {
       rig.apply(() => ({
         ...rig.shard.admit(
           { transactionalId: `t${i}`, producerId: 100 + i, producerEpoch: 0 },
-          { topic: "a", partition: i },
+          [{ topic: "a", partition: i }],
           true,
           rig.now,
         ).decision,
