@@ -11,11 +11,10 @@ import {
   checkTopicTogether,
 } from "../settings/setting_checks.ts";
 import { replaceTopic } from "./controller.ts";
+import { coordinatorTopicFault, keptTopicConfigs } from "./coordinator_topics.ts";
 import { type Change, type Decision, refused } from "./decision.ts";
 import { brokerConfigsKey, encodeConfigs, groupConfigsKey } from "./entries.ts";
-import { GROUP_TOPIC_CONFIGS, groupTopicFault } from "./group_topic.ts";
 import type { ClusterImage } from "./image.ts";
-import { GROUP_TOPIC } from "./topic_names.ts";
 
 /** Kafka's numbers of resource types in configs. */
 export const ConfigResource = {
@@ -110,12 +109,11 @@ function alterTopic(
     isKnown: (name) => topicSetting(name) !== undefined,
     isList: (name) => topicSetting(name)?.type === "list",
     isKept: (name) =>
-      topicSetting(name)?.isFixed === true ||
-      (topic.name === GROUP_TOPIC && GROUP_TOPIC_CONFIGS.has(name)),
+      topicSetting(name)?.isFixed === true || keptTopicConfigs(topic.name).has(name),
     check: checkTopicSetting,
   });
   if (!next.ok) return next;
-  const fault = checkTopicTogether(next.value) ?? groupTopicFault(topic.name, next.value);
+  const fault = checkTopicTogether(next.value) ?? coordinatorTopicFault(topic.name, next.value);
   if (fault !== null) return refused("invalid_config", fault);
   for (const { name } of request.operations) {
     if (topicSetting(name)?.isFixed !== true) continue;

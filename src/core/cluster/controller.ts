@@ -4,14 +4,13 @@
 
 import { topicSetting } from "../settings/definitions.ts";
 import { checkTopicSetting, checkTopicTogether } from "../settings/setting_checks.ts";
+import { coordinatorTopicFault, keptTopicConfigs } from "./coordinator_topics.ts";
 import { type Change, type Decision, refused, type TopicDecision } from "./decision.ts";
 import { encodeTopic, topicKey } from "./entries.ts";
-import { GROUP_TOPIC_CONFIGS, groupTopicFault } from "./group_topic.ts";
 import type { ClusterImage, TopicImage } from "./image.ts";
 import {
   CLUSTER_METADATA_TOPIC,
   collisionKey,
-  GROUP_TOPIC,
   isInternalTopic,
   topicNameFault,
 } from "./topic_names.ts";
@@ -104,7 +103,7 @@ function readTopicConfigs(
   given: CreateTopicRequest["configs"],
   context: ControllerContext,
 ): Decision<ReadonlyMap<string, string>> {
-  const configs = new Map<string, string>(topic === GROUP_TOPIC ? GROUP_TOPIC_CONFIGS : []);
+  const configs = new Map<string, string>(keptTopicConfigs(topic));
   for (const { name, value } of given) {
     if (value === null) {
       return refused("invalid_config", `Null value not supported for topic configs: ${name}`);
@@ -113,7 +112,7 @@ function readTopicConfigs(
     if (!checked.ok) return refused("invalid_config", checked.message);
     configs.set(name, checked.text);
   }
-  const fault = checkTopicTogether(configs) ?? groupTopicFault(topic, configs);
+  const fault = checkTopicTogether(configs) ?? coordinatorTopicFault(topic, configs);
   if (fault !== null) return refused("invalid_config", fault);
   const { partitionerDefault } = context;
   if (

@@ -3,6 +3,7 @@
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Entry, RevisionChanges } from "../../contracts/metadata_store.ts";
+import { heldTopic } from "./coordinator_topics.ts";
 import {
   BROKER_CONFIGS_PREFIX,
   brokerOfConfigsKey,
@@ -15,7 +16,6 @@ import {
   TOPIC_PREFIX,
 } from "./entries.ts";
 import { DEFAULT_FEATURES, featuresOf } from "./features.ts";
-import { heldTopic } from "./group_topic.ts";
 import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
 import { collisionKey } from "./topic_names.ts";
 import { VersionedMap } from "./versioned_map.ts";

@@ -11,11 +11,10 @@ import type {
   Transaction,
 } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
+import { coordinatorTopicFault, coordinatorTopics } from "./coordinator_topics.ts";
 import { decodeTopic, topicKey } from "./entries.ts";
-import { groupTopicFault } from "./group_topic.ts";
 import type { ClusterImage } from "./image.ts";
 import { type ImageStep, imageOf, stepBetween, stepOf } from "./image_changes.ts";
-import { GROUP_TOPIC } from "./topic_names.ts";
 
 /** Pause before the store is asked again after a watch broke. */
 const WATCH_RETRY_MS = 1000;
@@ -48,7 +47,7 @@ export class ImageLoader {
   static async open(options: ImageLoaderOptions): Promise<ImageLoader> {
     const { revision, entries } = await options.metadata.read("");
     const loader = new ImageLoader(options, imageOf(revision, entries));
-    warnOfGroupTopic(entries, options.runtime);
+    warnOfCoordinatorTopics(entries, options.runtime);
     options.runtime.scheduler.spawn("cluster_watch", () => loader.#follow());
     return loader;
   }
@@ -151,13 +150,15 @@ export class ImageLoader {
   }
 }
 
-/** Releases before this one let it be set to what loses offsets. */
-function warnOfGroupTopic(entries: readonly Entry[], runtime: Runtime): void {
-  const key = topicKey(GROUP_TOPIC);
-  const entry = entries.find((each) => each.key === key);
-  if (entry === undefined) return;
-  const reason = groupTopicFault(GROUP_TOPIC, decodeTopic(entry).configs);
-  if (reason !== null) runtime.log.warn("group_topic_setting_ignored", { reason });
+/** Releases before this one let them be set to what loses records. */
+function warnOfCoordinatorTopics(entries: readonly Entry[], runtime: Runtime): void {
+  for (const topic of coordinatorTopics()) {
+    const key = topicKey(topic);
+    const entry = entries.find((each) => each.key === key);
+    if (entry === undefined) continue;
+    const reason = coordinatorTopicFault(topic, decodeTopic(entry).configs);
+    if (reason !== null) runtime.log.warn("coordinator_topic_setting_ignored", { topic, reason });
+  }
 }
 
 function isFinal(error: unknown): boolean {

@@ -1,4 +1,4 @@
-// What __consumer_offsets may be set to, by clients and in metadata that an older release wrote.
+// What __consumer_offsets and __transaction_state may be set to, by clients and in metadata that an older release wrote.
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { metadataMemory } from "../../../plugins/metadata-memory/mod.ts";
@@ -130,6 +130,37 @@ describe("a client that alters the topic of groups", () => {
   });
 });
 
+describe("the topic of transactions", () => {
+  const NAME = "__transaction_state";
+
+  test("is compacted as well, whoever makes it", async () => {
+    const { cluster } = await open({ settings: { "log.cleanup.policy": "delete" } });
+    const make = (configs: Readonly<Record<string, string>>) =>
+      cluster.createTopic(topicRequest(NAME, { configs }));
+    const refused = `invalid_config: cleanup.policy of ${NAME} must be compact`;
+    for (const policy of ["delete", "compact,delete"]) {
+      expect(said(await make({ "cleanup.policy": policy }))).toStartWith(refused);
+    }
+    expect(said(await make({ "max.message.bytes": "65535" }))).toStartWith("invalid_config: ");
+    expect(said(await make({}))).toBe("ok");
+    const alter = async (value: string) =>
+      said(
+        await cluster.alterConfigs({
+          resourceType: ConfigResource.topic,
+          resourceName: NAME,
+          mode: "incremental",
+          operations: [{ name: "cleanup.policy", configOperation: SET, value }],
+        }),
+      );
+    expect(await alter("delete")).toStartWith(refused);
+    expect(await alter("compact")).toBe("ok");
+    const { cleanupCompact, cleanupDelete } = cluster.topicSettings(
+      cluster.image.topicsByName.get(NAME)!,
+    );
+    expect([cleanupCompact, cleanupDelete]).toEqual([true, false]);
+  });
+});
+
 describe("metadata of an older release, in which the topic of groups deletes", () => {
   const topic = (configs: Readonly<Record<string, string>>) =>
     encodeTopic({
@@ -207,7 +238,7 @@ describe("metadata of an older release, in which the topic of groups deletes", (
         runtime: { ...runtime, log },
         onStep: () => {},
       });
-      expect(lines).toEqual(Array(count).fill("group_topic_setting_ignored"));
+      expect(lines).toEqual(Array(count).fill("coordinator_topic_setting_ignored"));
       loader.close();
       await metadata.close();
     }
