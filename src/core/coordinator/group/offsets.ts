@@ -191,7 +191,7 @@ export class GroupOffsets {
       key: "offsets of topics that are gone",
       timers,
       stepsMax: this.#sweepStepsMax,
-      walk: walkGone(this.table, topics),
+      walk: walkGone(this.table, this.pending, topics),
       ended: (count) => {
         if (count > 0) log.info("offsets_of_gone_topics_deleted", { count });
         return [];

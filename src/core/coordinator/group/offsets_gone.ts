@@ -8,6 +8,7 @@ import type { GroupRecord } from "./group_record.ts";
 import { tombstone } from "./offsets_delete.ts";
 import { KEEP } from "./offsets_sweep.ts";
 import type { CommittedOffset, OffsetTable, TopicOffsets } from "./offsets_table.ts";
+import type { TransactionOffsets } from "./offsets_transactions.ts";
 import type { TopicView } from "./topic_view.ts";
 
 /** Whether the topic that was committed to is no more. @param name What it was called */
@@ -33,8 +34,36 @@ function hasGone(list: TopicOffsets, name: string, topics: TopicView): boolean {
   return false;
 }
 
-/** All offsets whose topic is gone, whoever reads them. A step is a topic of a group, or an offset where some are gone. */
+/**
+ * All offsets whose topic is gone, whoever reads them, committed or pending. A step is a topic of a group, or an offset where some
+ * are gone.
+ */
 export function* walkGone(
+  table: OffsetTable,
+  pending: TransactionOffsets,
+  topics: () => TopicView,
+): Generator<readonly GroupRecord[], void> {
+  yield* walkGoneCommitted(table, topics);
+  for (const ofProducer of pending.tables().values()) {
+    for (const groupId of ofProducer.groupIds()) {
+      for (const [topic, list] of ofProducer.of(groupId)) {
+        for (let i = list.length - 1; i >= 0; i--) {
+          const offset = list[i];
+          if (offset === undefined) continue;
+          const { partition } = offset;
+          // A tombstone takes all that is there under its key: what somebody has for a topic made later must not go with it.
+          const committed = table.get(groupId, topic, partition);
+          const all = [...pending.at(groupId, topic, partition)];
+          if (committed !== null) all.push(committed);
+          const areGone = all.every((each) => isGone(each, topic, topics()));
+          yield areGone ? [tombstone(groupId, topic, partition)] : KEEP;
+        }
+      }
+    }
+  }
+}
+
+function* walkGoneCommitted(
   table: OffsetTable,
   topics: () => TopicView,
 ): Generator<readonly GroupRecord[], void> {

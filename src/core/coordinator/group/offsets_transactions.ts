@@ -5,7 +5,7 @@
 
 import type { OffsetCommitValue } from "../../../protocol/internal_records/offset_commit.ts";
 import type { PendingOffsets } from "./offsets_pending.ts";
-import { OffsetTable } from "./offsets_table.ts";
+import { type CommittedOffset, OffsetTable } from "./offsets_table.ts";
 
 type Producers = Set<number>;
 type Partitions = Map<number, Producers>;
@@ -20,7 +20,7 @@ export class TransactionOffsets implements PendingOffsets {
     return this.#byProducer.size;
   }
 
-  /** By producer. For those who look at all of it: tests, figures. */
+  /** By producer. For those who look at all of it. */
   tables(): ReadonlyMap<number, OffsetTable> {
     return this.#byProducer;
   }
@@ -36,6 +36,14 @@ export class TransactionOffsets implements PendingOffsets {
   *of(groupId: string): Generator<{ readonly topic: string; readonly partition: number }, void> {
     for (const [topic, partitions] of this.#open.get(groupId) ?? []) {
       for (const partition of partitions.keys()) yield { topic, partition };
+    }
+  }
+
+  /** What the producers have pending for one partition. */
+  *at(groupId: string, topic: string, partition: number): Generator<CommittedOffset, void> {
+    for (const producerId of this.#open.get(groupId)?.get(topic)?.get(partition) ?? []) {
+      const offset = this.#byProducer.get(producerId)?.get(groupId, topic, partition);
+      if (offset != null) yield offset;
     }
   }
 

@@ -130,6 +130,33 @@ describe("an offset in a transaction", () => {
     expect(rig.shard.groups.size).toBe(0);
   });
 
+  test("goes with its topic also where nobody was there when that was deleted", async () => {
+    const rig = new TransactionsRig(["t", "stays"]);
+    const [a, b] = [producer(1), producer(2)];
+    await rig.commit(1);
+    await rig.commitIn(a, 5);
+    await rig.commitIn(b, 6);
+    await rig.commitIn(a, 7, { partition: 1 });
+    await rig.commitIn(a, 8, { topic: "stays" });
+    // Nobody tells the shard.
+    rig.topics.delete("t");
+    rig.crash();
+    expect(await rig.read("stays")).toEqual(["unstable", -1, -1, -1]);
+    const { pending } = rig.shard.offsets;
+    expect([...pending.of("g")]).toEqual([{ topic: "stays", partition: 0 }]);
+    rig.topics.create("t", 4);
+    expect(await rig.read()).toEqual([-1, -1, -1, -1]);
+    await rig.commitIn(b, 9, { partition: 1 });
+    await rig.end(a, true);
+    await rig.end(b, true);
+    expect(await rig.read()).toEqual([-1, 9, -1, -1]);
+    expect(await rig.read("stays")).toEqual([8, -1, -1, -1]);
+    const before = rig.snapshot();
+    rig.crash();
+    expect(await rig.read()).toEqual([-1, 9, -1, -1]);
+    expect(rig.snapshot()).toEqual(before);
+  });
+
   test("goes with its topic", async () => {
     const rig = new TransactionsRig(["t", "u"]);
     const p = producer();
