@@ -35,7 +35,8 @@ export function admitTransactions(
     findCoordinator: (caller, request, version) =>
       findAdmittedCoordinator(transactions, gate, caller, request, version),
     async initProducerId(caller, request, version) {
-      if (mayWrite(caller, request.transactionalId ?? "")) {
+      // Kafka has a right of its own for it, TWO_PHASE_COMMIT, which nobody can be given here.
+      if (mayWrite(caller, request.transactionalId ?? "") && !request.enable2Pc) {
         return transactions.initProducerId(caller, request, version);
       }
       return refusedProducerId("transactional_id_authorization_failed");

@@ -262,6 +262,13 @@ describe("admitTransactions() with everything allowed", () => {
     expect(reached.map(({ method }) => method)).toEqual([...METHODS, "addPartitionsToTxn"]);
   });
 
+  test("gives nobody transactions of two phases: there is no right for them", async () => {
+    const broker = admitted(() => true);
+    const request = { ...REQUESTS.initProducerId, enable2Pc: true };
+    expect(named((await ask(broker, "initProducerId", 6, request)).errorCode)).toBe(DENIED);
+    expect(reached).toEqual([]);
+  });
+
   test("hands a call on before its first await", () => {
     const { transactions, groups } = admitted(() => true);
     const caller = callerOf("alice");
