@@ -2,7 +2,7 @@
 //   bun scripts/simulate.ts --seed 42                 one seed, every line of its trace
 //   bun scripts/simulate.ts --seeds 20000 --from 1    that many, from a start
 //   bun scripts/simulate.ts --minutes 2 --workers 2   as many as there is time for, in two processes
-//     [--stride N] [--mutation NAME] [--groups] [--keep-going] [--hashes] [--quiet]
+//     [--stride N] [--mutation NAME] [--groups] [--transactions] [--keep-going] [--hashes] [--quiet]
 // The same with `deno run -A`.
 
 import { execFileSync, spawn } from "node:child_process";
@@ -27,12 +27,18 @@ const { values } = parseArgs({
     workers: { type: "string", default: "1" },
     mutation: { type: "string" },
     groups: { type: "boolean", default: false },
+    transactions: { type: "boolean", default: false },
     "keep-going": { type: "boolean", default: false },
     hashes: { type: "boolean", default: false },
     quiet: { type: "boolean", default: false },
   },
 });
 
+const kinds = { withGroups: values.groups, withTransactions: values.transactions };
+const kindFlags = [
+  ...(values.groups ? ["--groups"] : []),
+  ...(values.transactions ? ["--transactions"] : []),
+];
 const mutation = (values.mutation ?? null) as Mutation | null;
 if (mutation !== null && !MUTATIONS.includes(mutation)) {
   console.error(`--mutation is one of ${MUTATIONS.join(", ")}`);
@@ -49,7 +55,7 @@ if (values.seed !== undefined) {
   const result = await runSeed({
     seed,
     mutation,
-    withGroups: values.groups,
+    ...kinds,
     isVerbose: true,
     ...(onLine && { onLine }),
   });
@@ -78,7 +84,7 @@ async function runMany(from: number): Promise<number> {
     const nowMs = Date.now();
     if (nowMs - startedMs > minutes * 60_000) break;
     const seed = from + i * stride;
-    const result = await runSeed({ seed, mutation, withGroups: values.groups });
+    const result = await runSeed({ seed, mutation, ...kinds });
     eventCount += result.eventCount;
     if (values.hashes) console.log(`hash ${seed} ${result.hash}`);
     if (result.failure === null) passed++;
@@ -115,7 +121,7 @@ async function runWorkers(count: number, from: number): Promise<number> {
       ...(seeds === null ? [] : [`--seeds=${seeds}`]),
       ...(values.minutes === undefined ? [] : [`--minutes=${values.minutes}`]),
       ...(mutation === null ? [] : [`--mutation=${mutation}`]),
-      ...(values.groups ? ["--groups"] : []),
+      ...kindFlags,
       ...(values["keep-going"] ? ["--keep-going"] : []),
       ...(values.hashes ? ["--hashes"] : []),
       ...(values.quiet ? ["--quiet"] : []),
@@ -152,10 +158,10 @@ async function runWorkers(count: number, from: number): Promise<number> {
 async function tell(result: SimulationResult): Promise<void> {
   const { seed, failure } = result;
   console.log(`not ok seed ${seed}: ${failure!.checker}: ${failure!.message}`);
-  const flags = `${mutation === null ? "" : ` --mutation ${mutation}`}${values.groups ? " --groups" : ""}`;
+  const flags = `${mutation === null ? "" : ` --mutation ${mutation}`}${kindFlags.map((flag) => ` ${flag}`).join("")}`;
   console.log(`replay: bun scripts/simulate.ts --seed ${seed}${flags}   # at ${commit()}`);
   if (values.quiet || values["keep-going"]) return;
-  const again = await runSeed({ seed, mutation, withGroups: values.groups, isVerbose: true });
+  const again = await runSeed({ seed, mutation, ...kinds, isVerbose: true });
   for (const line of again.lines.slice(-TAIL_LINES)) console.log(`  ${line}`);
   if (again.hash !== result.hash)
     console.log("not ok the second run of this seed went another way");

@@ -19,6 +19,17 @@ const TRY_AGAIN: ReadonlySet<KafkaErrorName> = new Set([
   "not_coordinator",
 ]);
 
+/** What a member does with its partitions instead of committing offsets now and then. */
+export interface MemberJob {
+  /** Learns where to go on in partitions that the member was given; false: not now. */
+  take(partitions: readonly number[]): Promise<boolean>;
+  /** @param owned All that it has been given and not given up */
+  work(
+    owned: readonly number[],
+    member: { readonly memberId: string; readonly epoch: number },
+  ): Promise<void>;
+}
+
 export interface MemberOptions {
   readonly client: SimClient;
   readonly group: GroupHistory;
@@ -26,6 +37,7 @@ export interface MemberOptions {
   /** From then on it stays, so that the group can settle. */
   readonly mustSettle: () => boolean;
   readonly isOver: () => boolean;
+  readonly job?: MemberJob;
 }
 
 /** What became of a request: null for done; the rest is up to the protocol. */
@@ -110,7 +122,11 @@ export abstract class SimMember {
       }
       if (dice < 9) client.close();
     }
-    if (dice < 60 && this.positions.size > 0) return await this.#commit(connection);
+    if (dice >= 60 || this.positions.size === 0) return true;
+    const { job } = this.options;
+    if (job === undefined) return await this.#commit(connection);
+    const { memberId, epoch } = this;
+    await job.work([...this.positions.keys()], { memberId, epoch });
     return true;
   }
 
@@ -119,6 +135,12 @@ export abstract class SimMember {
     const { group } = this.options;
     const { groupId, topic } = group.plan;
     if (partitions.length === 0) return true;
+    const { job } = this.options;
+    if (job !== undefined) {
+      if (!(await job.take(partitions))) return false;
+      for (const partition of partitions) this.positions.set(partition, 0);
+      return true;
+    }
     const floors = partitions.map((partition) => group.floorOf(partition));
     const version = connection.versionOf(OffsetFetch);
     const asked = [{ name: topic, topicId: group.topicId, partitionIndexes: partitions }];

@@ -17,6 +17,8 @@ import { BROKER_PORT, ConnectionGone, SimClient } from "./sim_client.ts";
 import { SimNetwork } from "./sim_network.ts";
 import type { StorageConditions } from "./sim_storage.ts";
 import { Trace } from "./trace.ts";
+import { drawTransactions, withTransactionSettings } from "./transactions/plan.ts";
+import { TransactionWorkload } from "./transactions/workload.ts";
 import { setTraps } from "./traps.ts";
 import { catchUnhandled } from "./unhandled.ts";
 import { createTopic, SimAdmin } from "./workload_admin.ts";
@@ -51,6 +53,8 @@ export interface SimulationOptions {
   readonly mutation?: Mutation | null;
   /** Groups are there too: members of both protocols, with commits. Default false. */
   readonly withGroups?: boolean;
+  /** Transactions are there too, in topics of their own; the rest is less. Default false. */
+  readonly withTransactions?: boolean;
   /** Keeps lines for people; the trace hash is the same without. */
   readonly isVerbose?: boolean;
   readonly onLine?: (line: string) => void;
@@ -109,6 +113,7 @@ class Run {
   readonly #faults: FaultOptions;
   readonly #groupPlans: readonly GroupPlan[];
   readonly #groups: GroupWorkload[] = [];
+  readonly #transactions: TransactionWorkload | null;
   readonly #actors: { readonly name: string; readonly isDone: () => boolean }[] = [];
   #mustStop = false;
   #areTopicsMade = false;
@@ -116,14 +121,17 @@ class Run {
 
   constructor(options: SimulationOptions) {
     const { seed, mutation = null, withGroups = false, isVerbose = false, onLine } = options;
+    const { withTransactions = false } = options;
     const random = SeededRandom.of(seed);
     this.#random = random;
     this.#mutation = mutation;
     this.world = new World(random, new Trace(isVerbose, onLine));
     const { world } = this;
-    const scenario = withGroups
-      ? withGroupSettings(drawScenario(random), random)
-      : drawScenario(random);
+    let scenario = drawScenario(random);
+    const isGrouped = withGroups || withTransactions;
+    if (isGrouped) scenario = withGroupSettings(scenario, random);
+    const plan = withTransactions ? drawTransactions(random.fork("transactions"), scenario) : null;
+    if (plan !== null) scenario = withTransactionSettings(scenario, plan);
     this.#scenario = scenario;
     this.#groupPlans = withGroups ? drawGroups(random.fork("groups")) : [];
     this.#history = new History(world, allCheckers());
@@ -144,6 +152,18 @@ class Run {
       leavesOldBytes: mutation === "leaves_old_bytes",
       onCall: null,
     };
+    this.#transactions =
+      plan === null
+        ? null
+        : new TransactionWorkload({
+            plan,
+            world,
+            history: this.#history,
+            random: random.fork("transactional workload"),
+            clientOf: (client) => this.#client(client, 0),
+            spawn: (label, task) => this.#clients.spawn(label, task),
+            mustStop: () => this.#mustStop,
+          });
     const mutationDice = random.fork("mutation");
     this.#host = new BrokerHost({
       world,
@@ -211,6 +231,11 @@ class Run {
       topics.push(topic);
     }
     for (const plan of this.#groupPlans) await this.#startGroup(setup, plan);
+    const transactions = this.#transactions;
+    if (transactions !== null) {
+      await transactions.start(setup);
+      this.#actors.push({ name: "transactions", isDone: () => transactions.isDone() });
+    }
     setup.close();
     this.#areTopicsMade = true;
     for (let i = 0; i < scenario.producers.length; i++) {
@@ -380,6 +405,7 @@ class Run {
       try {
         await auditAll(client, this.#history, partitions, this.#random.fork("audit"));
         for (const { group } of this.#groups) await auditGroup(client, group);
+        await this.#transactions?.audit(client);
       } catch (error) {
         if (!(error instanceof ConnectionGone)) throw error;
         world.fail("audit_answers", `the audit lost its connection: ${error.message}`);
