@@ -129,9 +129,27 @@ export function loadOffsetsTopics(): Readonly<Record<"asWritten" | "cleaned", Of
   return JSON.parse(gunzipText("offsets_topic.json.gz"));
 }
 
+/** __transaction_state of a broker, and what it said of it itself. */
+export interface TransactionStateTopic {
+  /** Bytes of the log of each partition, in hex. */
+  readonly partitions: readonly string[];
+  /** Rows of DescribeTransactions in the order of their ids; partitions as "topic/partition". */
+  readonly described: readonly unknown[];
+}
+
+/** By transaction.version. */
+export function loadTransactionStates(): Readonly<Record<string, TransactionStateTopic>> {
+  return JSON.parse(gunzipText("transaction_state.json.gz"));
+}
+
 /** By what was wrong: the error codes of the answer. See test/integration/group_refusals.ts. */
 export function loadGroupRefusals(): Readonly<Record<string, readonly (number | string)[]>> {
   return JSON.parse(gunzipText("group_refusals.json.gz"));
+}
+
+/** By transaction.version and by what was asked: the codes of the answer. See test/integration/transaction_refusals.ts. */
+export function loadTransactionRefusals(): Readonly<Record<string, Readonly<Record<string, readonly (number | string)[]>>>> {
+  return JSON.parse(gunzipText("transaction_refusals.json.gz"));
 }
 
 /** The recorded sessions, by client. */

@@ -41,11 +41,8 @@ export function recordOf(transaction: Transaction, level: number): TransactionRe
     transaction;
   // A client that speaks the newer protocol whatever the features say, or a change of producer id: what follows from it must not
   // be forgotten.
-  const isNewer =
-    level >= 1 ||
-    nextProducerId !== NO_PRODUCER_ID ||
-    clientVersion !== 0 ||
-    previousProducerId !== producerId;
+  const isOther = previousProducerId !== producerId && previousProducerId !== NO_PRODUCER_ID;
+  const isNewer = level >= 1 || nextProducerId !== NO_PRODUCER_ID || clientVersion !== 0 || isOther;
   return isNewer
     ? { transactionalId, transaction, version: 1 }
     : {
