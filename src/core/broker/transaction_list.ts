@@ -48,8 +48,9 @@ export async function listTransactions(
   const found: Transaction[] = [];
   for (const outcome of outcomes) {
     if (outcome.ok) found.push(...outcome.value);
-    // A shard that is somebody else's has nothing to list here.
-    else if (outcome.error.code !== "not_coordinator") return nothing(outcome.error.code);
+    // To list the rest would say that there is no more. Clients know what passes by this name.
+    else if (outcome.error.code === "not_coordinator") return nothing("coordinator_not_available");
+    else return nothing(outcome.error.code);
   }
   const listed =
     pattern === null ? found : found.filter((each) => pattern.matches(each.transactionalId));

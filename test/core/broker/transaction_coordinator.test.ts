@@ -130,6 +130,8 @@ test("a log that cannot be read is nobody's: producers are told to try again", a
   expect(codeName((await calls.end(producer)).errorCode)).toBe("not_coordinator");
   expect(codeName((await calls.describe("t"))[0]!.errorCode)).toBe("not_coordinator");
   expect(codeName((await calls.init()).errorCode)).toBe("not_coordinator");
+  // Nor is it as if there were no transactional ids.
+  expect(codeName((await calls.list()).errorCode)).toBe("coordinator_not_available");
 });
 
 test("without producer ids a new transactional id has to wait, and a known one goes on", async () => {
