@@ -1,6 +1,6 @@
-// Bundles Millrace for the edge and holds what was promised of it: the core, and what a start on the edge loads,
-// is under 120 kB gzip, and in no bundle
-// is a node: import, eval, or a name of Bun, Deno or Node. Run: bun run scripts/bundle_core.ts. Exit code 1 otherwise.
+// Bundles Millrace for the edge and holds what was promised of it: what a start loads is under 120 kB gzip, all of the core under
+// 160 (ADR 40), and in no bundle is a node: import, eval, or a name of Bun, Deno or Node.
+// Run: bun run scripts/bundle_core.ts. Exit code 1 otherwise.
 
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,22 +16,29 @@ interface Weighed {
   readonly name: string;
   /** Paths from the root; all of their exports are kept. */
   readonly entries: readonly string[];
+  /** Of what a start loads. */
   readonly gzipKbMax: number;
-  /** Whether that is the bound of what comes on first use as well: a bundler that makes one file carries all. */
-  readonly isOfAll?: true;
+  /** Of that and what comes on first use: a bundler that makes one file carries all. */
+  readonly allGzipKbMax: number;
 }
 
 const KB = 1000;
 const weighed: readonly Weighed[] = [
-  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120, isOfAll: true },
+  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120, allGzipKbMax: 160 },
   {
     name: "core, storage-kv and runtime",
     entries: ["src/edge/object_broker.ts"],
     gzipKbMax: 120,
+    allGzipKbMax: 180,
   },
   // With the HTTP face and hono.
-  { name: "millrace/edge", entries: ["src/edge/mod.ts"], gzipKbMax: 120 },
-  { name: "protocol, all 89 APIs", entries: ["src/protocol/all_messages.ts"], gzipKbMax: 20 },
+  { name: "millrace/edge", entries: ["src/edge/mod.ts"], gzipKbMax: 120, allGzipKbMax: 210 },
+  {
+    name: "protocol, all 89 APIs",
+    entries: ["src/protocol/all_messages.ts"],
+    gzipKbMax: 20,
+    allGzipKbMax: 20,
+  },
 ];
 
 /** What no bundle for the edge may hold: it would not start there, or not run. Searched outside strings. */
@@ -139,12 +146,14 @@ function inWords({ bytes, gzipBytes }: Size): string {
 if (import.meta.main) {
   answerHelp(import.meta.url);
   let failed = false;
-  for (const { name, entries, gzipKbMax, isOfAll } of weighed) {
+  for (const { name, entries, gzipKbMax, allGzipKbMax } of weighed) {
     const { code, atStart, later } = await bundle(entries);
     const faults = [...faultsOf(code)];
-    const weighedBytes = atStart.gzipBytes + (isOfAll ? later.gzipBytes : 0);
-    if (weighedBytes > gzipKbMax * KB) faults.push(`must be <= ${gzipKbMax} kB gzip`);
-    const more = later.bytes === 0 ? "" : `; on first use ${inWords(later)}`;
+    const allBytes = atStart.gzipBytes + later.gzipBytes;
+    if (atStart.gzipBytes > gzipKbMax * KB) faults.push(`must be <= ${gzipKbMax} kB gzip`);
+    if (allBytes > allGzipKbMax * KB) faults.push(`all must be <= ${allGzipKbMax} kB gzip`);
+    const all = `in all ${(allBytes / KB).toFixed(1)} kB gzip, at most ${allGzipKbMax}`;
+    const more = later.bytes === 0 ? "" : `; on first use ${inWords(later)}; ${all}`;
     console.log(
       `${faults.length === 0 ? "ok" : "not ok"} ${name}: ${inWords(atStart)} (at most ${gzipKbMax})${more}`,
     );
