@@ -127,10 +127,15 @@ export async function startSide(side: Side, folder: string, given: StartOptions)
   return { address, pid, start, stop: () => stopGroup(pid) };
 }
 
-async function stopGroup(pid: number): Promise<void> {
+/** The broker, and everything it started, is gone in the middle of whatever it did: a crash. */
+export function killSide({ pid }: Running): Promise<void> {
+  return stopGroup(pid, "SIGKILL");
+}
+
+async function stopGroup(pid: number, signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
   const deadline = Date.now() + 30_000;
   try {
-    process.kill(-pid, "SIGTERM");
+    process.kill(-pid, signal);
     while (Date.now() < deadline) {
       await Bun.sleep(50);
       process.kill(-pid, 0);
