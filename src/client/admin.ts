@@ -14,8 +14,23 @@ import { CreatePartitions } from "../protocol/messages/37_create_partitions.ts";
 import { IncrementalAlterConfigs } from "../protocol/messages/44_incremental_alter_configs.ts";
 import { DescribeCluster } from "../protocol/messages/60_describe_cluster.ts";
 import type { Api } from "../protocol/schema.ts";
+import {
+  type AdminCallOptions,
+  type AdminChangeOptions,
+  type AdminOptions,
+  type ClusterDescription,
+  type ConfigChange,
+  type ConfigEntry,
+  type ConfigResource,
+  type CreatedTopic,
+  type NewTopic,
+  OPERATIONS,
+  RESOURCE_TYPES,
+  SOURCES,
+  type TopicDescription,
+} from "./admin_shapes.ts";
 import { ClientError, kafkaErrorOf, requireNone, unwrap } from "./client_error.ts";
-import type { CoordinatorContext } from "./group/coordinator.ts";
+import type { CoordinatorContext } from "./coordinator.ts";
 import type {
   GroupDescription,
   GroupFilter,
@@ -27,116 +42,30 @@ import type { TopicPartition } from "./group/partition_key.ts";
 import type { ClusterMetadata, TopicInfo, TopicLookup } from "./metadata.ts";
 import { deleteRecords, type OffsetFound, type OffsetSpec, offsetsAt } from "./offsets.ts";
 import { checkOptions } from "./option_checks.ts";
-import type { BrokerAddress, ClientPort, RequestSource } from "./port.ts";
-import {
-  type BackoffOptions,
-  type CallBounds,
-  type ClientRuntime,
-  retrying,
-  within,
-} from "./waiting.ts";
+import type { ClientPort, RequestSource } from "./port.ts";
+import type {
+  ActiveProducer,
+  HangingSearch,
+  OpenTransaction,
+  TransactionDescription,
+  TransactionFilter,
+  TransactionListing,
+} from "./transaction/transaction_admin.ts";
+import { type CallBounds, type ClientRuntime, retrying, within } from "./waiting.ts";
 
-/** A topic to be made. */
-export interface NewTopic {
-  readonly name: string;
-  /** The broker's default when left out. */
-  readonly partitions?: number;
-  /** The broker's default when left out. */
-  readonly replicationFactor?: number;
-  readonly configs?: Readonly<Record<string, string | null>>;
-}
-
-/** A topic that was made. */
-export interface CreatedTopic {
-  readonly name: string;
-  readonly topicId: string | null;
-  /** -1 from brokers that do not say. */
-  readonly partitions: number;
-  readonly replicationFactor: number;
-}
-
-/** Where a setting's value comes from. */
-export type ConfigSource =
-  | "topic"
-  | "broker"
-  | "cluster"
-  | "static"
-  | "default"
-  | "logger"
-  | "client_metrics"
-  | "group"
-  | "unknown";
-const SOURCES: readonly ConfigSource[] = [
-  "unknown",
-  "topic",
-  "broker",
-  "cluster",
-  "static",
-  "default",
-  "logger",
-  "client_metrics",
-  "group",
-];
-
-/** A setting as a broker tells of it. */
-export interface ConfigEntry {
-  readonly name: string;
-  /** Null when it has none, or may not be shown. */
-  readonly value: string | null;
-  readonly source: ConfigSource;
-  readonly isReadOnly: boolean;
-  readonly isSensitive: boolean;
-  readonly documentation: string | null;
-}
-
-/** What has settings. */
-export type ConfigResource =
-  | { readonly type: "topic"; readonly name: string }
-  /** One broker by its id, or the default of all with the empty name. */
-  | { readonly type: "broker"; readonly name: string };
-const RESOURCE_TYPES = { topic: 2, broker: 4 } as const;
-
-/** One change of a setting. */
-export type ConfigChange =
-  | {
-      readonly name: string;
-      readonly operation: "set" | "append" | "subtract";
-      readonly value: string;
-    }
-  | { readonly name: string; readonly operation: "delete" };
-const OPERATIONS = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
-
-/** A topic with its settings. */
-export interface TopicDescription extends TopicInfo {
-  readonly configs: readonly ConfigEntry[];
-}
-
-/** The cluster and its brokers. */
-export interface ClusterDescription {
-  readonly clusterId: string | null;
-  readonly controllerId: number;
-  readonly brokers: readonly (BrokerAddress & { readonly isFenced: boolean })[];
-}
-
-/** How patient admin calls are. */
-export interface AdminOptions extends BackoffOptions {
-  /** How long a call may take, retries included, in ms. */
-  readonly timeoutMs: number;
-}
-
-/** What every call takes. */
-export interface AdminCallOptions {
-  /** Ends the call with "aborted", wherever it stands; what was asked for may be done all the same. */
-  readonly signal?: AbortSignal | undefined;
-  /** Until it ends with "request_timed_out", retries included, in ms. The client's `timeoutMs` when left out. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** What calls take that may only be tried out. */
-export interface AdminChangeOptions extends AdminCallOptions {
-  /** The broker says what would come of it, and changes nothing. */
-  readonly validateOnly?: boolean;
-}
+export type {
+  AdminCallOptions,
+  AdminChangeOptions,
+  AdminOptions,
+  ClusterDescription,
+  ConfigChange,
+  ConfigEntry,
+  ConfigResource,
+  ConfigSource,
+  CreatedTopic,
+  NewTopic,
+  TopicDescription,
+} from "./admin_shapes.ts";
 
 const LOWEST = { timeoutMs: 1 };
 /** The protocol's bound on what a broker is told to take. */
@@ -474,6 +403,73 @@ export class Admin {
     );
   }
 
+  /** Every transactional id of the cluster, or some of them, by name. @throws {ClientError} "invalid_request": no such state */
+  listTransactions(
+    filter: TransactionFilter = {},
+    options: AdminCallOptions = {},
+  ): Promise<readonly TransactionListing[]> {
+    return this.#inTransactions(options, (own, context, bounds) =>
+      own.listTransactions(context, filter, bounds),
+    );
+  }
+
+  /** Transactional ids and what is open under them, one outcome each: "transactional_id_not_found", … */
+  describeTransactions(
+    transactionalIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<TransactionDescription>[]> {
+    return this.#inTransactions(options, (own, context, bounds) =>
+      own.describeTransactions(context, transactionalIds, bounds),
+    );
+  }
+
+  /** The producers that partitions know, and their open transactions; one outcome a partition. */
+  describeProducers(
+    partitions: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<readonly ActiveProducer[]>[]> {
+    return this.#inTransactions(options, (own, context, bounds) =>
+      own.describeProducers(context, partitions, bounds),
+    );
+  }
+
+  /** Transactions that no coordinator will ever end, though they hold back who reads what is committed; by place. */
+  findHangingTransactions(
+    search: HangingSearch = {},
+    options: AdminCallOptions = {},
+  ): Promise<readonly OpenTransaction[]> {
+    return this.#inTransactions(options, (own, context, bounds) =>
+      own.findHangingTransactions(context, search, bounds),
+    );
+  }
+
+  /**
+   * Ends one transaction in one partition, whatever its coordinator thinks: for those that hang. It is named by where it begins.
+   *
+   * @returns What was ended.
+   * @throws {ClientError} "transactional_id_not_found": none begins there; "cluster_authorization_failed", …
+   */
+  abortTransaction(
+    place: TopicPartition & { readonly startOffset: number },
+    options: AdminCallOptions = {},
+  ): Promise<OpenTransaction> {
+    return this.#inTransactions(options, async (own, context, bounds) => {
+      const found = await own.transactionAt(context, place, bounds);
+      await own.abortTransaction(context, found, bounds);
+      return found;
+    });
+  }
+
+  /** Fences who has these transactional ids, and aborts what is open under them; one outcome an id. */
+  fenceProducers(
+    transactionalIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.#inTransactions(options, (own, context, bounds) =>
+      own.fenceProducers(context, transactionalIds, bounds),
+    );
+  }
+
   /** Groups' part is loaded when it is first asked for. */
   async #inGroups<T>(
     options: AdminCallOptions,
@@ -484,14 +480,30 @@ export class Admin {
     ) => Promise<T>,
   ): Promise<T> {
     const groups = await import("./group/group_admin.ts");
-    const context: CoordinatorContext = {
+    return this.#within(options, (bounds) => call(groups, this.#context(), bounds));
+  }
+
+  /** And so is transactions' part. */
+  async #inTransactions<T>(
+    options: AdminCallOptions,
+    call: (
+      transactions: typeof import("./transaction/transaction_admin.ts"),
+      context: CoordinatorContext,
+      bounds: CallBounds,
+    ) => Promise<T>,
+  ): Promise<T> {
+    const transactions = await import("./transaction/transaction_admin.ts");
+    return this.#within(options, (bounds) => call(transactions, this.#context(), bounds));
+  }
+
+  #context(): CoordinatorContext {
+    return {
       runtime: this.#runtime,
       port: this.#port,
       metadata: this.#metadata,
       backoff: this.#options,
       timeoutMs: this.#options.timeoutMs,
     };
-    return this.#within(options, (bounds) => call(groups, context, bounds));
   }
 
   /** Sends to the controller, finding it again while brokers deny being it. */

@@ -15,12 +15,14 @@ import { AlterConfigs } from "../protocol/messages/33_alter_configs.ts";
 import { DescribeLogDirs } from "../protocol/messages/35_describe_log_dirs.ts";
 import { CreatePartitions } from "../protocol/messages/37_create_partitions.ts";
 import { IncrementalAlterConfigs } from "../protocol/messages/44_incremental_alter_configs.ts";
+import { UpdateFeatures } from "../protocol/messages/57_update_features.ts";
 import { DescribeCluster } from "../protocol/messages/60_describe_cluster.ts";
 import { DescribeProducers } from "../protocol/messages/61_describe_producers.ts";
 import { DescribeTopicPartitions } from "../protocol/messages/75_describe_topic_partitions.ts";
 import { type BrokerCall, callOf, plainCall } from "./broker_call.ts";
 import { groupCalls } from "./broker_group_calls.ts";
 import { fetch, listOffsets, offsetForLeaderEpoch, produce } from "./broker_log_calls.ts";
+import { transactionCalls } from "./broker_transaction_calls.ts";
 
 const deleteRecords = callOf<typeof DeleteRecords>({
   api: DeleteRecords,
@@ -92,7 +94,9 @@ const all: readonly BrokerCall[] = [
   plainCall(DescribeTopicPartitions, (broker, ...call) =>
     broker.topics.describeTopicPartitions(...call),
   ),
+  plainCall(UpdateFeatures, (broker, ...call) => broker.admin.updateFeatures(...call)),
   ...groupCalls,
+  ...transactionCalls,
 ];
 
 /** What a Broker serves in process, by API key. */

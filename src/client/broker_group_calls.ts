@@ -16,11 +16,17 @@ import { ConsumerGroupHeartbeat } from "../protocol/messages/68_consumer_group_h
 import { ConsumerGroupDescribe } from "../protocol/messages/69_consumer_group_describe.ts";
 import { type BrokerCall, plainCall } from "./broker_call.ts";
 
-/** Every API of groups. */
+/** The type of key that is a transactional id. */
+const TRANSACTION_KEYS = 1;
+
+/** Every API of groups, and the search for coordinators of either kind. */
 export const groupCalls: readonly BrokerCall[] = [
   plainCall(OffsetCommit, (broker, ...call) => broker.groups.offsetCommit(...call)),
   plainCall(OffsetFetch, (broker, ...call) => broker.groups.offsetFetch(...call)),
-  plainCall(FindCoordinator, (broker, ...call) => broker.groups.findCoordinator(...call)),
+  plainCall(FindCoordinator, ({ groups, transactions }, caller, request, version) => {
+    const finder = request.keyType === TRANSACTION_KEYS ? transactions : groups;
+    return finder.findCoordinator(caller, request, version);
+  }),
   plainCall(JoinGroup, (broker, ...call) => broker.groups.joinGroup(...call)),
   plainCall(Heartbeat, (broker, ...call) => broker.groups.heartbeat(...call)),
   plainCall(LeaveGroup, (broker, ...call) => broker.groups.leaveGroup(...call)),

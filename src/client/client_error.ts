@@ -14,6 +14,13 @@ import {
 /** Kafka's error names, and what only a client can say of itself. */
 export type ClientErrorCode = KafkaErrorName | "closed" | "aborted" | "buffer_full";
 
+/**
+ * What is to be done about a transaction (KIP-1050). "abort": it cannot be committed; abort it, then another may be begun.
+ * "retry": it is not known what came of it; the same call again finds out. "close": this producer can do nothing more; close
+ * it, and make another one if that is meant.
+ */
+export type TransactionRemedy = "abort" | "retry" | "close";
+
 /** The one error of this room. */
 export class ClientError extends Error {
   override readonly name = "ClientError";
@@ -21,14 +28,17 @@ export class ClientError extends Error {
   readonly code: ClientErrorCode;
   /** Whether the same call may succeed later. */
   readonly retriable: boolean;
+  /** Of calls in transactions: what to do next; null where it has nothing to do with one. */
+  readonly remedy: TransactionRemedy | null;
 
   constructor(
     code: ClientErrorCode,
     message: string,
-    options: { cause?: unknown; retriable?: boolean } = {},
+    options: { cause?: unknown; retriable?: boolean; remedy?: TransactionRemedy } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
+    this.remedy = options.remedy ?? null;
     this.retriable =
       options.retriable ?? (code in errors ? errors[code as KafkaErrorName].retriable : false);
   }

@@ -45,8 +45,8 @@ interface ExchangeOptions extends RequestOptions {
 }
 
 /** Says who we are in ApiVersions: letters, digits, dots and dashes. */
-const SOFTWARE_NAME = "millrace";
-const SOFTWARE_VERSION = "0.1.0";
+export const SOFTWARE_NAME = "millrace";
+export const SOFTWARE_VERSION = "0.1.0";
 const UNSUPPORTED_VERSION = 35;
 
 interface Exchange {

@@ -38,7 +38,10 @@ export interface ConsumerOptions {
   readonly untilEnd?: boolean;
   /** Ends after so many records, over all partitions. */
   readonly recordsMax?: number;
-  /** Default "read_uncommitted". */
+  /**
+   * "read_committed" leaves out what was aborted, and ends before the oldest open transaction, `untilEnd`, `from` and `lag` as
+   * well. Default "read_uncommitted", as in every Kafka client.
+   */
   readonly isolation?: "read_uncommitted" | "read_committed";
   /**
    * What to do when retention has removed the next offset, or it never was: stop with
@@ -89,6 +92,8 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   #isIterated = false;
   /** The batch whose records are being given out; null once its partition is read from elsewhere. */
   #current: FetchedBatch | null = null;
+  /** Behind the record of it that was given out. */
+  #given = 0;
 
   /** Made by `Client.consumer`. */
   constructor(context: ClientContext, options: ConsumerOptions, onClose: (self: Consumer) => void) {
@@ -112,9 +117,11 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
       this.#current = batch;
       for (const record of batch.records(left)) {
         left--;
+        this.#given = record.offset + 1;
         yield record;
         if (this.#current !== batch) break;
       }
+      if (this.#current === batch) this.#current = null;
       if (left <= 0) return;
     }
   }
@@ -153,6 +160,21 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   positions(): readonly { topic: string; partition: number; offset: number }[] {
     const states = this.#fetcher?.states ?? [];
     return states.map(({ topic, partition, position }) => ({ topic, partition, offset: position }));
+  }
+
+  /**
+   * How many offsets are left to be given out, up to what could be read at the last answer (with "read_committed" that ends before
+   * the oldest open transaction); null before the first. Offsets of markers and of aborted records count until they are passed.
+   *
+   * @throws {ClientError} "invalid_request" as `seek`
+   */
+  lag(topic: string, partition: number): number | null {
+    const state = this.#stateOf(topic, partition);
+    if (state.readableEnd === undefined) return null;
+    const current = this.#current;
+    const isHere = current?.topic === topic && current.partition === partition;
+    const given = isHere ? this.#given : this.#fetcher!.givenOf(state);
+    return Math.max(state.readableEnd - given, 0);
   }
 
   /**

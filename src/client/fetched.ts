@@ -34,7 +34,10 @@ export class FetchedBatch {
   /** What timestamp deltas count from; the time of every record when `isLogAppendTime`. */
   readonly baseTimestampMs: number;
   readonly isLogAppendTime: boolean;
-  /** End of what consumers may read, exclusive, when this was fetched. */
+  /**
+   * End of what may be read, exclusive, when this was fetched: of "read_committed" the last stable offset, where the oldest open
+   * transaction begins.
+   */
   readonly highWatermark: number;
 
   constructor(
@@ -93,10 +96,13 @@ export class FetchedBatch {
 export class SealedBatch {
   /** As fetched, in bytes. */
   readonly sizeBytes: number;
+  /** First offset to show. */
+  readonly from: number;
   readonly #open: () => FetchedBatch;
 
-  constructor(sizeBytes: number, open: () => FetchedBatch) {
+  constructor(sizeBytes: number, from: number, open: () => FetchedBatch) {
     this.sizeBytes = sizeBytes;
+    this.from = from;
     this.#open = open;
   }
 
@@ -106,13 +112,16 @@ export class SealedBatch {
   }
 }
 
-/** Finds the batches of one partition's answer and follows its transactions. One a partition. */
+/** Finds the batches of one partition's answers, and leaves out what was aborted. One a partition. */
 export class BatchOpener {
   readonly #place: { readonly topic: string; readonly partition: number };
   readonly #runtime: ClientRuntime;
   readonly #sizeBytesMax: number;
   readonly #isCommittedOnly: boolean;
-  /** Producers whose open transaction will have been aborted. */
+  /**
+   * Producers whose open transaction will have been aborted. Of one answer: the next says anew which there are, and a marker
+   * that ends one may have been compacted away between them.
+   */
   readonly #aborted = new Set<number>();
 
   constructor(
@@ -138,6 +147,7 @@ export class BatchOpener {
     bounds: { readonly end: number; readonly highWatermark: number },
     abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[],
   ): { readonly batches: readonly SealedBatch[]; readonly nextOffset: number } {
+    this.#aborted.clear();
     const batches: SealedBatch[] = [];
     const aborts = [...abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
     let nextOffset = from;
@@ -161,16 +171,11 @@ export class BatchOpener {
       if (isShown && batch.recordCount > 0) {
         const shown = { ...bounds, from: nextOffset };
         const open = () => new FetchedBatch(this.#place, batch, this.#blockOf(batch), shown);
-        batches.push(new SealedBatch(sizeBytes, open));
+        batches.push(new SealedBatch(sizeBytes, nextOffset, open));
       }
       nextOffset = batch.lastOffset + 1;
     }
     return { batches, nextOffset };
-  }
-
-  /** The partition is read from elsewhere now: transactions seen so far say nothing of it. */
-  forget(): void {
-    this.#aborted.clear();
   }
 
   #isShown(batch: RecordBatch, aborts: { producerId: number; firstOffset: number }[]): boolean {

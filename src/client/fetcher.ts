@@ -35,6 +35,19 @@ export interface FetcherOptions {
     /** A partition was of a topic that was deleted: what was fetched of it is dropped, and it goes on in the new one. */
     onAnew(state: FetchState): void;
   };
+  /** Of a reader that keeps what it reads, and so is to know what goes. */
+  readonly keeper?: FetchKeeper;
+}
+
+/** Whoever keeps what a fetcher brings. */
+export interface FetchKeeper {
+  /** A partition was answered: `batches` of the answer wait to be taken; it holds records from `logStart` to `end`. */
+  onAnswer(state: FetchState, batches: number, logStart: number, end: number): void;
+  /**
+   * A partition is read from elsewhere: the topic was deleted and made anew, or the offset `from` was none of its
+   * own. What was fetched of it and not given out is dropped.
+   */
+  onMoved(state: FetchState, from: number, isAnew: boolean): void;
 }
 
 /** One partition's progress. */
@@ -46,6 +59,8 @@ export interface FetchState {
   /** Stops there, exclusive; Infinity to go on for ever. */
   readonly end: number;
   readonly opener: BatchOpener;
+  /** End of what may be read, exclusive, as of the last answer: by isolation. */
+  readableEnd?: number;
   /** Fetched and not yet taken. */
   bufferedBytes: number;
   failures: number;
@@ -139,6 +154,15 @@ export class PartitionFetcher {
     return this.#taken !== null && this.#taken.seeks !== this.#taken.state.seeks;
   }
 
+  /** The first offset that was not given out yet, in whole batches. */
+  givenOf(state: FetchState): number {
+    for (let at = this.#bufferAt; at < this.#buffer.length; at++) {
+      const each = this.#buffer[at]!;
+      if (each.state === state) return each.batch.from;
+    }
+    return state.position;
+  }
+
   /** Goes on at `offset`; what was fetched of the partition and not given out is dropped. */
   seek(state: FetchState, offset: number): void {
     this.#forget(state);
@@ -152,7 +176,6 @@ export class PartitionFetcher {
     state.seeks++;
     state.failures = 0;
     state.retryAtMs = 0;
-    state.opener.forget();
     const left = this.#buffer.slice(this.#bufferAt).filter((each) => {
       if (each.state !== state) return true;
       this.#bufferedBytes -= each.sizeBytes;
@@ -389,9 +412,15 @@ export class PartitionFetcher {
     }
     state.failures = 0;
     if (topicId !== ZERO_UUID) state.topicId = topicId;
+    const { keeper, isolation } = this.#options;
+    const { logStartOffset, lastStableOffset, highWatermark } = answer;
+    const logEnd = isolation === "read_committed" ? lastStableOffset : highWatermark;
     const bytes = answer.records;
-    if (bytes === null || bytes.length === 0) return;
-    const bounds = { end: state.end, highWatermark: answer.highWatermark };
+    if (bytes === null || bytes.length === 0) {
+      keeper?.onAnswer(state, 0, logStartOffset, logEnd);
+      return;
+    }
+    const bounds = { end: state.end, highWatermark };
     const aborted = answer.abortedTransactions ?? [];
     const { batches, nextOffset } = state.opener.open(bytes, state.position, bounds, aborted);
     if (nextOffset === state.position) {
@@ -406,6 +435,7 @@ export class PartitionFetcher {
       this.#bufferedBytes += sizeBytes;
       state.bufferedBytes += sizeBytes;
     }
+    keeper?.onAnswer(state, batches.length, logStartOffset, logEnd);
   }
 
   /** The offset is not there any more, or not yet; or it was of a topic that was deleted and made anew. */
@@ -429,12 +459,12 @@ export class PartitionFetcher {
         const text = `Offset ${position} of ${topic}-${partition} is out of range: it holds ${earliest} to ${latest} (exclusive)`;
         this.fail(new ClientError("offset_out_of_range", text));
       } else {
-        const { group } = this.#options;
-        if (isAnew && group !== undefined) this.#forget(state);
+        const { group, keeper } = this.#options;
+        if (keeper !== undefined || (isAnew && group !== undefined)) this.#forget(state);
         state.position = outOfRange === "earliest" ? earliest! : latest!;
         state.topicId = null;
-        state.opener.forget();
         if (isAnew) group?.onAnew(state);
+        keeper?.onMoved(state, position, isAnew);
       }
     } catch (error) {
       if (this.#isPassing(error)) this.#retryLater(state);

@@ -12,9 +12,10 @@ import {
   type CommittedOffset,
   checkGroupOptions,
   type GroupConsumerOptions,
+  type GroupMetadata,
   type OffsetToCommit,
 } from "./group/group_options.ts";
-import type { Owned } from "./group/ownership.ts";
+import type { HandedOut, OffsetsTransaction, Owned } from "./group/ownership.ts";
 import type { TopicPartition } from "./group/partition_key.ts";
 
 /** Iterate it once: over records, or over `batches()`. Leaving the loop leaves the group. */
@@ -28,6 +29,7 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
   #closing: Promise<void> | null = null;
   /** Closing is over: this consumer has left its group. */
   #isOut = false;
+  #transaction: OffsetsTransaction | null = null;
 
   /** Made by `Client.consumer`. @throws {TypeError} */
   constructor(
@@ -141,10 +143,82 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
     return this.#running().ownership.committed(partitions);
   }
 
+  /**
+   * Who this member is now, for a producer that commits its offsets in a transaction (KIP-447).
+   *
+   * @throws {ClientError} "unknown_member_id": it is not in the group
+   */
+  groupMetadata(): GroupMetadata {
+    const who = this.#engine?.ownership.identity() ?? null;
+    const { group: groupId } = this.#options;
+    if (who === null) {
+      const text = `This consumer is not a member of group "${groupId}" now. What is not committed comes again, to whoever has the partition`;
+      throw new ClientError("unknown_member_id", text);
+    }
+    return {
+      groupId,
+      generation: who.epoch,
+      memberId: who.memberId,
+      instanceId: who.instanceId,
+    };
+  }
+
+  /** Of transactions: whether each partition that this member has now has stayed its own. */
+  ownershipCheck(): () => boolean {
+    return this.#engine?.ownership.check() ?? (() => false);
+  }
+
+  /**
+   * Of transactions: what is handed out is committed by one from now on, until it is over (null).
+   *
+   * @throws {ClientError} "invalid_request" of a consumer that commits by itself, or is in another transaction
+   */
+  enlist(transaction: OffsetsTransaction | null): void {
+    if (transaction !== null && this.#options.autoCommit !== false) {
+      const text = `The consumer of group "${this.#options.group}" commits by itself, which no transaction can take back: make it with autoCommit: false`;
+      throw new ClientError("invalid_request", text);
+    }
+    if (transaction !== null && this.#transaction !== null) {
+      const text = `The consumer of group "${this.#options.group}" is in another transaction: wait for its end`;
+      throw new ClientError("invalid_request", text);
+    }
+    this.#transaction = transaction;
+    if (this.#engine !== null) this.#engine.ownership.transaction = transaction;
+  }
+
+  /** Of transactions: what is to be committed; null before reading has begun. @throws {ClientError} "unknown_member_id" */
+  inHand(): HandedOut | null {
+    return this.#engine?.ownership.inHand() ?? null;
+  }
+
+  /** Of transactions: goes back to what was committed; where that is open whether `sent` was, the group is asked. */
+  async rewind(sent: HandedOut | null = null): Promise<void> {
+    const engine = this.#engine;
+    if (engine === null || this.#closing !== null) return;
+    if (sent === null) engine.ownership.rewind();
+    else {
+      await engine.ownership.rewindUnless(sent).catch((error: unknown) => {
+        // Nobody knows where to go on: whoever begins anew asks the group.
+        engine.fetcher.fail(error);
+      });
+    }
+  }
+
   /** Offset of the next record to be given out; null while that is not known. @throws as `seek` */
   position(topic: string, partition: number): number | null {
     const { given } = this.#ownedAt(topic, partition);
     return given < 0 ? null : given;
+  }
+
+  /**
+   * How many offsets of a partition are left to be given out, up to what could be read at the last answer (with "read_committed"
+   * that ends before the oldest open transaction); null before the first. @throws as `seek`
+   */
+  lag(topic: string, partition: number): number | null {
+    const { state, given, done } = this.#ownedAt(topic, partition);
+    if (state.readableEnd === undefined || given < 0) return null;
+    const next = done === given ? this.#running().fetcher.givenOf(state) : given;
+    return Math.max(state.readableEnd - next, 0);
   }
 
   /**
@@ -210,6 +284,7 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
       return null;
     }
     this.#engine = new GroupEngine(this.#context, this.#options);
+    this.#engine.ownership.transaction = this.#transaction;
     this.#engine.start();
     return this.#engine;
   }

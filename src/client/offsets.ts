@@ -23,16 +23,16 @@ export interface OffsetFound {
   readonly leaderEpoch: number;
 }
 
-interface CallOptions extends BackoffOptions {
+export interface CallOptions extends BackoffOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
-interface Target {
+export interface Target {
   readonly topic: string;
   readonly partition: number;
 }
 /** A target that still has no final answer. */
-interface Open<T extends Target> {
+export interface Open<T extends Target> {
   readonly index: number;
   readonly target: T;
 }
@@ -110,7 +110,7 @@ export function deleteRecords(
 }
 
 /** Asks each leader for its partitions, and again for those with a retriable error, until the time is up. */
-async function byLeader<T extends Target, R>(
+export async function byLeader<T extends Target, R>(
   runtime: ClientRuntime,
   metadata: ClusterMetadata,
   options: CallOptions,
@@ -185,7 +185,7 @@ async function leaderOf(
   }
 }
 
-function grouped<T extends Target, P>(
+export function grouped<T extends Target, P>(
   open: readonly Open<T>[],
   partitionOf: (each: Open<T>) => P,
 ): { readonly name: string; readonly partitions: readonly P[] }[] {
@@ -198,10 +198,10 @@ function grouped<T extends Target, P>(
   return [...topics].map(([name, partitions]) => ({ name, partitions }));
 }
 
-function refusedBy(error: KafkaError): { readonly ok: false; readonly error: KafkaError } {
+export function refusedBy(error: KafkaError): { readonly ok: false; readonly error: KafkaError } {
   return { ok: false, error };
 }
 
-function missing(): KafkaError {
+export function missing(): KafkaError {
   return kafkaError("unknown_server_error", "The broker's answer leaves the partition out");
 }

@@ -4,10 +4,9 @@
 // Kafka: KafkaProducer, RecordAccumulator.
 
 import type { Timer } from "../contracts/runtime.ts";
-import { aborted, ClientError, isRetriable } from "./client_error.ts";
+import { aborted, ClientError } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
 import { checkOptions } from "./option_checks.ts";
-import { type Partitioner, partitionerFor } from "./partitioner.ts";
 import {
   type Delivery,
   type DeliveryWaiter,
@@ -25,7 +24,8 @@ import {
   RECORD_OVERHEAD_BYTES,
   sizeOf,
 } from "./producer_record.ts";
-import { ProducerSender } from "./producer_sender.ts";
+import { ProducerSender, type SenderTransaction } from "./producer_sender.ts";
+import { type TopicRules, topicRules } from "./producer_topic.ts";
 
 const IN_FLIGHT_MAX_IDEMPOTENT = 5;
 const LOWEST = {
@@ -51,18 +51,20 @@ const OUTDATED: ReadonlySet<string> = new Set([
   "unknown_topic_id",
 ]);
 
+/** What transactions add to a producer. */
+export interface ProducerTransaction extends SenderTransaction {
+  /** Why no record is taken now; null in a transaction that is well. */
+  refusal(): ClientError | null;
+}
+
 /** What the producer knows of a topic. */
-interface TopicState {
+interface TopicState extends TopicRules {
   readonly name: string;
   readonly queues: PartitionQueue[];
   readonly line: ProducerLine;
   isReady: boolean;
   loading: Promise<void> | null;
   partitionCount: number;
-  partitioner: Partitioner | null;
-  /** Why records without a partition cannot be placed. */
-  partitionerError: ClientError | null;
-  batchBytesMax: number;
 }
 
 /** Made by `Client.producer`. Send, or enqueue and flush. */
@@ -70,6 +72,7 @@ export class Producer {
   readonly #context: ClientContext;
   readonly #options: Required<Omit<ProducerOptions, "compressionLevel">> & ProducerOptions;
   readonly #sender: ProducerSender;
+  readonly #transaction: ProducerTransaction | null;
   readonly #topics = new Map<string, TopicState>();
   readonly #batches = new Set<ProducerBatch>();
   readonly #onClose: () => void;
@@ -87,8 +90,14 @@ export class Producer {
   #bytes = 0;
 
   /** Made by `Client.producer`. */
-  constructor(context: ClientContext, options: ProducerOptions, onClose: () => void) {
+  constructor(
+    context: ClientContext,
+    options: ProducerOptions,
+    onClose: () => void,
+    transaction: ProducerTransaction | null = null,
+  ) {
     this.#context = context;
+    this.#transaction = transaction;
     this.#onClose = onClose;
     checkOptions(options, LOWEST, WORDS);
     const acks = options.acks ?? "all";
@@ -121,6 +130,7 @@ export class Producer {
       requestBytesMax: this.#options.requestBytesMax,
       inFlightMax: idempotent ? Math.min(inFlightMax, IN_FLIGHT_MAX_IDEMPOTENT) : inFlightMax,
       versionMin: this.#options.compression === "zstd" ? 7 : 3,
+      transaction,
       isCrowded: () =>
         this.#waitingBytes > 0 && this.#bufferedBytes >= this.#options.bufferBytesMax,
       batchBytesMaxOf: async (name) => {
@@ -159,10 +169,15 @@ export class Producer {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Delivery> {
     const { signal } = options;
-    if (signal !== undefined) return this.#sendUntil(record, signal);
-    return new Promise((resolve, reject) => {
-      this.#add(record, { resolve, reject })?.catch(reject);
-    });
+    const sent =
+      signal === undefined
+        ? new Promise<Delivery>((resolve, reject) => {
+            this.#add(record, { resolve, reject })?.catch(reject);
+          })
+        : this.#sendUntil(record, signal);
+    // Whoever does not wait for it is told by the commit.
+    if (this.#transaction !== null) sent.catch(() => {});
+    return sent;
   }
 
   /**
@@ -291,6 +306,22 @@ export class Producer {
     }
   }
 
+  /**
+   * Of transactions: gives up what is not sent, and resolves when what was sent is answered. Nothing of it is told by a flush.
+   */
+  protected async abandon(error: ClientError): Promise<void> {
+    for (const { line } of this.#topics.values()) line.close(error);
+    this.#sender.abandon(error);
+    await Promise.all([...this.#batches].map((batch) => batch.whenSettled()));
+    this.#failure = null;
+    this.#untold = 0;
+  }
+
+  /** Of transactions: batches that were held back may go. */
+  protected wake(): void {
+    this.#sender.hurry();
+  }
+
   #sendUntil(record: ProducerRecord, signal: AbortSignal): Promise<Delivery> {
     if (signal.aborted) return Promise.reject(aborted());
     return new Promise((resolve, reject) => {
@@ -319,6 +350,19 @@ export class Producer {
     if (this.#isClosed) {
       return Promise.reject(new ClientError("closed", "The producer is closed"));
     }
+    const transaction = this.#transaction;
+    if (transaction === null) return this.#take(record, waiter);
+    const refusal = transaction.refusal();
+    if (refusal !== null) return refused(refusal);
+    const taken = this.#take(record, waiter);
+    // What was handed over and is not taken is missing; who has given it up by a signal knows.
+    taken?.catch((error: unknown) => {
+      if (!(error instanceof ClientError && error.code === "aborted")) transaction.lost(error);
+    });
+    return taken;
+  }
+
+  #take(record: ProducerRecord, waiter: DeliveryWaiter | null): Promise<void> | null {
     // Before anything is counted: what is wrong with one record must not wedge the rest.
     const fault = faultOf(record);
     if (fault !== null) {
@@ -413,6 +457,7 @@ export class Producer {
     const { runtime } = this.#context;
     const { compression, compressionLevel } = this.#options;
     const batch = new ProducerBatch(queue.nextOrder++, runtime.clock.monotonicMs(), {
+      isTransactional: this.#transaction !== null,
       codec: compression,
       compression: runtime.compression,
       sizeBytesHint: Math.min(Math.max(queue.sizeBytesHint, 512), topic.batchBytesMax),
@@ -517,7 +562,7 @@ export class Producer {
         unknownWaitMs: this.#options.unknownTopicWaitMs,
       });
       topic.partitionCount = info.partitions.length;
-      await this.#loadSettings(topic);
+      Object.assign(topic, await topicRules(this.#context, topic.name, this.#options));
       topic.isReady = true;
     } catch (error) {
       topic.line.close(error);
@@ -529,27 +574,11 @@ export class Producer {
     }
     this.#admit(topic);
   }
+}
 
-  async #loadSettings(topic: TopicState): Promise<void> {
-    const { admin, runtime } = this.#context;
-    let choice = this.#options.partitioner;
-    try {
-      const names = ["max.message.bytes", "partitioner"];
-      const configs = await admin.describeConfigs({ type: "topic", name: topic.name }, names);
-      const settingOf = (name: string) => configs.find((each) => each.name === name)?.value ?? null;
-      const messageBytesMax = Number(settingOf("max.message.bytes") ?? Number.POSITIVE_INFINITY);
-      topic.batchBytesMax = Math.min(this.#options.batchBytesMax, messageBytesMax);
-      topic.partitionerError = null;
-      // A broker that has no such setting is not ours: there Java's choice is everybody's.
-      if (choice === "topic") choice = settingOf("partitioner") === "xxhash" ? "xxhash" : "murmur2";
-    } catch (error) {
-      if (!(error instanceof ClientError) || isRetriable(error)) throw error;
-      if (choice === "topic" && error.code !== "unsupported_version") {
-        topic.partitionerError = error;
-        return;
-      }
-      if (choice === "topic") choice = "murmur2";
-    }
-    topic.partitioner = partitionerFor(choice, topic.name, runtime.random);
-  }
+/** A rejection that need not be looked at: the commit tells of it too. */
+function refused(error: ClientError): Promise<never> {
+  const refusal = Promise.reject(error);
+  refusal.catch(() => {});
+  return refusal;
 }

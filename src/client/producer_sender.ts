@@ -17,6 +17,21 @@ import type { PartitionInfo } from "./metadata.ts";
 import type { PartitionQueue, ProducerBatch, ProducerIdentity } from "./producer_batch.ts";
 import { backoffDelayMs, retrying } from "./waiting.ts";
 
+/** What a producer of transactions has a say in: the transaction that is open now. */
+export interface SenderTransaction {
+  readonly transactionalId: string;
+  /** Of the protocol that the cluster has settled on: from 12 on a batch takes its partition into the transaction. */
+  readonly produceVersions: { readonly versionMin: number; readonly versionMax: number };
+  /** Under which batches go now: another object where sequences begin anew. */
+  readonly identity: ProducerIdentity;
+  /** Why nothing is sent any more of what was taken; null while it may. */
+  readonly failure: ClientError | null;
+  /** Whether batches of a partition may go; if not, the sender is woken when they may. */
+  admits(topic: string, partition: number): boolean;
+  /** A batch is lost. */
+  lost(error: unknown): void;
+}
+
 export interface SenderOptions {
   readonly acks: -1 | 0 | 1;
   readonly isIdempotent: boolean;
@@ -27,6 +42,8 @@ export interface SenderOptions {
   readonly inFlightMax: number;
   /** Below it brokers refuse the batches: 7 for zstd. */
   readonly versionMin: number;
+  /** Null for a producer without. */
+  readonly transaction: SenderTransaction | null;
   /** Somebody waits for room: open batches are sent before they have lingered. */
   readonly isCrowded: () => boolean;
   /** What a batch of the topic may take, asked for now; never rejects. */
@@ -100,6 +117,12 @@ export class ProducerSender {
 
   /** Looks at everything again: there is no room for more. */
   hurry(): void {
+    this.#wakeAll();
+  }
+
+  /** Fails what is not under way; what is fails with its answer, unless it is delivered, and is not sent again. */
+  abandon(error: ClientError): void {
+    for (const queue of this.#active) this.#failWaiting(queue, error);
     this.#wakeAll();
   }
 
@@ -177,6 +200,12 @@ export class ProducerSender {
   #isReady(queue: PartitionQueue, nowMs: number): boolean {
     const { isIdempotent, lingerMs, inFlightMax } = this.#options;
     if (queue.splitting > 0) return false;
+    const { transaction } = this.#options;
+    const failure = transaction?.failure ?? null;
+    if (failure !== null) {
+      this.#failWaiting(queue, failure);
+      return false;
+    }
     if (queue.retryAtMs > nowMs) {
       this.#wakeAt(queue.retryAtMs);
       return false;
@@ -202,6 +231,7 @@ export class ProducerSender {
       queue.close();
     }
     if (queue.pending.length === 0) return false;
+    if (transaction !== null) return this.#isAdmitted(queue, transaction);
     if (!isIdempotent || !queue.needsIdentity) return true;
     if (queue.inFlight.length > 0) return false;
     // Where the fate of a batch is open, its old sequence is what finds it out.
@@ -214,6 +244,13 @@ export class ProducerSender {
     }
     void this.#renew(queue);
     return false;
+  }
+
+  /** Sequences of a transaction begin anew with its epoch alone: a hole in them spoils it. */
+  #isAdmitted(queue: PartitionQueue, transaction: SenderTransaction): boolean {
+    const { identity } = transaction;
+    if (queue.identity !== identity) queue.renew(identity);
+    return transaction.admits(queue.topic, queue.partition);
   }
 
   #leaderOf(queue: PartitionQueue): PartitionInfo | null {
@@ -251,6 +288,10 @@ export class ProducerSender {
   async #send(leader: number, sendings: readonly Sending[]): Promise<void> {
     this.#requests.set(leader, (this.#requests.get(leader) ?? 0) + 1);
     const { port, metadata, requestTimeoutMs } = this.#context;
+    const { acks, transaction } = this.#options;
+    const transactionalId = transaction?.transactionalId ?? null;
+    const versions = transaction?.produceVersions;
+    const versionMin = Math.max(versions?.versionMin ?? 0, this.#options.versionMin);
     const topics = new Map<string, { index: number; records: Uint8Array }[]>();
     for (const { queue, batch } of sendings) {
       const partitions = topics.get(queue.topic) ?? [];
@@ -266,13 +307,14 @@ export class ProducerSender {
     try {
       const response = await port.send(
         Produce,
-        { transactionalId: null, acks: this.#options.acks, timeoutMs: requestTimeoutMs, topicData },
+        { transactionalId, acks, timeoutMs: requestTimeoutMs, topicData },
         {
           to: leader,
           lane: this.#lane,
-          isAnswered: this.#options.acks !== 0,
-          versionMin: this.#options.versionMin,
-          ...(haveIds ? {} : { versionMax: 12 }),
+          isAnswered: acks !== 0,
+          versionMin,
+          ...(versions === undefined ? {} : { versionMax: versions.versionMax }),
+          ...(haveIds ? {} : { versionMax: Math.min(versions?.versionMax ?? 12, 12) }),
         },
       );
       if (this.#closing.signal.aborted) return;
@@ -351,10 +393,31 @@ export class ProducerSender {
       // Its sequences are a hole, as those of one that was given up while it waited.
       queue.needsIdentity = true;
       this.#retryLater(queue);
+    } else if (this.#options.transaction != null) {
+      this.#failedInTransaction(queue, batch, error, this.#options.transaction);
     } else if (this.#options.isIdempotent && this.#isSequenceTrouble(queue, batch, error.code)) {
       queue.requeue(batch);
       this.#retryLater(queue);
     } else if (error.retriable) {
+      queue.requeue(batch);
+      this.#retryLater(queue);
+      this.#expire(queue, this.#context.runtime.clock.monotonicMs());
+    } else if (TOO_LARGE.has(error.code) && this.#mayBeSplit(batch)) {
+      queue.requeue(batch);
+      void this.#split(queue, batch);
+    } else this.#lost(queue, batch, error);
+  }
+
+  /** As outside of one, but that sequences do not begin anew, and nothing is sent again of a transaction that is to be aborted. */
+  #failedInTransaction(
+    queue: PartitionQueue,
+    batch: ProducerBatch,
+    error: ClientError,
+    { failure }: SenderTransaction,
+  ): void {
+    const isBehind = error.code === "out_of_order_sequence_number" && !queue.isOldest(batch);
+    if (failure !== null) this.#lost(queue, batch, failure);
+    else if (isBehind || error.retriable) {
       queue.requeue(batch);
       this.#retryLater(queue);
       this.#expire(queue, this.#context.runtime.clock.monotonicMs());
@@ -453,6 +516,7 @@ export class ProducerSender {
   }
 
   #settle(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
+    this.#options.transaction?.lost(error);
     batch.fail(error);
     this.#options.onSettled(queue, batch, error);
   }

@@ -12,7 +12,7 @@ import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { Fetch } from "../../src/protocol/messages/01_fetch.ts";
 import { Metadata } from "../../src/protocol/messages/03_metadata.ts";
 import { ApiVersions } from "../../src/protocol/messages/18_api_versions.ts";
-import { ListTransactions } from "../../src/protocol/messages/66_list_transactions.ts";
+import { DescribeQuorum } from "../../src/protocol/messages/55_describe_quorum.ts";
 import { RecordBatchBuilder } from "../../src/record/record_builder.ts";
 import { Rig } from "./ports.ts";
 import { failureOf, text, utf8 } from "./rig.ts";
@@ -164,7 +164,7 @@ test("another broker's number, and what is not served, are refused by name", asy
   const port = rig.port("in process");
   const elsewhere = await failureOf(port.send(Metadata, { topics: null }, { to: 8 }));
   expect(elsewhere).toMatchObject({ code: "broker_not_available", retriable: true });
-  const unserved = await failureOf(port.send(ListTransactions, {} as never));
+  const unserved = await failureOf(port.send(DescribeQuorum, {} as never));
   expect(unserved.code).toBe("unsupported_version");
   expect(unserved.message).toContain("does not serve it");
   const versions = await port.send(ApiVersions, {
@@ -173,7 +173,7 @@ test("another broker's number, and what is not served, are refused by name", asy
   });
   const served = versions.apiKeys.map(({ apiKey }) => apiKey);
   expect(served).toContain(Fetch.apiKey);
-  expect(served).not.toContain(ListTransactions.apiKey);
+  expect(served).not.toContain(DescribeQuorum.apiKey);
 });
 
 test("calls without a pause leave timers their turn", async () => {

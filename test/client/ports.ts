@@ -53,6 +53,10 @@ export class Faults {
   fetch: () => Fault | null = () => null;
   /** Methods of the broker's topics, admin and log, by name: these never answer. */
   isDeafTo: (method: string) => boolean = () => false;
+  /** What befalls one call of a method of the broker's groups or transactions, by name. */
+  call: (method: string) => "break_before" | "break_after" | "no_answer" | null = () => null;
+  /** Calls of groups and transactions, by name, in order. */
+  readonly calls: string[] = [];
   appends = 0;
   /** Appends begun and not yet answered, at most. */
   appendsAtOnceMax = 0;
@@ -145,10 +149,14 @@ function faulty(broker: Broker, faults: Faults): Broker {
   return {
     brokerId: broker.brokerId,
     clusterId: broker.clusterId,
-    features: broker.features,
-    featuresEpoch: broker.featuresEpoch,
-    transactions: broker.transactions,
-    groups: broker.groups,
+    get features() {
+      return broker.features;
+    },
+    get featuresEpoch() {
+      return broker.featuresEpoch;
+    },
+    transactions: troubled(broker.transactions, faults),
+    groups: troubled(broker.groups, faults),
     topics: deafened(broker.topics, faults),
     admin: deafened(broker.admin, faults),
     setting: (name) => broker.setting(name),
@@ -163,6 +171,24 @@ function faulty(broker: Broker, faults: Faults): Broker {
       topicIdOf: (name) => log.topicIdOf(name),
     },
   };
+}
+
+function troubled<T extends object>(own: T, faults: Faults): T {
+  return new Proxy(own, {
+    get(from, name) {
+      const held: unknown = Reflect.get(from, name);
+      if (typeof held !== "function") return held;
+      return async (...words: unknown[]) => {
+        faults.calls.push(String(name));
+        const fault = faults.call(String(name));
+        if (fault === "break_before") throw new Error(`broken before ${String(name)}`);
+        const answer: unknown = await held.apply(from, words);
+        if (fault === "break_after") throw new Error(`broken after ${String(name)}`);
+        if (fault === "no_answer") return gone((words[0] as Caller).signal);
+        return answer;
+      };
+    },
+  });
 }
 
 function deafened<T extends object>(own: T, faults: Faults): T {

@@ -25,6 +25,16 @@ export interface CommittedOffset extends TopicPartition {
   readonly leaderEpoch?: number;
 }
 
+/** Who commits for a group, as its coordinator knows it (KIP-447): of `GroupConsumer.groupMetadata()`. */
+export interface GroupMetadata {
+  readonly groupId: string;
+  /** Generation of the classic protocol, member epoch of the next-generation one; -1: no member. */
+  readonly generation: number;
+  /** Empty: no member. */
+  readonly memberId: string;
+  readonly instanceId: string | null;
+}
+
 /** Told when partitions come and go. What it returns is awaited; what it throws ends the iteration. */
 export type RebalanceCallback = (partitions: readonly TopicPartition[]) => void | Promise<void>;
 
@@ -73,7 +83,7 @@ export interface GroupConsumerOptions {
   readonly untilEnd?: boolean;
   /** Ends after so many records. */
   readonly recordsMax?: number;
-  /** Default "read_uncommitted". */
+  /** "read_committed" leaves out what was aborted, and ends before the oldest open transaction. Default "read_uncommitted". */
   readonly isolation?: "read_uncommitted" | "read_committed";
   /** The broker holds an empty answer back so long, in ms. Default 500. */
   readonly waitMsMax?: number;

@@ -31,6 +31,8 @@ export interface Owned {
   /** Behind what the application is done with. */
   done: number;
   committed: number | null;
+  /** Where an aborted transaction goes back to: behind what was committed, or where reading was told to begin; -1 as `given`. */
+  base: number;
   /** How often the application has chosen another place. */
   seeks: number;
   /** Nothing more is given out of it. */
@@ -43,6 +45,14 @@ export interface OwnershipOptions {
   readonly onAssigned: RebalanceCallback | undefined;
   readonly onRevoked: RebalanceCallback | undefined;
   readonly onLost: RebalanceCallback | undefined;
+}
+
+/** A transaction that commits what is handed out, as long as it is open. */
+export interface OffsetsTransaction {
+  /** Partitions are about to be another's: theirs are committed before. Never rejects. */
+  release(offsets: readonly OffsetToCommit[]): Promise<void>;
+  /** Of what was handed out something is another's by now, uncommitted. */
+  lost(): void;
 }
 
 /** These mean that the committer is not, or not any more, who it says. */
@@ -76,6 +86,8 @@ export class Ownership {
   identity: () => MemberIdentity | null = () => null;
   /** Whether a callback is on the stack: who closes in it cannot wait for it. */
   isCalling = false;
+  /** Null outside of a transaction. */
+  transaction: OffsetsTransaction | null = null;
   /** Something that the application has in hand is another's by now. */
   #isLost = false;
   #commits: Promise<unknown> = Promise.resolve();
@@ -161,6 +173,7 @@ export class Ownership {
   drop(): readonly TopicPartition[] {
     const lost = this.all.map(({ topic, partition }) => ({ topic, partition }));
     this.#isLost ||= this.all.some(({ given, committed }) => given >= 0 && given !== committed);
+    if (this.all.some(({ given, base }) => given !== base)) this.transaction?.lost();
     this.#stop(lost);
     this.#owned.clear();
     return lost;
@@ -170,8 +183,10 @@ export class Ownership {
   async releaseAll(): Promise<void> {
     const all = this.all.map(({ topic, partition }) => ({ topic, partition }));
     this.#stop(all);
-    // What was in hand when the application ended is not done with: no callback may commit it unawares.
-    for (const owned of this.#owned.values()) owned.given = owned.done;
+    // What was in hand when the application ended is not done with: no callback may commit it unawares. A transaction was told to.
+    if (this.transaction === null) {
+      for (const owned of this.#owned.values()) owned.given = owned.done;
+    }
     try {
       await this.#release(all);
     } finally {
@@ -195,7 +210,9 @@ export class Ownership {
     // What was lost in the meantime has been told of as lost.
     const left = partitions.filter((each) => this.#owned.has(keyOf(each)));
     if (left.length === 0) return;
+    const held = left.map((each) => this.#owned.get(keyOf(each))!);
     if (this.identity() === null) {
+      if (held.some(({ given, base }) => given !== base)) this.transaction?.lost();
       for (const each of left) this.#owned.delete(keyOf(each));
       await this.#tellLost(left.map(({ topic, partition }) => ({ topic, partition })));
       return;
@@ -204,6 +221,7 @@ export class Ownership {
       const mostMs = this.#closing.aborted ? CLOSING_MS : this.#plan.maxPollIntervalMs / 2;
       await this.commitDone(left, Math.min(this.#context.timeoutMs, mostMs));
     }
+    await this.transaction?.release(offsetsIn(held));
     const places = left.map(({ topic, partition }) => ({ topic, partition }));
     try {
       await this.#call("onRevoked", this.#options.onRevoked, places);
@@ -320,7 +338,7 @@ export class Ownership {
         const { topic, partition, offset } = offsets[at]!;
         const owned = this.find(topic, partition);
         if (outcome.ok) {
-          if (owned !== undefined) owned.committed = offset;
+          if (owned !== undefined) keep(owned, offset);
         } else failed ??= refusal(outcome.error, `Cannot commit ${topic}-${partition}`);
       }
       if (failed === null) return;
@@ -332,6 +350,54 @@ export class Ownership {
       if ((!failed.retriable && !isBehind) || isFinal) throw failed;
       await sleep(runtime, delayMs, "group_commit", this.#late.signal);
     }
+  }
+
+  /**
+   * What has been handed out and is not committed, what is in hand now included, for a transaction to commit.
+   *
+   * @throws {ClientError} "unknown_member_id": some of it is another's by now
+   */
+  inHand(): HandedOut {
+    if (this.#isLost) throw this.#notMember();
+    for (const owned of this.#owned.values()) advance(owned);
+    const moved = this.all.filter(({ given, committed }) => given >= 0 && given !== committed);
+    const offsets = offsetsIn(moved);
+    return {
+      offsets,
+      isStill: () => !this.#isLost && moved.every((owned) => this.has(owned)),
+      committed: () => {
+        for (const [at, owned] of moved.entries()) {
+          keep(owned, offsets[at]!.offset);
+          if (owned.done < owned.committed!) owned.done = owned.committed!;
+        }
+      },
+    };
+  }
+
+  /** Whether each partition that this member has now is its own all the time from now on. */
+  check(): () => boolean {
+    const held = this.all;
+    return () => !this.#isLost && held.every((owned) => this.has(owned));
+  }
+
+  /** Goes back behind what was committed, or to where reading was told to begin. */
+  rewind(): void {
+    for (const owned of this.all) {
+      if (!owned.isStopped && owned.base >= 0 && owned.given !== owned.base) {
+        this.seek(owned, owned.base);
+      }
+    }
+  }
+
+  /** As `rewind`, where it is open whether `sent` were committed: asks the group. @throws {ClientError} it did not say */
+  async rewindUnless(sent: HandedOut): Promise<void> {
+    const found = await this.committed(this.all);
+    const isSame = sent.offsets.every(({ topic, partition, offset }) => {
+      const own = found.find((each) => each.topic === topic && each.partition === partition);
+      return own === undefined || own.offset === offset;
+    });
+    if (isSame) sent.committed();
+    this.rewind();
   }
 
   /** The topics that were read: one that was made anew since must not get the offsets of the one before. */
@@ -353,6 +419,7 @@ export class Ownership {
     owned.given = state.position;
     owned.done = state.position;
     owned.committed = null;
+    owned.base = state.position;
     owned.seeks++;
   }
 
@@ -370,6 +437,7 @@ export class Ownership {
   seek(owned: Owned, offset: number): void {
     owned.given = offset;
     owned.done = offset;
+    owned.base = offset;
     owned.seeks++;
     this.#fetcher.seek(owned.state, offset);
   }
@@ -422,6 +490,7 @@ export class Ownership {
         given: place,
         done: place,
         committed: known,
+        base: place,
         seeks: 0,
         isStopped: false,
       };
@@ -455,6 +524,26 @@ function advance(owned: Owned): void {
   if (owned.isStopped || state.bufferedBytes > 0 || done !== given || done < 0) return;
   owned.given = state.position;
   owned.done = state.position;
+}
+
+/** What a transaction commits for a member. */
+export interface HandedOut {
+  readonly offsets: readonly OffsetToCommit[];
+  /** Whether all of it is still this member's. */
+  isStill(): boolean;
+  /** It was committed. */
+  committed(): void;
+}
+
+function keep(owned: Owned, offset: number): void {
+  owned.committed = offset;
+  owned.base = offset;
+}
+
+/** What is to be committed of these. */
+function offsetsIn(held: readonly Owned[]): OffsetToCommit[] {
+  const moved = held.filter(({ given, committed }) => given >= 0 && given !== committed);
+  return moved.map(({ topic, partition, given }) => ({ topic, partition, offset: given }));
 }
 
 /** Of a topic that has gone: should it come again, at its beginning. */

@@ -1,0 +1,204 @@
+// Runs bodies in transactions: a producer each, kept for the next one; the offsets of consumers, and their way back.
+// Invariant: a body's promise resolves only after the commit, and rejects only after the abort, or when nobody can say any more; a
+// consumer goes on behind what was committed, whichever it was.
+// Kafka: the loop that Kafka Streams runs, StreamsProducer.
+
+import { randomUuid } from "../../base/uuid.ts";
+import type { Client } from "../client.ts";
+import { ClientError } from "../client_error.ts";
+import type { ClientContext } from "../context.ts";
+import type { GroupMetadata, OffsetToCommit } from "../group/group_options.ts";
+import type { HandedOut } from "../group/ownership.ts";
+import type { GroupConsumer } from "../group_consumer.ts";
+import type { Delivery } from "../producer_batch.ts";
+import type { ProducerRecord } from "../producer_record.ts";
+import type { TransactionOptions, TransactionScope } from "../transaction.ts";
+import type { TransactionalProducer, TransactionCallOptions } from "../transactional_producer.ts";
+
+/** The producers of a client's transactions. */
+export class TransactionPool {
+  readonly #context: ClientContext;
+  readonly #producer: Client["producer"];
+  /** By transactional id; those of our own making as well. */
+  readonly #producers = new Map<string, TransactionalProducer>();
+  readonly #busy = new Set<string>();
+  /** Names of our own making that are free. */
+  readonly #free: string[] = [];
+
+  constructor(context: ClientContext, producer: Client["producer"]) {
+    this.#context = context;
+    this.#producer = producer;
+  }
+
+  readonly run = async <T>(
+    body: (tx: TransactionScope) => T | Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> => {
+    const { transactionalId } = options;
+    const name =
+      transactionalId ?? this.#free.pop() ?? `millrace-${randomUuid(this.#context.runtime.random)}`;
+    if (this.#busy.has(name)) {
+      const text = `A transaction of "${name}" runs already: wait for it, or give this one another transactionalId`;
+      throw new ClientError("concurrent_transactions", text, { retriable: false });
+    }
+    this.#busy.add(name);
+    try {
+      const producer = this.#producers.get(name) ?? this.#made(name, options);
+      return await runIn(producer, body, options);
+    } finally {
+      this.#busy.delete(name);
+      const producer = this.#producers.get(name);
+      // It can do nothing more; the next one takes the name over.
+      if (producer?.phase === "closed") {
+        this.#producers.delete(name);
+        void producer.close().catch(() => {});
+      }
+      if (transactionalId === undefined) this.#free.push(name);
+    }
+  };
+
+  #made(transactionalId: string, { transactionTimeoutMs, producer }: TransactionOptions) {
+    const made = this.#producer({
+      ...producer,
+      transactionalId,
+      ...(transactionTimeoutMs === undefined ? {} : { transactionTimeoutMs }),
+    });
+    this.#producers.set(transactionalId, made);
+    return made;
+  }
+}
+
+async function runIn<T>(
+  producer: TransactionalProducer,
+  body: (tx: TransactionScope) => T | Promise<T>,
+  { timeoutMs }: TransactionOptions,
+): Promise<T> {
+  const bounds: TransactionCallOptions = timeoutMs === undefined ? {} : { timeoutMs };
+  // What the one before left open is found out first.
+  if (producer.phase === "committing") await producer.commit(bounds);
+  if (producer.phase === "aborting" || producer.phase === "open") await producer.abort(bounds);
+  await producer.begin(bounds);
+  const tx = new OpenTransaction(producer);
+  try {
+    const value = await body(tx);
+    await tx.commit(bounds);
+    return value;
+  } catch (error) {
+    await tx.undo(bounds);
+    throw error;
+  } finally {
+    tx.end();
+  }
+}
+
+class OpenTransaction implements TransactionScope {
+  readonly transactionalId: string;
+  readonly #producer: TransactionalProducer;
+  readonly #consumers = new Set<GroupConsumer>();
+  /** What was sent for each consumer when the body ended. */
+  readonly #sent = new Map<GroupConsumer, HandedOut>();
+  /** Why it cannot be committed although everything was delivered. */
+  #failure: ClientError | null = null;
+  #isOver = false;
+
+  constructor(producer: TransactionalProducer) {
+    this.#producer = producer;
+    this.transactionalId = producer.transactionalId;
+  }
+
+  send(record: ProducerRecord): Promise<Delivery> {
+    return this.#isOver ? over() : this.#producer.send(record);
+  }
+
+  sendAll(records: readonly ProducerRecord[]): Promise<readonly Delivery[]> {
+    if (this.#isOver) return over();
+    const sent = this.#producer.sendAll(records);
+    sent.catch(() => {});
+    return sent;
+  }
+
+  enqueue(record: ProducerRecord): Promise<void> | null {
+    return this.#isOver ? over() : this.#producer.enqueue(record);
+  }
+
+  commitOffsets(consumer: GroupConsumer): void;
+  commitOffsets(group: string | GroupMetadata, offsets: readonly OffsetToCommit[]): Promise<void>;
+  commitOffsets(
+    group: GroupConsumer | string | GroupMetadata,
+    offsets?: readonly OffsetToCommit[],
+  ): Promise<void> | undefined {
+    if (typeof group === "object" && "groupMetadata" in group) {
+      if (offsets !== undefined) {
+        const text =
+          "Of a consumer goes what it has handed out: give its groupMetadata() to choose offsets";
+        throw new TypeError(text);
+      }
+      if (this.#isOver) throw isOver();
+      this.#enlist(group);
+      return undefined;
+    }
+    if (this.#isOver) return over();
+    if (offsets === undefined)
+      throw new TypeError("Which offsets of the group are to be committed?");
+    const sent = this.#producer.sendOffsets(offsets, group);
+    sent.catch(() => {});
+    return sent;
+  }
+
+  #enlist(consumer: GroupConsumer): void {
+    if (this.#consumers.has(consumer)) return;
+    consumer.enlist({
+      release: async (offsets) => {
+        // The transaction knows when it failed.
+        if (!this.#isOver) await this.#producer.sendOffsets(offsets, consumer).catch(() => {});
+      },
+      lost: () => {
+        const text =
+          "Partitions were taken away from the consumer before what was read of them was committed";
+        this.#failure ??= new ClientError("unknown_member_id", text, { remedy: "abort" });
+      },
+    });
+    this.#consumers.add(consumer);
+  }
+
+  /** Offsets first, then all of it. */
+  async commit(bounds: TransactionCallOptions): Promise<void> {
+    for (const consumer of this.#consumers) {
+      const handed = consumer.inHand();
+      if (handed === null) continue;
+      this.#sent.set(consumer, handed);
+      await this.#producer.sendOffsets(handed.offsets, consumer, bounds);
+    }
+    this.#isOver = true;
+    if (this.#failure !== null) throw this.#failure;
+    await this.#producer.commit(bounds);
+    for (const handed of this.#sent.values()) handed.committed();
+  }
+
+  /** Aborts what is open. What went wrong before is told, and not what comes of this: its time-out aborts it as well. */
+  async undo(bounds: TransactionCallOptions): Promise<void> {
+    this.#isOver = true;
+    const { phase } = this.#producer;
+    const isOpen = phase === "committing" || (phase === "closed" && this.#producer.isOutcomeOpen);
+    if (phase === "open") await this.#producer.abort(bounds).catch(() => {});
+    for (const consumer of this.#consumers) {
+      await consumer.rewind(isOpen ? (this.#sent.get(consumer) ?? null) : null);
+    }
+  }
+
+  /** Consumers are free for another. */
+  end(): void {
+    this.#isOver = true;
+    for (const consumer of this.#consumers) consumer.enlist(null);
+  }
+}
+
+function isOver(): ClientError {
+  return new ClientError("invalid_txn_state", "The transaction is over: its body has ended");
+}
+
+function over(): Promise<never> {
+  const refused = Promise.reject(isOver());
+  refused.catch(() => {});
+  return refused;
+}
