@@ -59,8 +59,8 @@ export async function auditTransactions(
   const wholes = new Map<ModelPartition, { readonly all: Whole; readonly committed: Whole }>();
   for (const partition of partitions) {
     await waitUntilStable(client, connection, model, partition);
-    const all = await readWhole(connection, model, partition, READ_UNCOMMITTED);
-    const committed = await readWhole(connection, model, partition, READ_COMMITTED);
+    const all = await readWhole(client, connection, model, partition, READ_UNCOMMITTED);
+    const committed = await readWhole(client, connection, model, partition, READ_COMMITTED);
     if (model.world.failure !== null) return;
     wholes.set(partition, { all, committed });
   }
@@ -100,6 +100,7 @@ async function waitUntilStable(
 }
 
 async function readWhole(
+  client: SimClient,
   connection: SimConnection,
   model: TransactionModel,
   partition: ModelPartition,
@@ -110,6 +111,7 @@ async function readWhole(
   const earliest = await listOffsetOf(connection, model, partition, EARLIEST, READ_UNCOMMITTED);
   let logStartOffset = earliest ?? 0;
   let offset = logStartOffset;
+  let refusals = 0;
   while (model.world.failure === null) {
     const [brought] = await fetchFrom(connection, model, [{ partition, offset }], {
       isolation,
@@ -123,6 +125,11 @@ async function readWhole(
       offset = logStartOffset;
       batches.length = 0;
       shown.length = 0;
+      continue;
+    }
+    // The cleaner may put other segments in the place of those that are read, again and again.
+    if (code === "kafka_storage_error" && partition.topic.shape.isCompacted && refusals++ < 50) {
+      await client.backOff();
       continue;
     }
     if (code !== null) model.fail("audit_answers", `${partition.label} at ${offset}: ${code}`);

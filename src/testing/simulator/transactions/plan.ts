@@ -63,7 +63,7 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
   const topics = drawTopics(random, pick, chance);
   const level = pick([2, 2, 2, 2, 1, 0] as const);
   const mayBeNew = level === 2;
-  const timeoutMs = () => pick([150, 600, 3000, 3000]);
+  const timeoutMs = () => pick([150, 500, 1500, 1500]);
   const thinkUsMax = pick([3_000, 15_000, 60_000]);
   const writers = Array.from({ length: 1 + random.below(3) }, (_, i): WriterPlan => {
     return {
@@ -89,7 +89,7 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
       thinkUsMax,
       sessionTimeoutMs: pick([300, 2000]),
       rebalanceTimeoutMs: pick([500, 3000]),
-      heartbeatUs: pick([10_000, 50_000]),
+      heartbeatUs: pick([30_000, 90_000]),
     };
   });
   return {
@@ -168,11 +168,12 @@ export function withTransactionSettings(scenario: Scenario, plan: TransactionPla
   return {
     ...scenario,
     faults,
-    topics: scenario.topics.slice(0, 1),
+    // The last one is never lossy.
+    topics: scenario.topics.slice(-1),
     producers,
     consumers: scenario.consumers.slice(0, 1),
     hasAdmin: false,
-    activeUs: Math.min(scenario.activeUs, 1_500_000),
+    activeUs: Math.min(scenario.activeUs, 1_000_000),
     settings: { ...scenario.settings, ...plan.settings },
   };
 }

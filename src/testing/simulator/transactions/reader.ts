@@ -85,7 +85,7 @@ export class Reader {
       // Behind the stable offset nothing is to be had yet: it is waited for.
       this.#ends.set(partition, highWatermark);
     }
-    if (!hasNews) await client.options.process.sleep(random.below(30_000), `${client.name}_idle`);
+    if (!hasNews) await client.options.process.sleep(random.below(80_000), `${client.name}_idle`);
   }
 
   async #recover(connection: SimConnection, { partition, code, fetchOffset }: Brought) {

@@ -82,7 +82,7 @@ export class Transform implements MemberJob {
     const brought = await this.#fetch(owned, bytesMax);
     const news = brought.filter(({ nextOffset, fetchOffset }) => nextOffset > fetchOffset);
     if (news.length === 0) {
-      await client.options.process.sleep(random.below(20_000), `${client.name}_idle`);
+      await client.options.process.sleep(random.below(60_000), `${client.name}_idle`);
       return;
     }
     producer.begin();
@@ -129,7 +129,7 @@ export class Transform implements MemberJob {
     const asked = owned.map((index) => {
       return { partition: group.input.partitions[index]!, offset: this.#positions.get(index)! };
     });
-    const how = { isolation: READ_COMMITTED, maxWaitMs: 10, bytesMax } as const;
+    const how = { isolation: READ_COMMITTED, maxWaitMs: 50, bytesMax } as const;
     try {
       const brought = await fetchFrom(await client.connected(), model, asked, how);
       for (const { code, partition } of brought) {

@@ -332,7 +332,7 @@ class Alone {
       for (let i = this.#isSecond ? 3 : 1; i > 0 && !this.#isOver(); i--) {
         await this.#transform.work(all, null);
       }
-      await process.sleep(1 + this.#random.below(5_000), `${this.#client.name}_thinks`);
+      await process.sleep(1 + this.#random.below(15_000), `${this.#client.name}_thinks`);
     }
     this.#client.close();
     this.isDone = true;
