@@ -6,15 +6,23 @@ import {
   brokerPort,
   type Client,
   type ClientOptions,
+  type CodecChoice,
   type Consumer,
   type ConsumerOptions,
   clientOptionsOf,
   connectWith,
   createClient,
+  type Decoded,
   type GroupConsumer,
   type GroupConsumerOptions,
   type Producer,
   type ProducerOptions,
+  type Table,
+  type TableOptions,
+  type TransactionalProducer,
+  type TransactionalProducerOptions,
+  type TransactionOptions,
+  type TransactionScope,
 } from "./src/client/mod.ts";
 import type { MillraceConfig } from "./src/config/define_config.ts";
 import type { Principal } from "./src/contracts/auth.ts";
@@ -80,9 +88,21 @@ export class Millrace {
     return Promise.race([this.#embedded.broker.failed, this.#embedded.host.failed]);
   }
 
+  /** A producer of transactions, in process, under a transactional id. */
+  producer(options: TransactionalProducerOptions): TransactionalProducer;
   /** A producer of this broker, in process. */
-  producer(options: ProducerOptions = {}): Producer {
-    return this.#ownClient().producer(options);
+  producer(options?: ProducerOptions): Producer;
+  producer(options: ProducerOptions | TransactionalProducerOptions = {}): Producer {
+    const client = this.#ownClient();
+    return "transactionalId" in options ? client.producer(options) : client.producer(options);
+  }
+
+  /** Runs `body` in a transaction of this broker, in process: all that it sends and commits is seen at once, or never. */
+  transaction<T>(
+    body: (tx: TransactionScope) => T | Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    return this.#ownClient().transaction(body, options);
   }
 
   /** A member of a group, in process: members share the partitions, wherever they run. */
@@ -92,6 +112,14 @@ export class Millrace {
   consumer(options: ConsumerOptions | GroupConsumerOptions): Consumer | GroupConsumer {
     const client = this.#ownClient();
     return "group" in options ? client.consumer(options) : client.consumer(options);
+  }
+
+  /** A compacted topic of this broker as a table, in process: the newest value of every key. */
+  table<const K extends CodecChoice = "bytes", const V extends CodecChoice = "bytes">(
+    topic: string,
+    options: TableOptions<K, V> = {},
+  ): Promise<Table<Decoded<K>, Decoded<V>>> {
+    return this.#ownClient().table(topic, options);
   }
 
   /** Topics, partitions, settings and offsets of this broker, in process. */

@@ -54,6 +54,10 @@ test("every block does what the page says", async () => {
     "audit,orders",
     "true Empty",
     "true kitchen,ledger",
+    "London 2",
+    "ada London true",
+    "alan Wilmslow true",
+    "ada undefined London",
   ]);
 });
 

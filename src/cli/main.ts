@@ -32,6 +32,15 @@ export const commands: readonly CommandEntry[] = [
   entry("consume", "print or save the records of a topic", async () => {
     return (await import("./commands/consume.ts")).command;
   }),
+  entry("table get", "print the newest value of a key", async () => {
+    return (await import("./commands/table.ts")).get;
+  }),
+  entry("table scan", "print keys with their newest values, in the order of keys", async () => {
+    return (await import("./commands/table.ts")).scan;
+  }),
+  entry("table watch", "print changes of keys as they come", async () => {
+    return (await import("./commands/table.ts")).watch;
+  }),
   entry("group list", "show the consumer groups", async () => {
     return (await import("./commands/group_list.ts")).command;
   }),

@@ -102,7 +102,8 @@ export function jsonLine(record: ConsumedRecord): string {
   });
 }
 
-function jsonPayload(bytes: Uint8Array | null): string | { base64: string } | null {
+/** Text, or base64 where the bytes are no UTF-8. */
+export function jsonPayload(bytes: Uint8Array | null): string | { base64: string } | null {
   if (bytes === null) return null;
   try {
     return decoder.decode(bytes);

@@ -3,6 +3,7 @@
 
 import { Admin } from "./admin.ts";
 import { ClientError } from "./client_error.ts";
+import type { CodecChoice, Decoded } from "./codec.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import type { ClientContext } from "./context.ts";
 import type { GroupConsumerOptions } from "./group/group_options.ts";
@@ -13,6 +14,14 @@ import { checkOptions } from "./option_checks.ts";
 import type { ClientPort } from "./port.ts";
 import { Producer } from "./producer.ts";
 import type { ProducerOptions } from "./producer_record.ts";
+import type { Table } from "./table/table.ts";
+import type { TableOptions } from "./table/table_options.ts";
+import type { TransactionPool } from "./transaction/transaction_run.ts";
+import type { TransactionOptions, TransactionScope } from "./transaction.ts";
+import {
+  TransactionalProducer,
+  type TransactionalProducerOptions,
+} from "./transactional_producer.ts";
 import type { ClientRuntime } from "./waiting.ts";
 import { type BootstrapAddress, type ClientTls, WirePort } from "./wire_port.ts";
 
@@ -51,11 +60,37 @@ export interface Client {
   readonly admin: Admin;
   /** One attempt to reach the cluster, so that a wrong address shows at once. @throws {ClientError} */
   connect(): Promise<ClusterInfo>;
+  /** A producer of transactions, under a transactional id. @throws {TypeError} */
+  producer(options: TransactionalProducerOptions): TransactionalProducer;
+  /** @throws {TypeError} */
   producer(options?: ProducerOptions): Producer;
+  /**
+   * Runs `body` in a transaction, and resolves with what it gave once all that was sent in it, and the offsets of consumers that
+   * it was told of, is committed. When `body` throws, or something cannot be delivered, all of it is aborted, those consumers go
+   * back to what was committed, and the promise rejects.
+   *
+   * @throws what `body` throws, once it is aborted; {ClientError} with `remedy`. "abort" and "close": it was aborted, or will be by
+   *   its time-out, unless the message says that an attempt to commit may have been done. "retry": no broker said within
+   *   `timeoutMs` whether it is committed; the next transaction under its id begins by finding out
+   */
+  transaction<T>(
+    body: (tx: TransactionScope) => T | Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T>;
   /** A member of a group, which shares the partitions with its other members. @throws {TypeError} */
   consumer(options: GroupConsumerOptions): GroupConsumer;
   /** A consumer of the partitions that it is told. @throws {TypeError} */
   consumer(options: ConsumerOptions): Consumer;
+  /**
+   * A compacted topic as a table: the newest value of every key. It is being loaded when this resolves; its reads wait.
+   *
+   * @throws {ClientError} "unknown_topic_or_partition", "invalid_config" for a topic that is not compacted, …
+   * @throws {TypeError} for options that are none
+   */
+  table<const K extends CodecChoice = "bytes", const V extends CodecChoice = "bytes">(
+    topic: string,
+    options?: TableOptions<K, V>,
+  ): Promise<Table<Decoded<K>, Decoded<V>>>;
   /**
    * Sends what producers still hold, then ends everything. Idempotent. All has ended when the promise is settled,
    * whether it resolves or not.
@@ -66,6 +101,8 @@ export interface Client {
    */
   close(graceMs?: number): Promise<void>;
 }
+
+type OpenTable = { close(): Promise<void> };
 
 const DEFAULT_PORT = 9092;
 const LOWEST = {
@@ -127,22 +164,49 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
     if (!made.isClosed) consumers.add(made);
     return made;
   };
+  const producer = (own: ProducerOptions | TransactionalProducerOptions = {}): Producer => {
+    const onClose = () => producers.delete(made);
+    const made: Producer =
+      "transactionalId" in own
+        ? new TransactionalProducer(context, own, onClose)
+        : new Producer(context, own, onClose);
+    producers.add(made);
+    return made;
+  };
+  const tables = new Set<OpenTable>();
+  const owner = {
+    makeProducer: producer,
+    onOpen: (table: OpenTable) => tables.add(table),
+    onClose: (table: OpenTable) => tables.delete(table),
+  };
+  let pool: Promise<TransactionPool> | null = null;
   let closing: Promise<void> | null = null;
   return {
     admin,
     connect: () => metadata.connect(),
-    producer(own = {}) {
-      const producer = new Producer(context, own, () => producers.delete(producer));
-      producers.add(producer);
-      return producer;
+    producer: producer as Client["producer"],
+    async transaction(body, own) {
+      pool ??= import("./transaction/transaction_run.ts").then(({ TransactionPool }) => {
+        return new TransactionPool(context, producer as Client["producer"]);
+      });
+      const { run } = await pool;
+      if (closing !== null) throw new ClientError("closed", "The client is closed");
+      return run(body, own);
     },
     consumer: consumer as Client["consumer"],
+    async table(topic, own = {}) {
+      const { openTable } = await import("./table/open_table.ts");
+      if (closing !== null) throw new ClientError("closed", "The client is closed");
+      return openTable(context, owner, topic, own);
+    },
     close(graceMs) {
       closing ??= (async () => {
         // Members commit and leave before the way to the cluster is closed.
         await Promise.allSettled([...consumers].map((consumer) => consumer.close()));
         const open = [...producers];
         const closed = await Promise.allSettled(open.map((producer) => producer.close(graceMs)));
+        // Their producers have been told of above.
+        await Promise.allSettled([...tables].map((table) => table.close()));
         port.close();
         throwFirst(closed);
       })();

@@ -1,4 +1,4 @@
-// millrace/client: producers, consumers by assignment or in groups, and admin, over Kafka's wire or any other port.
+// millrace/client: producers, consumers by assignment or in groups, tables, and admin, over Kafka's wire or any other port.
 
 export type {
   Admin,
@@ -16,7 +16,8 @@ export type {
 } from "./admin.ts";
 export { type BrokerPortOptions, brokerPort } from "./broker_port.ts";
 export { bootstrapAddresses, type Client, type ClientOptions, createClient } from "./client.ts";
-export { ClientError, type ClientErrorCode } from "./client_error.ts";
+export { ClientError, type ClientErrorCode, type TransactionRemedy } from "./client_error.ts";
+export { type Codec, type CodecChoice, type Decoded, jsonCodec } from "./codec.ts";
 export { clientOptionsOf, connectWith } from "./connect.ts";
 export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";
 export type { ConsumedRecord, FetchedBatch } from "./fetched.ts";
@@ -31,6 +32,7 @@ export type {
   AssignorName,
   CommittedOffset,
   GroupConsumerOptions,
+  GroupMetadata,
   OffsetToCommit,
   RebalanceCallback,
 } from "./group/group_options.ts";
@@ -49,5 +51,30 @@ export type {
   ProducerRecord,
   ProducerStats,
 } from "./producer_record.ts";
+export type { Table } from "./table/table.ts";
+export type {
+  ScanOptions,
+  TableChange,
+  TableEntry,
+  TableOptions,
+  TableStats,
+  WatchOptions,
+} from "./table/table_options.ts";
+export type { TableWatch } from "./table/table_watch.ts";
+export type {
+  ActiveProducer,
+  HangingSearch,
+  OpenTransaction,
+  TransactionDescription,
+  TransactionFilter,
+  TransactionListing,
+} from "./transaction/transaction_admin.ts";
+export type { TransactionOptions, TransactionScope } from "./transaction.ts";
+export type {
+  TransactionalProducer,
+  TransactionalProducerOptions,
+  TransactionCallOptions,
+  TransactionPhase,
+} from "./transactional_producer.ts";
 export type { BackoffOptions, ClientRuntime } from "./waiting.ts";
 export type { BootstrapAddress, ClientTls } from "./wire_port.ts";

@@ -58,6 +58,18 @@ test("group: three members share the work, one leaves, nothing is lost or done t
   expect(lines.some((line) => /^the group is \w+ with 2 member\(s\)$/.test(line))).toBe(true);
 });
 
+test("table: the newest by key, watched, and read by another", async () => {
+  const { code, output, errors } = await run("table");
+  expect({ code, errors }).toEqual({ code: 0, errors: "" });
+  const lines = output.trim().split("\n");
+  const scanned = lines.indexOf("acct/1 Ada 700");
+  expect(lines.slice(scanned, scanned + 2)).toEqual(["acct/1 Ada 700", "acct/2 Ben 50"]);
+  expect(lines).toContain("acct/2: none -> 50");
+  expect(lines).toContain("acct/2 was closed");
+  expect(lines.at(-1)).toBe("1 account(s), acct/2 is there: false");
+  expect(lines.length).toBe(5);
+});
+
 describe("connect: any cluster by its address", () => {
   let millrace: Millrace;
   beforeAll(async () => {
