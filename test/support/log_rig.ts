@@ -44,6 +44,12 @@ export interface RigOptions {
   readonly gate?: TransactionGate;
   /** Bytes from which a partition gets segment files. */
   readonly grownBytes?: number;
+  /** Default five minutes. */
+  readonly retentionCheckMs?: () => number;
+  /** Default a day. */
+  readonly producerExpiryMs?: () => number;
+  /** With retention when left out. */
+  readonly producerCheckMs?: () => number;
 }
 
 export function topic(
@@ -122,8 +128,11 @@ export class LogRig {
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
         ...(options.grownBytes === undefined ? {} : { grownBytes: options.grownBytes }),
         ...(options.onKept === undefined ? {} : { onKept: options.onKept }),
-        retentionCheckMs: () => 300_000,
-        producerExpiryMs: () => 86_400_000,
+        retentionCheckMs: options.retentionCheckMs ?? (() => 300_000),
+        producerExpiryMs: options.producerExpiryMs ?? (() => 86_400_000),
+        ...(options.producerCheckMs === undefined
+          ? {}
+          : { producerCheckMs: options.producerCheckMs }),
         cleaner: () => ({ ...CLEANER_DEFAULTS, ...options.cleaner }),
         onOffline: (reason) => {
           if (holder.rig === null) return;

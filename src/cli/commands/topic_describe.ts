@@ -5,6 +5,7 @@ import type { Command } from "../command.ts";
 import { CONNECTION_FLAGS, JSON_FLAG } from "../flags.ts";
 import { withClient } from "../session.ts";
 import { counted, table } from "../table.ts";
+import { cleaningOf, cleaningText } from "../topic_cleaning.ts";
 
 interface PartitionRow extends PartitionInfo {
   /** Null where its leader did not tell. */
@@ -33,13 +34,19 @@ export const command: Command = {
     return withClient(args, host, async (client) => {
       const topic = await client.admin.describeTopic(name);
       const partitions = await withOffsets(client, topic);
+      const isCompacted = topic.configs.some(
+        ({ name: key, value }) => key === "cleanup.policy" && value?.includes("compact") === true,
+      );
+      const cleaning = isCompacted ? await cleaningOf(client, name) : null;
       const isShown = (entry: ConfigEntry) => args.has("all") || entry.source === "topic";
       const configs = topic.configs
         .filter((entry) => isShown(entry) || entry.name === "partitioner")
         .sort((a, b) => (a.name < b.name ? -1 : 1));
       if (args.has("json")) {
         const { topicId, isInternal } = topic;
-        await host.print(`${JSON.stringify({ name, topicId, isInternal, partitions, configs })}\n`);
+        const figures = cleaning === null ? {} : { cleaning };
+        const shown = { name, topicId, isInternal, partitions, configs, ...figures };
+        await host.print(`${JSON.stringify(shown)}\n`);
         return 0;
       }
       const records = partitions.reduce((sum, each) => {
@@ -60,6 +67,9 @@ export const command: Command = {
           ]),
         ),
       );
+      if (cleaning !== null && cleaning.length > 0) {
+        await host.print(`\n${cleaningText(cleaning)}`);
+      }
       if (configs.length === 0) return 0;
       const rows = configs.map(({ name: key, value, source }) => [key, value ?? "", source]);
       await host.print(`\n${table(["SETTING", "VALUE", "FROM"], rows)}`);

@@ -20,6 +20,7 @@ import type {
 } from "../../protocol/messages/61_describe_producers.ts";
 import type { AlterRequest } from "../cluster/config_controller.ts";
 import { type ApiContext, NO_REFUSAL, repeated, settled, wireRefusal } from "./api_context.ts";
+import { cleaningAsked } from "./cleaning_answers.ts";
 import { answerConfigs } from "./config_answers.ts";
 import { updateFeatures } from "./feature_answers.ts";
 import { answerCluster } from "./metadata_answers.ts";
@@ -29,7 +30,8 @@ const SET = 0;
 /** The administrative half of a broker. Nothing here asks who is calling: that is admission. */
 export function createAdminApi(context: ApiContext): AdminApi {
   return {
-    describeConfigs: async (_caller, request) => answerConfigs(context, request),
+    describeConfigs: async (_caller, request) =>
+      answerConfigs(context, request, await cleaningAsked(context, request)),
     alterConfigs: async (_caller, request) => ({
       throttleTimeMs: 0,
       responses: await alterConfigs(

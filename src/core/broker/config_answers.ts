@@ -21,6 +21,7 @@ import {
 } from "../settings/definitions.ts";
 import { ConfigSource, type LayeredValue, type Settings } from "../settings/dynamic.ts";
 import type { ApiContext } from "./api_context.ts";
+import { CLEANING } from "./cleaning_answers.ts";
 
 type Result = DescribeConfigsResponse["results"][number];
 type Row = Result["configs"][number];
@@ -43,10 +44,15 @@ interface Shown {
   readonly documentation: boolean;
 }
 
-/** Answers for each resource asked for, in order. */
+/**
+ * Answers for each resource asked for, in order.
+ *
+ * @param cleaning What the cleaner says of topics that it was asked about by name, see cleaning_answers.ts.
+ */
 export function answerConfigs(
   context: ApiContext,
   request: DescribeConfigsRequest,
+  cleaning: ReadonlyMap<string, string>,
 ): DescribeConfigsResponse {
   const shown = {
     synonyms: request.includeSynonyms,
@@ -56,7 +62,12 @@ export function answerConfigs(
     const { resourceType, resourceName, configurationKeys } = resource;
     const keys = configurationKeys === null ? null : new Set(configurationKeys);
     const described = describe(context, resourceType, resourceName, keys, shown);
-    return { ...described, resourceType, resourceName };
+    const figures = resourceType === ConfigResource.topic ? cleaning.get(resourceName) : undefined;
+    const configs =
+      figures !== undefined && keys?.has(CLEANING) === true
+        ? [...described.configs, figuresRow(figures)]
+        : described.configs;
+    return { ...described, configs, resourceType, resourceName };
   });
   return { throttleTimeMs: 0, results };
 }
@@ -201,6 +212,19 @@ function row(definition: SettingDefinition, value: Value, shown: Shown, readOnly
       : [],
     configType: TYPE_CODES[definition.type],
     documentation: shown.documentation ? documentationOf(definition) : null,
+  };
+}
+
+function figuresRow(text: string): Row {
+  return {
+    name: CLEANING,
+    value: text,
+    readOnly: true,
+    configSource: ConfigSource.default,
+    isSensitive: false,
+    synonyms: [],
+    configType: TYPE_CODES.string,
+    documentation: null,
   };
 }
 

@@ -16,6 +16,7 @@ import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
 import { admit } from "./admission.ts";
 import { Gate } from "./admission_gate.ts";
+import { logSettings } from "./broker_log_settings.ts";
 import { featuresOf } from "./feature_answers.ts";
 import { LazyGroups } from "./lazy_groups.ts";
 import { LazyTransactions } from "./lazy_transactions.ts";
@@ -129,13 +130,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       {
         store: segments,
         runtime,
-        journalFileBytes: settings.number("millrace.journal.file.bytes"),
-        journalBytesMax: settings.number("millrace.journal.bytes"),
-        grownBytes: settings.number("millrace.segment.after.bytes"),
-        retentionCheckMs: () => settings.number("log.retention.check.interval.ms"),
-        producerExpiryMs: () => settings.number("producer.id.expiration.ms"),
-        cleaner: () => cleanerSettings(settings),
-        decompressedBytesMax: () => settings.number("socket.request.max.bytes"),
+        ...logSettings(settings),
         usableBytes: async () => (await storage.location?.volume())?.usableBytes ?? -1,
         onOffline,
         onKept: () => mark.set(),
@@ -153,16 +148,6 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
   }
-}
-
-function cleanerSettings(settings: Settings) {
-  return {
-    isEnabled: settings.boolean("log.cleaner.enable"),
-    backoffMs: settings.number("log.cleaner.backoff.ms"),
-    keysBytesMax: settings.number("log.cleaner.dedupe.buffer.size"),
-    loadFactor: settings.number("log.cleaner.io.buffer.load.factor"),
-    bytesPerSecond: settings.number("log.cleaner.io.max.bytes.per.second"),
-  };
 }
 
 function* topicsOf(cluster: Cluster) {
@@ -248,8 +233,6 @@ class BrokerImpl implements RunningBroker {
       mayDescribe: (caller, topic) => gate?.allowsTopic(caller, "describe", topic) ?? true,
     });
     const admitted = admit(
-          gateRetryMs: () => settings.number("add.partitions.to.txn.retry.backoff.ms"),
-          gateRetryMsMax: () => settings.number("add.partitions.to.txn.retry.backoff.max.ms"),
       {
         brokerId: this.brokerId,
         clusterId: this.clusterId,
@@ -265,6 +248,8 @@ class BrokerImpl implements RunningBroker {
           opensCompressed: () => settings.boolean("millrace.validate.compressed"),
           fetchBytesMax: () => settings.number("fetch.max.bytes"),
           gate: transactions.gate,
+          gateRetryMs: () => settings.number("add.partitions.to.txn.retry.backoff.ms"),
+          gateRetryMsMax: () => settings.number("add.partitions.to.txn.retry.backoff.max.ms"),
         }),
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),

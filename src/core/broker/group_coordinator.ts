@@ -68,7 +68,7 @@ export class GroupCoordinator {
       logs,
       runtime,
       topicName: GROUP_TOPIC,
-      newTopic: () => newTopic(settings),
+      newTopic: () => newGroupTopic(settings),
       notMadeEvent: "group_topic_not_made",
       hostOptions: (partition, _leaderEpoch, { log }) => ({
         serde: groupRecordSerde,
@@ -212,7 +212,8 @@ export class GroupCoordinator {
   }
 }
 
-function newTopic(settings: Settings): InternalTopic {
+/** __consumer_offsets, as it is made. */
+export function newGroupTopic(settings: Settings): InternalTopic {
   const segmentBytes = settings.number("offsets.topic.segment.bytes");
   return {
     name: GROUP_TOPIC,

@@ -9,8 +9,8 @@ import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
 import type { AbortedIndex } from "./aborted_index.ts";
 import { type CleaningCounts, type CleaningRules, openForCleaning } from "./cleaner_batches.ts";
+import { CleanerFigures, type CleaningFigures } from "./cleaner_figures.ts";
 import { KeyOffsets } from "./cleaner_keys.ts";
-import { LeftLogs } from "./cleaner_left.ts";
 import { type CleaningPlan, groupSegments, isEarlyRollDue, planCleaning } from "./cleaner_plan.ts";
 import { SegmentRewrite } from "./cleaner_rewrite.ts";
 import {
@@ -38,9 +38,11 @@ const READ_BYTES = 256 * 1024;
 /** Bytes of records gone through between two turns of the event loop. */
 const SLICE_BYTES = 256 * 1024;
 
-/** While others append, so many times what a slice took is theirs, in at most so many turns of the event loop. */
+/** While others append, so many times what a slice took, its syncs among it, is theirs. */
 const BUSY_SHARE = 2;
+/** That is waited for in so many turns of the event loop, and then by a timer, at most so long. */
 const BUSY_TURNS_MAX = 200;
+const BUSY_WAIT_MS_MAX = 50;
 /** Longest wait at a time for log.cleaner.io.max.bytes.per.second. */
 const WAIT_MS_MAX = 250;
 
@@ -84,7 +86,7 @@ interface Candidate {
 
 export class Cleaner {
   readonly #options: CleanerOptions;
-  readonly #left = new LeftLogs();
+  readonly #figures = new CleanerFigures();
   #isRunning = false;
   #isStopped = false;
   #sliceBytes = 0;
@@ -99,6 +101,12 @@ export class Cleaner {
 
   stop(): void {
     this.#isStopped = true;
+  }
+
+  /** What is known of a log. */
+  figuresOf(log: PartitionLog): CleaningFigures {
+    const { clock } = this.#options.runtime;
+    return this.#figures.of(log, clock.wallMs(), clock.monotonicMs());
   }
 
   /** Cleans every log that is dirty enough, the dirtiest first, each once. Returns how many were. One run at a time. */
@@ -137,7 +145,7 @@ export class Cleaner {
   #planOf(log: PartitionLog): CleaningPlan | null {
     if (this.#isStopped || this.#options.journal.isFailed) return null;
     const nowMs = this.#options.runtime.clock.monotonicMs();
-    if (log.topic.isDeleted || this.#left.has(log, nowMs, this.#means)) return null;
+    if (log.topic.isDeleted || this.#figures.left.has(log, nowMs, this.#means)) return null;
     const wallMs = this.#options.runtime.clock.wallMs();
     if (isEarlyRollDue(log, wallMs)) log.roll(wallMs);
     const plan = planCleaning(log, wallMs);
@@ -162,6 +170,7 @@ export class Cleaner {
     const { clock, log: logger } = this.#options.runtime;
     const where = { topic: log.topic.name, partition: log.partition };
     const startedMs = clock.monotonicMs();
+    this.#figures.began(log, clock.wallMs());
     const before = { segments: log.segments.length, sizeBytes: log.sizeBytes };
     const counts: CleaningCounts = { records: 0, kept: 0, tombstones: 0 };
     let done: number | Stop;
@@ -172,17 +181,16 @@ export class Cleaner {
       done = { reason: String(error), isLasting: false };
     }
     if (typeof done !== "number") {
+      this.#figures.ended(log, null);
       if (done.isLasting) {
-        const isNews = this.#left.add(log, done.reason, clock.monotonicMs(), this.#means());
+        const isNews = this.#figures.left.add(log, done.reason, clock.monotonicMs(), this.#means());
         if (isNews) logger.error("log_not_cleanable", { ...where, reason: done.reason });
       } else if (!QUIET.has(done)) {
         logger.warn("log_cleaning_failed", { ...where, reason: done.reason });
       }
       return false;
     }
-    this.#left.remove(log);
-    logger.info("segments_cleaned", {
-      ...where,
+    const past = {
       startOffset: plan.dirtyStart,
       endOffset: done,
       segmentsBefore: before.segments,
@@ -193,7 +201,9 @@ export class Cleaner {
       recordsAfter: counts.kept,
       tombstonesRemoved: counts.tombstones,
       tookMs: Math.round(clock.monotonicMs() - startedMs),
-    });
+    };
+    this.#figures.ended(log, { ...past, endedMs: clock.wallMs() });
+    logger.info("segments_cleaned", { ...where, ...past });
     return true;
   }
 
@@ -207,7 +217,13 @@ export class Cleaner {
     const copies = groupSegments(log, plan.dirtyEnd).map(bytesOf);
     if (!(await this.#hasRoomFor(Math.max(...copies)))) return NO_ROOM;
     // Only what lies in files of its own is rewritten.
-    if (!(await settler.settleUpTo(log, plan.dirtyEnd))) return STOPPED;
+    this.#figures.reached("copy", log.settledEnd, plan.dirtyEnd);
+    const onSlice = async (sizeBytes: number) => {
+      // Read and written for the cleaner's sake.
+      this.#throttledBytes += 2 * sizeBytes;
+      await this.#pause();
+    };
+    if (!(await settler.settleUpTo(log, plan.dirtyEnd, onSlice))) return STOPPED;
     const { keysBytesMax, loadFactor } = settings();
     const random = runtime.random;
     const keys = new KeyOffsets(keysBytesMax, loadFactor, () => random.uint32());
@@ -247,7 +263,8 @@ export class Cleaner {
   ): Promise<number | Stop> {
     let mappedEnd = dirtyStart;
     const transactions = new CleanedTransactions();
-    const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, transactions, (batch) => {
+    const onRead = async () => this.#figures.reached("keys", mappedEnd, dirtyEnd);
+    const visit = (batch: RecordBatch): Stop | null => {
       // What was aborted takes the place of nothing.
       if (!batch.isControl && !transactions.isAborted(batch)) {
         const stop = this.#takeKeys(batch, dirtyStart, keys);
@@ -255,7 +272,8 @@ export class Cleaner {
       }
       mappedEnd = batch.lastOffset + 1;
       return null;
-    });
+    };
+    const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, transactions, visit, onRead);
     if (stop === TOO_MANY_KEYS && mappedEnd > dirtyStart) return mappedEnd;
     if (stop !== null) return stop;
     // Nothing of it was cleaned away before. A key that is passed over comes back once its tombstone goes.
@@ -307,13 +325,18 @@ export class Cleaner {
       const start = Math.max(sources[0]!.baseOffset, log.logStartOffset);
       const sourceBytes = sources.reduce((sum, { settledBytes }) => sum + settledBytes, 0);
       let visitedBytes = 0;
+      let offset = start;
       const visit = (batch: RecordBatch): Stop | null => {
         visitedBytes += batch.sizeBytes;
+        offset = batch.lastOffset + 1;
         const fault = rewrite.add(batch);
         this.#sliceBytes += rewrite.lastBytes;
         return fault === null ? null : unreadable(batch.baseOffset, fault);
       };
-      const flush = () => rewrite.flush();
+      const flush = async () => {
+        this.#throttledBytes += await rewrite.flush();
+        this.#figures.reached("rewrite", offset, rules.endOffset);
+      };
       const end = log.segmentEnd(last);
       let stop = await this.#forEachBatch(log, start, end, transactions, visit, flush);
       if (stop !== null) return stop;
@@ -397,8 +420,7 @@ export class Cleaner {
       (this.#throttledBytes / settings().bytesPerSecond) * 1000 - (nowMs - this.#throttledSinceMs);
     if (owedMs > 1) {
       // Not at once, so that a stop does not wait for it.
-      const waitMs = Math.min(owedMs, WAIT_MS_MAX);
-      await new Promise<void>((resolve) => scheduler.after(waitMs, "cleaner_throttle", resolve));
+      await this.#waitFor(Math.min(owedMs, WAIT_MS_MAX));
     }
     await scheduler.yieldNow();
     if (journal.appendedBytes !== this.#lastAppendedBytes) {
@@ -407,9 +429,16 @@ export class Cleaner {
       for (let turn = 0; turn < BUSY_TURNS_MAX && clock.monotonicMs() < untilMs; turn++) {
         await scheduler.yieldNow();
       }
+      const leftMs = Math.min(untilMs - clock.monotonicMs(), BUSY_WAIT_MS_MAX);
+      if (leftMs >= 1) await this.#waitFor(leftMs);
       this.#lastAppendedBytes = journal.appendedBytes;
     }
     this.#sliceStartedMs = clock.monotonicMs();
+  }
+
+  #waitFor(ms: number): Promise<void> {
+    const { scheduler } = this.#options.runtime;
+    return new Promise((resolve) => void scheduler.after(ms, "cleaner_pause", resolve));
   }
 }
 

@@ -78,8 +78,8 @@ export function cleanBatch(
   counts: CleaningCounts,
 ): CleanedBatch {
   const kept: number[] = [];
-  const { baseOffset, baseTimestampMs, hasDeleteHorizon, isTransactional } = batch;
-  const areTombstonesDue = hasDeleteHorizon && rules.nowMs >= baseTimestampMs && !isTransactional;
+  const { baseOffset, baseTimestampMs, hasDeleteHorizon } = batch;
+  const areTombstonesDue = hasDeleteHorizon && rules.nowMs >= baseTimestampMs;
   let isNewTombstoneThere = false;
   const cursor = new RecordCursor(block);
   while (cursor.next()) {
@@ -95,8 +95,7 @@ export function cleanBatch(
         counts.tombstones++;
         continue;
       }
-      // One of a transaction has removed nothing yet, see Cleaner: without it what it stands for would be back.
-      if (isTombstone && !hasDeleteHorizon && !isTransactional) isNewTombstoneThere = true;
+      if (isTombstone && !hasDeleteHorizon) isNewTombstoneThere = true;
     }
     kept.push(cursor.bodyStart, cursor.bodyEnd, cursor.timestampDelta);
   }

@@ -9,7 +9,8 @@ const RETRY_MS_MIN = 600_000;
 /** What comes before the damage is read each time. */
 const RETRY_MS_MAX = 86_400_000;
 
-interface Left {
+/** Why a log was left, and until when, by the monotonic clock, unless what it was left with changes. */
+export interface Left {
   readonly reason: string;
   readonly settings: TopicSettings;
   readonly startOffset: number;
@@ -48,6 +49,11 @@ export class LeftLogs {
       retryAtMs: nowMs + pauseMs,
     });
     return before?.reason !== reason;
+  }
+
+  /** Why it was left; undefined when it was not, or was cleaned since. */
+  get(log: PartitionLog): Left | undefined {
+    return this.#byLog.get(log);
   }
 
   /** It was cleaned. */

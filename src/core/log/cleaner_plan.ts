@@ -66,6 +66,15 @@ export function planCleaning(log: PartitionLog, wallMs: number): CleaningPlan | 
   return { dirtyStart, dirtyEnd, dirtyBytes, dirtyRatio, isDue };
 }
 
+/** What there is before the dirty part, and what of that may be cleaned now. */
+export function cleanableOf(
+  log: PartitionLog,
+  wallMs: number,
+): { readonly cleanBytes: number; readonly cleanableBytes: number } {
+  const cleanBytes = bytesOf(log, 0, dirtyStartOf(log));
+  return { cleanBytes, cleanableBytes: planCleaning(log, wallMs)?.dirtyBytes ?? 0 };
+}
+
 /** The segments with batches before `endOffset`, in runs that each become one segment. */
 export function groupSegments(log: PartitionLog, endOffset: number): SegmentInfo[][] {
   const { segmentBytes } = log.topic.settings;

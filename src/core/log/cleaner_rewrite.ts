@@ -25,6 +25,11 @@ import type { SegmentFiles } from "./segment_files.ts";
 import { SegmentIndex } from "./segment_index.ts";
 
 const KEPT: CleanedBatch = { kind: "kept" };
+/**
+ * Synced after so many bytes: what a file system has gathered it writes in one go, and who syncs the journal
+ * meanwhile waits for all of it.
+ */
+const SYNC_BYTES = 1024 * 1024;
 
 export class SegmentRewrite {
   /** Bytes of the records that the last `add` went through. */
@@ -45,6 +50,7 @@ export class SegmentRewrite {
   /** Transactions aborted by a marker in it. */
   readonly #aborted: AbortedTransaction[] = [];
   #chunks: Uint8Array[] = [];
+  #unsyncedBytes = 0;
   #hasFile = false;
 
   /** @param sources Neighbours in the log, closed and settled. */
@@ -139,17 +145,23 @@ export class SegmentRewrite {
     return this.#take(isExpiring ? expiringMarker(batch, this.#rules) : KEPT, batch);
   }
 
-  /** Writes what was added since the last time. */
-  async flush(): Promise<void> {
+  /** Writes what was added since the last time. Returns how many bytes that were. */
+  async flush(): Promise<number> {
     const chunks = this.#chunks;
-    if (chunks.length === 0) return;
+    if (chunks.length === 0) return 0;
+    const sizeBytes = chunks.reduce((sum, { length }) => sum + length, 0);
+    this.#unsyncedBytes += sizeBytes;
     this.#chunks = [];
     await this.#files.use(this.#log, this.#segment, true, async (file) => {
       // A try that was cut short may have left one of this name.
       if (!this.#hasFile && file.sizeBytes > 0) await file.truncate(0);
       this.#hasFile = true;
       await file.append(chunks);
+      if (this.#unsyncedBytes < SYNC_BYTES) return;
+      await file.sync();
+      this.#unsyncedBytes = 0;
     });
+    return sizeBytes;
   }
 
   async sync(): Promise<void> {

@@ -22,6 +22,8 @@ import { SegmentIndex } from "./segment_index.ts";
 export const GROWN_BYTES = 1024 * 1024;
 const GROWN_BATCHES = 1024;
 const SLICE_BYTES = 1024 * 1024;
+/** Synced after so many bytes of one file: who syncs the journal meanwhile waits for all that has gathered. */
+const SYNC_BYTES = 1024 * 1024;
 /** Batches moved by one commit, at most. */
 const MOVED_SLICE = 512;
 /** States written between two turns of the event loop. */
@@ -59,6 +61,7 @@ interface Part {
   readonly segment: SegmentInfo;
   /** Grows with the file; the index that readers have stays as it is. */
   readonly index: SegmentIndex;
+  unsyncedBytes: number;
 }
 
 /** A batch on its way to another place of the journal. */
@@ -171,27 +174,44 @@ export class Settler {
     return "gone";
   }
 
-  /** Copies a log up to `endOffset` into segment files, for who wants them. False when it could not be done now. */
-  async settleUpTo(log: PartitionLog, endOffset: number): Promise<boolean> {
+  /**
+   * Copies a log up to `endOffset` into segment files, for who wants them. False when it could not be done now.
+   *
+   * @param onSlice Told how many bytes were copied; the next ones wait for it.
+   */
+  async settleUpTo(
+    log: PartitionLog,
+    endOffset: number,
+    onSlice: (sizeBytes: number) => Promise<void>,
+  ): Promise<boolean> {
     if (log.hasHole || this.#options.journal.isFailed) return false;
     if (endOffset <= log.settledEnd) return true;
-    return (await this.#settle(log, endOffset)) === "gone" && log.settledEnd >= endOffset;
+    const outcome = await this.#settle(log, endOffset, onSlice);
+    return outcome === "gone" && log.settledEnd >= endOffset;
   }
 
   /** One at a time for each log: the background and the cleaner may both want it. */
-  async #settle(log: PartitionLog, endOffset: number): Promise<Outcome> {
+  async #settle(
+    log: PartitionLog,
+    endOffset: number,
+    onSlice: (sizeBytes: number) => Promise<void> = () => this.#options.scheduler.yieldNow(),
+  ): Promise<Outcome> {
     if (this.#settling.has(log)) return "later";
     this.#settling.add(log);
     try {
-      return await this.#copy(log, Math.min(endOffset, log.highWatermark));
+      return await this.#copy(log, Math.min(endOffset, log.highWatermark), onSlice);
     } finally {
       this.#settling.delete(log);
     }
   }
 
   /** Copies everything of a log up to `endOffset` into segment files, and writes its state. */
-  async #copy(log: PartitionLog, endOffset: number): Promise<Outcome> {
-    const { reader, scheduler } = this.#options;
+  async #copy(
+    log: PartitionLog,
+    endOffset: number,
+    onSlice: (sizeBytes: number) => Promise<void>,
+  ): Promise<Outcome> {
+    const { reader } = this.#options;
     const parts: Part[] = [];
     let outcome: Outcome = "later";
     try {
@@ -212,7 +232,7 @@ export class Settler {
         } finally {
           reader.release(read);
         }
-        await scheduler.yieldNow();
+        await onSlice(read.batches.length);
       }
       if (await this.#land(log, parts, offset)) outcome = "gone";
     } finally {
@@ -238,10 +258,15 @@ export class Settler {
           segment.settledBytes === 0
             ? new SegmentIndex(segment.baseOffset)
             : (await segmentFiles.indexIn(log, segment, target)).copy();
-        part = { segment, index };
+        part = { segment, index, unsyncedBytes: 0 };
         parts.push(part);
       }
       await target.append([batches]);
+      part.unsyncedBytes += batches.length;
+      if (part.unsyncedBytes >= SYNC_BYTES) {
+        await target.sync();
+        part.unsyncedBytes = 0;
+      }
       let offset = 0;
       for (let at = 0; at < batches.length; ) {
         const sizeBytes = batchSizeAt(batches, at, batches.length);

@@ -3,6 +3,8 @@
 // Kafka: LogCleaner.CleanerThread.
 
 import type { Cleaner, CleanerOptions, CleanerSettings } from "../log/cleaner.ts";
+import type { CleaningFigures } from "../log/cleaner_figures.ts";
+import type { PartitionLog } from "../log/partition_log.ts";
 
 /** What holds where nobody says otherwise: the defaults of log.cleaner.*. */
 export const CLEANER_DEFAULTS: CleanerSettings & { readonly backoffMs: number } = {
@@ -55,6 +57,13 @@ export class LazyCleaner {
       this.#running = null;
     });
     return this.#running;
+  }
+
+  /** What is known of logs; loads the code, as a cleaning does. */
+  async figuresOf(logs: Iterable<PartitionLog>): Promise<CleaningFigures[]> {
+    if (code === null) await preloadCleaner();
+    this.#cleaner ??= new code!.Cleaner(this.#options);
+    return [...logs].map((log) => this.#cleaner!.figuresOf(log));
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import type { SegmentStore } from "../../contracts/storage.ts";
 import type { TopicImage } from "../cluster/image.ts";
 import { AbortedIndex } from "../log/aborted_index.ts";
 import type { CleanerSettings } from "../log/cleaner.ts";
+import type { CleaningFigures } from "../log/cleaner_figures.ts";
 import { Journal } from "../log/journal.ts";
 import { LogReader } from "../log/log_reader.ts";
 import { PartitionLog, type TopicContext } from "../log/partition_log.ts";
@@ -41,6 +42,8 @@ export interface LogManagerOptions {
   /** Asked each time: they are dynamic. */
   readonly retentionCheckMs: () => number;
   readonly producerExpiryMs: () => number;
+  /** How often producers are looked at; with retention when left out. */
+  readonly producerCheckMs?: () => number;
   /** The settings log.cleaner.*; their defaults when left out. */
   readonly cleaner?: () => CleanerSettings & { readonly backoffMs: number };
   /** Most bytes that one compressed batch may become; 100 MiB when left out. */
@@ -82,6 +85,7 @@ export class LogManager implements Partitions {
   #isStopped = false;
   #maintenanceTimer: Timer | null = null;
   #retentionDueMs = 0;
+  #producersDueMs = 0;
   /** The round of maintenance that runs, or null. */
   #maintaining: Promise<void> | null = null;
 
@@ -173,6 +177,7 @@ export class LogManager implements Partitions {
     if ([...found.sealed, found.active].some(({ file }) => file !== null)) options.onKept?.();
     manager.#reportOpened(findings, runtime.clock.monotonicMs() - startedMs);
     manager.#retentionDueMs = runtime.clock.monotonicMs() + options.retentionCheckMs();
+    manager.#producersDueMs = runtime.clock.monotonicMs() + manager.#producerCheckMs();
     manager.#scheduleMaintenance();
     return manager;
   }
@@ -295,6 +300,13 @@ export class LogManager implements Partitions {
     }));
   }
 
+  async cleaning(topicId: string): Promise<readonly CleaningFigures[]> {
+    const topic = this.#byId.get(topicId);
+    if (topic === undefined || !topic.context.settings.cleanupCompact) return [];
+    const logs = [...topic.logs.values()].filter((log) => log.segments.length > 0);
+    return await this.#cleaner.figuresOf(logs.sort((a, b) => a.partition - b.partition));
+  }
+
   /** A write or sync failed: nothing is acknowledged any more, and nothing is retried (decision 14). */
   goOffline(error: unknown): void {
     if (!this.#isOnline) return;
@@ -321,10 +333,10 @@ export class LogManager implements Partitions {
     }
   }
 
-  /** Runs retention and gives journal files up, now. The background does the same on its own. */
-  async maintain(retention: boolean): Promise<void> {
+  /** Runs retention, forgets producers and gives journal files up, now. The background does the same on its own. */
+  async maintain(retention: boolean, producers = retention): Promise<void> {
     if (this.#maintaining !== null || !this.isOnline) return;
-    this.#maintaining = this.#maintainOnce(retention);
+    this.#maintaining = this.#maintainOnce(retention, producers);
     await this.#maintaining;
     this.#maintaining = null;
   }
@@ -335,8 +347,9 @@ export class LogManager implements Partitions {
   }
 
   /** Never rejects. */
-  async #maintainOnce(retention: boolean): Promise<void> {
+  async #maintainOnce(retention: boolean, producers: boolean): Promise<void> {
     try {
+      if (producers) await this.#expireProducers();
       if (retention) await this.#applyRetention();
       await this.#settler.run();
     } catch (error) {
@@ -355,12 +368,30 @@ export class LogManager implements Partitions {
       if (isRetentionDue) {
         this.#retentionDueMs = clock.monotonicMs() + this.#options.retentionCheckMs();
       }
+      const areProducersDue = clock.monotonicMs() >= this.#producersDueMs;
+      if (areProducersDue) this.#producersDueMs = clock.monotonicMs() + this.#producerCheckMs();
       scheduler.spawn("log_maintenance", async () => {
-        await this.maintain(isRetentionDue);
+        await this.maintain(isRetentionDue, areProducersDue);
         this.#cleaner.look();
         if (!this.#isStopped) this.#scheduleMaintenance();
       });
     });
+  }
+
+  #producerCheckMs(): number {
+    const { producerCheckMs, retentionCheckMs } = this.#options;
+    return (producerCheckMs ?? retentionCheckMs)();
+  }
+
+  async #expireProducers(): Promise<void> {
+    const { clock, scheduler } = this.#options.runtime;
+    let looked = 0;
+    for (const topic of [...this.#byId.values()]) {
+      for (const log of [...topic.logs.values()]) {
+        log.expireProducers(clock.wallMs() - this.#options.producerExpiryMs());
+        if (++looked % RETENTION_SLICE === 0) await scheduler.yieldNow();
+      }
+    }
   }
 
   async #applyRetention(): Promise<void> {
@@ -370,7 +401,6 @@ export class LogManager implements Partitions {
       for (const log of [...topic.logs.values()]) {
         if (this.#isStopped || topic.context.isDeleted) break;
         const wallMs = clock.wallMs();
-        log.expireProducers(wallMs - this.#options.producerExpiryMs());
         const count = expiredSegments(log, wallMs);
         if (count > 0) {
           const offset = log.segmentEnd(count - 1);

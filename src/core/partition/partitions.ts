@@ -3,6 +3,7 @@
 // partition costs next to nothing.
 
 import type { TopicImage } from "../cluster/image.ts";
+import type { CleaningFigures } from "../log/cleaner_figures.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
 
 export interface Partitions {
@@ -18,6 +19,8 @@ export interface Partitions {
    */
   deleteRecords(topicId: string, partition: number, offset: number): Promise<DeleteRecordsOutcome>;
   activeProducers(topicId: string, partition: number): readonly ActiveProducer[] | null;
+  /** What the cleaner knows of a topic's partitions that hold something, in their order; none where it is not compacted. */
+  cleaning(topicId: string): Promise<readonly CleaningFigures[]>;
   /** False once the log directory went offline; then every append and fetch answers kafka_storage_error. */
   readonly isOnline: boolean;
 }

@@ -6,6 +6,7 @@ import type { AdminApi, Caller, TopicApi } from "../../../src/contracts/broker.t
 import { createAdminApi } from "../../../src/core/broker/admin_api.ts";
 import type { ApiContext } from "../../../src/core/broker/api_context.ts";
 import { createTopicApi } from "../../../src/core/broker/topic_api.ts";
+import type { CleaningFigures } from "../../../src/core/log/cleaner_figures.ts";
 import type {
   ActiveProducer,
   DeleteRecordsOutcome,
@@ -53,6 +54,9 @@ export class NumberPartitions implements Partitions {
     const logStartOffset = offset === -1 ? 5 : offset;
     this.#starts.set(`${topicId}/${partition}`, logStartOffset);
     return { ok: true, logStartOffset };
+  }
+  async cleaning(): Promise<readonly CleaningFigures[]> {
+    return [];
   }
   activeProducers(topicId: string, partition: number) {
     return this.status(topicId, partition) === null ? null : this.producers;

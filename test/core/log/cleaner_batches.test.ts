@@ -185,12 +185,18 @@ describe("cleanBatch", () => {
     });
   });
 
-  test("tombstones of a transaction stay: nobody knows yet what has become of it", () => {
+  test("tombstones of a transaction that was committed get their time, and go after it, as others do", () => {
     const removal = [{ key: "a", value: null }];
     const bytes = keyedBatch(removal, { ...options, isTransactional: true });
-    expect(clean(bytes, { latest: {} }).cleaned.kind).toBe("kept");
-    expect(clean(bytes, { latest: { a: 100 }, nowMs: NOW * 2 }).cleaned.kind).toBe("kept");
-    // What was written outside of transactions after it is newer, whatever became of that.
+    const first = rewrittenOf(bytes, { latest: { a: 100 } });
+    expect(first).toMatchObject({
+      isTransactional: true,
+      hasDeleteHorizon: true,
+      baseTimestampMs: NOW + 60_000,
+    });
+    const at = (nowMs: number) => clean(first.bytes, { latest: {}, nowMs }).cleaned.kind;
+    expect(at(NOW + 59_999)).toBe("kept");
+    expect(at(NOW + 60_000)).toBe("dropped");
     expect(clean(bytes, { latest: { a: 101 } }).cleaned.kind).toBe("dropped");
   });
 });

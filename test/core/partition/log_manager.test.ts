@@ -127,4 +127,42 @@ describe("LogApi: memory of answers", () => {
     alone.release();
     await rig.close();
   });
+
+  test("producers are looked at every producer.id.expiration.check.interval.ms, whatever retention does", async () => {
+    let expiryMs = 60_000;
+    const rig = await LogRig.open(storageMemory(), {
+      retentionCheckMs: () => 3_600_000,
+      producerCheckMs: () => 10_000,
+      producerExpiryMs: () => expiryMs,
+    });
+    const { id } = rig.logs.topicNamed("t")!;
+    const idempotent = { producerId: 5, producerEpoch: 0, baseSequence: 0, timestampMs: 0 };
+    await rig.append(batchOf(["a"], idempotent));
+    const known = () => rig.logs.activeProducers(id, 0)!.length;
+    const wait = async (ms: number) => {
+      for (let waited = 0; waited < ms; waited += 1000) await rig.test.advance(1000);
+    };
+    await wait(55_000);
+    expect(known()).toBe(1);
+    await wait(17_000);
+    expect(known()).toBe(0);
+    // It may change while the broker runs.
+    expiryMs = 5000;
+    await rig.append(batchOf(["b"], { ...idempotent, producerId: 6 }));
+    await wait(17_000);
+    expect(known()).toBe(0);
+    await rig.close();
+  });
+
+  test("retention is looked at every log.retention.check.interval.ms", async () => {
+    const topics = [topic("t", 1, { "retention.ms": "1000" })];
+    const rig = await LogRig.open(storageMemory(), { topics, retentionCheckMs: () => 20_000 });
+    await rig.append(batchOf(["a"], { timestampMs: rig.test.wallMs }));
+    const start = () => rig.logs.status(topics[0]!.id, 0)!.logStartOffset;
+    for (let waited = 0; waited < 19; waited++) await rig.test.advance(1000);
+    expect(start()).toBe(0);
+    for (let waited = 0; waited < 3; waited++) await rig.test.advance(1000);
+    expect(start()).toBe(1);
+    await rig.close();
+  });
 });
