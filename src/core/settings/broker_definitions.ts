@@ -45,7 +45,7 @@ log.cleaner.enable boolean true [] medium honoured
 log.cleaner.io.buffer.load.factor double 0.9 [] medium dynamic-cluster honoured
   How full the memory for keys gets, from 0.1 to 0.95.
 log.cleaner.io.max.bytes.per.second double 1.7976931348623157E308 [] medium dynamic-cluster honoured
-  Most bytes that the cleaner reads in a second, on average.
+  Most bytes that the cleaner reads and writes in a second, both together, on average.
 log.cleaner.max.compaction.lag.ms long 9223372036854775807 [1..] medium dynamic-cluster honoured
   Default of the topic setting max.compaction.lag.ms.
 log.cleaner.min.cleanable.ratio double 0.5 [0..1] medium dynamic-cluster honoured
@@ -82,8 +82,6 @@ log.roll.ms long null [] high dynamic-cluster honoured
   Default of the topic setting segment.ms.
 log.segment.bytes int 1073741824 [1048576..] high dynamic-cluster honoured
   Default of the topic setting segment.bytes.
-log.segment.delete.delay.ms long 60000 [0..] high dynamic-cluster honoured
-  Default of the topic setting file.delete.delay.ms.
 max.connections int 2147483647 [0..] medium dynamic-cluster honoured
   Connections open at once; one more is closed at once. More than 20,000 must be given at start.
 max.connections.per.ip int 2147483647 [0..] medium dynamic-cluster honoured
@@ -94,8 +92,6 @@ max.request.partition.size.limit int 2000 [1..] medium honoured
   Most partitions in one answer to DescribeTopicPartitions.
 message.max.bytes int 1048588 [0..] high dynamic-cluster honoured
   Default of the topic setting max.message.bytes.
-min.insync.replicas int 1 [1..] high dynamic-cluster honoured
-  Default of the topic setting min.insync.replicas.
 num.partitions int 1 [1..] medium honoured
   Partitions of a topic that is created with -1, or created by itself.
 producer.id.expiration.check.interval.ms int 600000 [1..] low internal honoured

@@ -62,9 +62,6 @@ offsets.topic.num.partitions int 50 [1..] high honoured
   Partitions of __consumer_offsets when it is made, which is when the first group is asked for.
   Each is a coordinator of its own for the groups that fall on it; one is enough for a program that
   embeds a broker.
-offsets.topic.replication.factor short 3 [1..] high honoured
-  Replicas of __consumer_offsets when it is made; never more than there are brokers, where Kafka
-  waits for more.
 offsets.topic.segment.bytes int 104857600 [1..] high honoured
   Segment size of __consumer_offsets when it is made, in bytes, at least 1 MiB. Small segments let it
   be compacted sooner, and loaded faster.

@@ -32,6 +32,8 @@ offsets.commit.timeout.ms int 5000 [1..] high
 # without-effect groups and transactions are loaded in steps of 256 KiB
 offsets.load.buffer.size int 5242880 [1..] high
 transaction.state.log.load.buffer.size int 5242880 [1..] high
+# without-effect the file of a dropped segment goes at once, when those who read it are done
+log.segment.delete.delay.ms long 60000 [0..] high dynamic-cluster
 # without-effect indexes take what they need
 log.index.size.max.bytes int 10485760 [4..] medium dynamic-cluster
 # without-effect listeners are set with --kafka or under 'transports' in the config file
@@ -72,8 +74,10 @@ replication.quota.window.size.seconds int 1 [1..] low
 auto.leader.rebalance.enable boolean true [] high
 controlled.shutdown.enable boolean true [] medium
 leader.imbalance.check.interval.seconds long 300 [1..] high
+min.insync.replicas int 1 [1..] high dynamic-cluster
 num.replica.alter.log.dirs.threads int null [] high
 num.replica.fetchers int 1 [1..] high dynamic-cluster
+offsets.topic.replication.factor short 3 [1..] high
 replica.alter.log.dirs.io.max.bytes.per.second long 9223372036854775807 [0..] medium dynamic-cluster
 replica.fetch.backoff.ms int 1000 [0..] medium
 replica.fetch.max.bytes int 1048576 [0..] medium
@@ -83,6 +87,8 @@ replica.fetch.wait.max.ms int 500 [] high
 replica.lag.time.max.ms long 30000 [] high
 replica.socket.receive.buffer.bytes int 65536 [] high
 replica.socket.timeout.ms int 30000 [] high
+transaction.state.log.min.isr int 2 [1..] high
+transaction.state.log.replication.factor short 3 [1..] high
 unclean.leader.election.enable boolean false [] high dynamic-cluster
 unclean.leader.election.interval.ms long 300000 [1..] medium internal
 # without-effect segment files grow as they are written

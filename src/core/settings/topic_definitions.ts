@@ -27,9 +27,9 @@ delete.retention.ms long 86400000 [0..] medium honoured
   = log.cleaner.delete.retention.ms
   How long a tombstone (a record without a value) stays in a compacted topic after the cleaner
   first met it, in milliseconds: within that time readers from the start learn of the deletion.
-file.delete.delay.ms long 60000 [0..] medium honoured
+file.delete.delay.ms long 60000 [0..] medium without-effect
   = log.segment.delete.delay.ms
-  How long the file of a dropped segment stays on disk, in milliseconds.
+  the file of a dropped segment goes at once, when those who read it are done
 flush.messages long 9223372036854775807 [1..] medium without-effect
   = log.flush.interval.messages
   millrace.durability says when a record is synced
@@ -85,10 +85,9 @@ min.cleanable.dirty.ratio double 0.5 [0..1] medium honoured
 min.compaction.lag.ms long 0 [0..] medium honoured
   = log.cleaner.min.compaction.lag.ms
   For so many milliseconds every record of a compacted topic stays. Above 0 no segment ends early.
-min.insync.replicas int 1 [1..] medium honoured
+min.insync.replicas int 1 [1..] medium without-effect
   = min.insync.replicas
-  How many replicas must be in sync for a produce with acks=all to be taken; never more than the
-  topic has.
+  replication between brokers is not here yet
 partitioner string xxhash [xxhash|murmur2] medium fixed honoured
   = partitioner
   Hash by which the broker chooses the partition of a key where it is asked to; murmur2 agrees

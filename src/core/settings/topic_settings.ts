@@ -22,7 +22,6 @@ export interface TopicSettings {
   readonly compressionLevel: number | null;
   readonly deleteRetentionMs: number;
   readonly durability: Durability;
-  readonly fileDeleteDelayMs: number;
   readonly indexIntervalBytes: number;
   readonly maxMessageBytes: number;
   /** At most this long a record waits for the cleaner. */
@@ -34,7 +33,6 @@ export interface TopicSettings {
   readonly minCleanableDirtyRatio: number;
   /** At least this long every record stays. */
   readonly minCompactionLagMs: number;
-  readonly minInsyncReplicas: number;
   readonly partitioner: PartitionerName;
   /** -1: no bound. */
   readonly retentionBytes: number;

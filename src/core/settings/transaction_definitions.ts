@@ -20,15 +20,10 @@ transaction.partition.verification.enable boolean true [] low dynamic-cluster ho
   ever.
 transaction.remove.expired.transaction.cleanup.interval.ms int 3600000 [1..] low honoured
   How often transactional ids that nobody uses any more are looked for, in milliseconds.
-transaction.state.log.min.isr int 2 [1..] high honoured
-  min.insync.replicas of __transaction_state when it is made; never more than it has replicas.
 transaction.state.log.num.partitions int 50 [1..] high honoured
   Partitions of __transaction_state when it is made, which is when the first transactional id is
   asked for. Each is a coordinator of its own for the ids that fall on it; one is enough for a program
   that embeds a broker.
-transaction.state.log.replication.factor short 3 [1..] high honoured
-  Replicas of __transaction_state when it is made; never more than there are brokers, where Kafka
-  waits for more.
 transaction.state.log.segment.bytes int 104857600 [1..] high honoured
   Segment size of __transaction_state when it is made, in bytes, at least 1 MiB. Small segments let it
   be compacted sooner, and loaded faster.
