@@ -415,12 +415,13 @@ export class PartitionFetcher {
     const { keeper, isolation } = this.#options;
     const { logStartOffset, lastStableOffset, highWatermark } = answer;
     const logEnd = isolation === "read_committed" ? lastStableOffset : highWatermark;
+    state.readableEnd = logEnd;
     const bytes = answer.records;
     if (bytes === null || bytes.length === 0) {
       keeper?.onAnswer(state, 0, logStartOffset, logEnd);
       return;
     }
-    const bounds = { end: state.end, highWatermark };
+    const bounds = { end: state.end, highWatermark: logEnd };
     const aborted = answer.abortedTransactions ?? [];
     const { batches, nextOffset } = state.opener.open(bytes, state.position, bounds, aborted);
     if (nextOffset === state.position) {

@@ -191,17 +191,19 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
     return this.#engine?.ownership.inHand() ?? null;
   }
 
-  /** Of transactions: goes back to what was committed; where that is open whether `sent` was, the group is asked. */
+  /** Of transactions: goes back to what was committed; where it is open whether `sent` was, as the group says. */
   async rewind(sent: HandedOut | null = null): Promise<void> {
     const engine = this.#engine;
     if (engine === null || this.#closing !== null) return;
     if (sent === null) engine.ownership.rewind();
-    else {
-      await engine.ownership.rewindUnless(sent).catch((error: unknown) => {
-        // Nobody knows where to go on: whoever begins anew asks the group.
-        engine.fetcher.fail(error);
-      });
-    }
+    else await engine.ownership.rewindUnless(sent).catch((error: unknown) => this.fail(error));
+  }
+
+  /** Of transactions: nobody knows where to go on. Whoever begins anew asks the group, which waits until it is known. */
+  fail(error: unknown): void {
+    // What was fetched already is not handed out any more.
+    this.#engine?.ownership.halt();
+    this.#engine?.fetcher.fail(error);
   }
 
   /** Offset of the next record to be given out; null while that is not known. @throws as `seek` */

@@ -37,7 +37,8 @@ export interface TransactionScope {
   enqueue(record: ProducerRecord): Promise<void> | null;
   /**
    * Commits with the transaction what this consumer has handed out when the body ends (or before partitions go to another), what
-   * is in hand included; and if the transaction is aborted, the consumer goes back to what was committed before. Call it first.
+   * is in hand included; and if the transaction is aborted, the consumer goes back to what was committed before. Where it is not
+   * known whether it was committed, the consumer ends with that error: whoever joins the group next waits until it is. Call it first.
    *
    * @throws {ClientError} "invalid_request": the consumer is not made with `autoCommit: false`, or is in another transaction
    */

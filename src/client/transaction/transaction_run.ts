@@ -84,7 +84,7 @@ async function runIn<T>(
     await tx.commit(bounds);
     return value;
   } catch (error) {
-    await tx.undo(bounds);
+    await tx.undo(error, bounds);
     throw error;
   } finally {
     tx.end();
@@ -175,14 +175,15 @@ class OpenTransaction implements TransactionScope {
     for (const handed of this.#sent.values()) handed.committed();
   }
 
-  /** Aborts what is open. What went wrong before is told, and not what comes of this: its time-out aborts it as well. */
-  async undo(bounds: TransactionCallOptions): Promise<void> {
+  /** Aborts what is open. `error` is told, and not what comes of this: its time-out aborts it as well. */
+  async undo(error: unknown, bounds: TransactionCallOptions): Promise<void> {
     this.#isOver = true;
     const { phase } = this.#producer;
-    const isOpen = phase === "committing" || (phase === "closed" && this.#producer.isOutcomeOpen);
     if (phase === "open") await this.#producer.abort(bounds).catch(() => {});
+    const isOpen = phase === "closed" && this.#producer.isOutcomeOpen;
     for (const consumer of this.#consumers) {
-      await consumer.rewind(isOpen ? (this.#sent.get(consumer) ?? null) : null);
+      if (phase === "committing") consumer.fail(error);
+      else await consumer.rewind(isOpen ? (this.#sent.get(consumer) ?? null) : null);
     }
   }
 

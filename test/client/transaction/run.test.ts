@@ -1,0 +1,310 @@
+// `Client.transaction` on a real broker: read-process-write in a few lines, whichever way and whichever protocol.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { Client, GroupConsumer, GroupConsumerOptions } from "../../../src/client/mod.ts";
+import { failureOf, text } from "../rig.ts";
+import { cases, type Rig, startRig, until, valuesOf } from "./rig.ts";
+
+for (const { way, level } of cases) {
+  describe(`over ${way}, transaction.version ${level}`, () => {
+    let rig: Rig;
+    let client: Client;
+    beforeEach(async () => {
+      rig = await startRig(level, {
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 20,
+      });
+      client = rig.client(way, { requestTimeoutMs: 300 });
+      for (const name of ["in", "out"]) await client.admin.createTopic({ name, partitions: 2 });
+    });
+    afterEach(() => rig.stop());
+
+    const member = (options: Partial<GroupConsumerOptions> = {}): GroupConsumer =>
+      client.consumer({
+        group: "g",
+        topics: ["in"],
+        autoCommit: false,
+        isolation: "read_committed",
+        waitMsMax: 20,
+        ...options,
+      });
+    const fill = (count: number, from = 0) =>
+      client.producer().sendAll(
+        Array.from({ length: count }, (_, at) => {
+          return { topic: "in", partition: (from + at) % 2, value: String(from + at) };
+        }),
+      );
+    const committed = async () =>
+      (await client.admin.listGroupOffsets("g")).reduce((sum, { offset }) => sum + offset!, 0);
+    const numbers = (count: number) => Array.from({ length: count }, (_, at) => String(at)).sort();
+
+    test("commits what the body sent, and gives what it gave", async () => {
+      const given = await client.transaction(async (tx) => {
+        void tx.send({ topic: "out", partition: 0, value: "a" });
+        void tx.sendAll([{ topic: "out", partition: 1, value: "b" }]);
+        void tx.enqueue({ topic: "out", partition: 1, value: "c" });
+        void tx.commitOffsets("h", [{ topic: "in", partition: 0, offset: 5 }]);
+        expect(tx.transactionalId).toStartWith("millrace-");
+        return 42;
+      });
+      expect(given).toBe(42);
+      expect((await valuesOf(client, "out")).sort()).toEqual(["a", "b", "c"]);
+      expect((await client.admin.listGroupOffsets("h"))[0]!.offset).toBe(5);
+    });
+
+    test("a body that throws is aborted, and its error rethrown as it is", async () => {
+      const wrong = new Error("as it is");
+      let kept: unknown;
+      const failure = await failureOf(
+        client.transaction(
+          async (tx) => {
+            kept = tx;
+            await tx.send({ topic: "out", partition: 0, value: "a" });
+            await tx.commitOffsets("h", [{ topic: "in", partition: 0, offset: 5 }]);
+            throw wrong;
+          },
+          { transactionalId: "one" },
+        ),
+      );
+      expect(failure).toBe(wrong);
+      const send = (kept as { send(record: unknown): Promise<unknown> }).send.bind(kept);
+      await client.transaction(
+        async (tx) => {
+          await tx.send({ topic: "out", partition: 0, value: "b" });
+          // What an earlier body kept does not get into this one.
+          const late = await failureOf(send({ topic: "out", partition: 0, value: "late" }));
+          expect(late.code).toBe("invalid_txn_state");
+        },
+        { transactionalId: "one" },
+      );
+      expect(await valuesOf(client, "out")).toEqual(["b"]);
+      expect(await client.admin.listGroupOffsets("h")).toEqual([]);
+    });
+
+    test("what could not be delivered is told by the transaction, though nobody waited", async () => {
+      const failure = await failureOf(
+        client.transaction((tx) => {
+          void tx.send({ topic: "out", partition: 0, value: "a" });
+          void tx.send({ topic: "out", partition: 7, value: "b" });
+        }),
+      );
+      expect(failure).toMatchObject({ code: "unknown_topic_or_partition", remedy: "abort" });
+      expect(await valuesOf(client, "out")).toEqual([]);
+      // The producer is as good as new.
+      await client.transaction((tx) => void tx.send({ topic: "out", partition: 0, value: "c" }));
+      expect(await valuesOf(client, "out")).toEqual(["c"]);
+    });
+
+    test("one of a transactional id runs at a time; without one, as many as are begun", async () => {
+      const own = { transactionalId: "one" };
+      await client.transaction(async () => {
+        const second = await failureOf(client.transaction(() => {}, own));
+        expect(second).toMatchObject({ code: "concurrent_transactions", retriable: false });
+        expect(second.message).toContain('"one" runs already');
+      }, own);
+      await client.transaction(() => {}, own);
+      const ids = await Promise.all(
+        numbers(5).map((value) =>
+          client.transaction(async (tx) => {
+            await tx.send({ topic: "out", partition: 0, value });
+            return tx.transactionalId;
+          }),
+        ),
+      );
+      expect(new Set(ids).size).toBe(5);
+      expect((await valuesOf(client, "out")).sort()).toEqual(numbers(5));
+      const again = await client.transaction((tx) => tx.transactionalId);
+      expect(ids).toContain(again);
+    });
+
+    test("each input comes out once, over aborts, members that change and a fault now and then", async () => {
+      await fill(60);
+      let seed = 7;
+      const isUnlucky = (one: number) => {
+        seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+        return seed % one === 0;
+      };
+      let faults = 12;
+      rig.faults.call = (name) =>
+        (name === "endTxn" || name === "txnOffsetCommit") && isUnlucky(5) && faults-- > 0
+          ? "break_after"
+          : null;
+      const transform = async (name: string, mostBatches: number) => {
+        const consumer = member({ bytesMax: 200 });
+        let batches = 0;
+        for await (const batch of consumer.batches()) {
+          const run = client.transaction(
+            async (tx) => {
+              tx.commitOffsets(consumer);
+              for (const { value } of batch.records()) void tx.send({ topic: "out", value });
+              if (isUnlucky(4)) throw new Error("unlucky");
+            },
+            { transactionalId: name },
+          );
+          await run.catch((error: Error & { remedy?: string }) => {
+            if (error.message !== "unlucky" && error.remedy === undefined) throw error;
+          });
+          if (++batches >= mostBatches || (await valuesOf(client, "out")).length >= 120) break;
+        }
+      };
+      const first = transform("a", 20);
+      const second = transform("b", Number.POSITIVE_INFINITY);
+      await fill(60, 60);
+      await first;
+      await Promise.race([
+        second,
+        until(async () => (await valuesOf(client, "out")).length >= 120),
+      ]);
+      expect((await valuesOf(client, "out")).sort()).toEqual(numbers(120));
+      await until(async () => (await committed()) === 120);
+    }, 60_000);
+
+    test("after an abort the consumer goes on where it had committed", async () => {
+      await fill(6);
+      const consumer = member({ untilEnd: true });
+      const tries: string[][] = [];
+      let isFirst = true;
+      for await (const batch of consumer.batches()) {
+        const values = batch.records().map(({ value }) => text(value)!);
+        tries.push(values);
+        const isSpoiled = isFirst;
+        isFirst = false;
+        await client
+          .transaction((tx) => {
+            tx.commitOffsets(consumer);
+            for (const value of values) void tx.send({ topic: "out", partition: 0, value });
+            if (isSpoiled) throw new Error("spoiled");
+          })
+          .catch((error: Error) => expect(error.message).toBe("spoiled"));
+      }
+      expect(tries.filter((values) => values.join() === tries[0]!.join()).length).toBe(2);
+      expect((await valuesOf(client, "out")).sort()).toEqual(numbers(6));
+      expect(await committed()).toBe(6);
+    });
+
+    test("a loop inside the body is one transaction, offsets of the whole of it included", async () => {
+      await fill(10);
+      await client.transaction(async (tx) => {
+        const consumer = member({ untilEnd: true });
+        tx.commitOffsets(consumer);
+        for await (const { value } of consumer) void tx.send({ topic: "out", value });
+        expect(await valuesOf(client, "out")).toEqual([]);
+      });
+      expect((await valuesOf(client, "out")).sort()).toEqual(numbers(10));
+      expect(await committed()).toBe(10);
+      await failureOf(
+        client.transaction(async (tx) => {
+          await fill(2, 10);
+          const consumer = member({ untilEnd: true });
+          tx.commitOffsets(consumer);
+          for await (const { value } of consumer) await tx.send({ topic: "out", value });
+          throw new Error("spoiled");
+        }),
+      );
+      expect([(await valuesOf(client, "out")).length, await committed()]).toEqual([10, 10]);
+    });
+
+    test("a member that is out of its group cannot commit for it", async () => {
+      await fill(4);
+      const consumer = member({ maxPollIntervalMs: 40 });
+      for await (const batch of consumer.batches()) {
+        const failure = await failureOf(
+          client.transaction(async (tx) => {
+            tx.commitOffsets(consumer);
+            for (const { value } of batch.records()) void tx.send({ topic: "out", value });
+            await until(() => consumer.assignment().length === 0 || isOut(consumer));
+          }),
+        );
+        expect(failure.code).toBe("unknown_member_id");
+        break;
+      }
+      expect(await valuesOf(client, "out")).toEqual([]);
+      expect(await client.admin.listGroupOffsets("g")).toEqual([]);
+    });
+
+    test("offsets of a zombie are refused by its old generation", async () => {
+      await fill(4);
+      const consumer = member();
+      for await (const _ of consumer.batches()) break;
+      const producer = client.producer({ transactionalId: "zombie" });
+      await producer.begin();
+      const zombie = { groupId: "g", generation: 1, memberId: "gone", instanceId: null };
+      const offsets = [{ topic: "in", partition: 0, offset: 2 }];
+      const refused = await failureOf(producer.sendOffsets(offsets, zombie));
+      expect(refused).toMatchObject({ code: "unknown_member_id", remedy: "abort" });
+      expect(await failureOf(producer.commit())).toMatchObject({ remedy: "abort" });
+      await producer.abort();
+      expect(await client.admin.listGroupOffsets("g")).toEqual([]);
+    });
+
+    test("a consumer that commits by itself is refused, and one that is in another transaction", async () => {
+      const auto = member({ autoCommit: true });
+      const failure = await failureOf(client.transaction((tx) => tx.commitOffsets(auto)));
+      expect(failure.message).toContain("autoCommit: false");
+      const own = member();
+      await client.transaction(async (tx) => {
+        tx.commitOffsets(own);
+        tx.commitOffsets(own);
+        const second = await failureOf(client.transaction((other) => other.commitOffsets(own)));
+        expect(second.message).toContain("is in another transaction");
+      });
+      await client.transaction((tx) => tx.commitOffsets(own));
+    });
+
+    for (const fault of ["break_before", "break_after"] as const) {
+      test(`a commit without an answer (${fault}): whoever reads on finds out, and nothing is doubled`, async () => {
+        await fill(4);
+        let isAnswered = false;
+        rig.faults.call = (name) => (name === "endTxn" && !isAnswered ? fault : null);
+        const outcomes: string[] = [];
+        const round = async () => {
+          const consumer = member({ untilEnd: true });
+          for await (const batch of consumer.batches()) {
+            const run = client.transaction(
+              (tx) => {
+                tx.commitOffsets(consumer);
+                for (const { value } of batch.records()) void tx.send({ topic: "out", value });
+              },
+              { transactionalId: "one", timeoutMs: isAnswered ? 5_000 : 60 },
+            );
+            await run.then(
+              () => outcomes.push("done"),
+              (error: { remedy: string }) => outcomes.push(error.remedy),
+            );
+          }
+        };
+        expect(await failureOf(round())).toMatchObject({ remedy: "retry" });
+        expect(outcomes).toEqual(["retry"]);
+        isAnswered = true;
+        // As the next start of the program would.
+        await client.transaction(() => {}, { transactionalId: "one" });
+        await round();
+        expect(outcomes.slice(1).every((outcome) => outcome === "done")).toBe(true);
+        expect((await valuesOf(client, "out")).sort()).toEqual(numbers(4));
+        expect(await committed()).toBe(4);
+      });
+    }
+
+    test("a transaction that was fenced is refused, and the next one takes the id over", async () => {
+      const own = { transactionalId: "one" };
+      const fenced = await failureOf(
+        client.transaction(async (tx) => {
+          await tx.send({ topic: "out", partition: 0, value: "a" });
+          const [outcome] = await client.admin.fenceProducers(["one"]);
+          expect(outcome!.ok).toBe(true);
+        }, own),
+      );
+      expect(fenced).toMatchObject({ remedy: "close" });
+      await client.transaction((tx) => void tx.send({ topic: "out", value: "b" }), own);
+      expect(await valuesOf(client, "out")).toEqual(["b"]);
+    });
+  });
+}
+
+function isOut(consumer: GroupConsumer): boolean {
+  try {
+    consumer.groupMetadata();
+    return false;
+  } catch {
+    return true;
+  }
+}
