@@ -33,3 +33,11 @@ export function logSettings(settings: Settings): Required<Pick<LogManagerOptions
     }),
   };
 }
+
+/** How long the first batch of a transaction waits for the transaction before it, between two questions. */
+export function gateSettings(settings: Settings) {
+  return {
+    gateRetryMs: () => settings.number("add.partitions.to.txn.retry.backoff.ms"),
+    gateRetryMsMax: () => settings.number("add.partitions.to.txn.retry.backoff.max.ms"),
+  };
+}

@@ -16,7 +16,7 @@ import { readStaticSettings } from "../settings/static_settings.ts";
 import { createAdminApi } from "./admin_api.ts";
 import { admit } from "./admission.ts";
 import { Gate } from "./admission_gate.ts";
-import { logSettings } from "./broker_log_settings.ts";
+import { gateSettings, logSettings } from "./broker_log_settings.ts";
 import { featuresOf } from "./feature_answers.ts";
 import { LazyGroups } from "./lazy_groups.ts";
 import { LazyTransactions } from "./lazy_transactions.ts";
@@ -248,8 +248,7 @@ class BrokerImpl implements RunningBroker {
           opensCompressed: () => settings.boolean("millrace.validate.compressed"),
           fetchBytesMax: () => settings.number("fetch.max.bytes"),
           gate: transactions.gate,
-          gateRetryMs: () => settings.number("add.partitions.to.txn.retry.backoff.ms"),
-          gateRetryMsMax: () => settings.number("add.partitions.to.txn.retry.backoff.max.ms"),
+          ...gateSettings(settings),
         }),
         topics: createTopicApi(deps),
         admin: createAdminApi(deps),

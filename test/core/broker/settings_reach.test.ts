@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { BrokerGroupSettings } from "../../../src/core/broker/broker_group_settings.ts";
-import { logSettings } from "../../../src/core/broker/broker_log_settings.ts";
+import { gateSettings, logSettings } from "../../../src/core/broker/broker_log_settings.ts";
 import { BrokerTransactionSettings } from "../../../src/core/broker/broker_transaction_settings.ts";
 import { newGroupTopic } from "../../../src/core/broker/group_coordinator.ts";
 import type { Cluster } from "../../../src/core/cluster/cluster.ts";
@@ -127,6 +127,8 @@ const GROUPS: readonly Reach[] = [
 ];
 
 const TRANSACTIONS: readonly Reach[] = [
+  ["add.partitions.to.txn.retry.backoff.ms", "7", (s) => gateSettings(s).gateRetryMs(), 7],
+  ["add.partitions.to.txn.retry.backoff.max.ms", "7", (s) => gateSettings(s).gateRetryMsMax(), 7],
   ["transactional.id.expiration.ms", "7", (s) => transactions(s).idExpirationMs, 7],
   [
     "transaction.abort.timed.out.transaction.cleanup.interval.ms",

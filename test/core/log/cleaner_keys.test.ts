@@ -56,4 +56,17 @@ describe("KeyOffsets", () => {
     expect(latest(keys, "")).toBe(7);
     expect(latest(keys, "other")).toBe(-1);
   });
+
+  test("gets as full as the load factor says before it grows", () => {
+    const fitting = (loadFactor: number): number => {
+      const keys = keysOf(256 * 64 * KEY_PLACE_BYTES, loadFactor);
+      let taken = 0;
+      for (let i = 0; i < 20_000; i++) if (put(keys, `key ${i}`, i)) taken++;
+      expect(keys.sizeBytes).toBeLessThanOrEqual(256 * 64 * KEY_PLACE_BYTES);
+      return taken;
+    };
+    const [half, full] = [fitting(0.5), fitting(0.9)];
+    expect(half).toBeLessThanOrEqual(256 * 64 * 0.5);
+    expect(full).toBeGreaterThan(half * 1.3);
+  });
 });
