@@ -76,6 +76,8 @@ export class TransactionCoordinator implements TransactionGate {
           }),
         codec: () => "none",
         pendingMax: PENDING_MAX,
+        // Open transactions run out of time, and decided ends are completed.
+        loadsByItself: true,
       }),
     });
     this.#endFollowing = cluster.follow({

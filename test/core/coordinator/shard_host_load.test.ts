@@ -130,6 +130,34 @@ describe("loading", () => {
     },
   );
 
+  test("that failed is tried again by itself where time passes in the shard, less and less often", async () => {
+    const log = await written(entries);
+    log.readFault = "EIO";
+    const rig = new Rig(log, 1000, true);
+    const failures = () => rig.test.events("coordinator_load_failed").length;
+    rig.host.start();
+    await settle();
+    expect(failures()).toBe(1);
+    const seen: number[] = [];
+    for (const seconds of [10, 10, 10, 20, 20, 39, 1]) {
+      await rig.test.advance(seconds * 1000);
+      seen.push(failures());
+    }
+    expect(seen).toEqual([2, 2, 3, 3, 4, 4, 4]);
+    log.readFault = null;
+    await rig.test.advance(80_000);
+    expect(rig.host.isActive).toBe(true);
+    expect(await rig.get("a").done).not.toBe("not_coordinator");
+    // Nor for ever: once it is closed, nothing comes.
+    const other = new Rig(await written(entries), 1000, true);
+    other.log.readFault = "EIO";
+    other.host.start();
+    await settle();
+    other.host.close();
+    await other.test.advance(3_600_000);
+    expect(other.test.events("coordinator_load_failed")).toHaveLength(1);
+  });
+
   test("that is closed meanwhile ends, and nobody is answered", async () => {
     const rig = new Rig(await written(entries));
     const waits = rig.get("a");

@@ -96,7 +96,7 @@ export class Rig {
   readonly gone = new AbortController();
   codec: Codec = "none";
 
-  constructor(log = new ScriptedLog(), pendingMax = 1000) {
+  constructor(log = new ScriptedLog(), pendingMax = 1000, loadsByItself = false) {
     this.log = log;
     this.host = new ShardHost({
       log,
@@ -109,6 +109,7 @@ export class Rig {
       },
       codec: () => this.codec,
       pendingMax,
+      ...(loadsByItself ? { loadsByItself } : {}),
     });
   }
 

@@ -24,6 +24,8 @@ import { KeyedTimers } from "./timers.ts";
 const LOAD_WAIT_MS = 1000;
 /** A load that failed is tried again when somebody asks, this long after. */
 const LOAD_RETRY_MS = 10_000;
+/** Where nobody has to ask: that long, then twice as long, and so on up to this. */
+const LOAD_RETRY_MS_MAX = 640_000;
 
 export interface ShardHostOptions<S extends Shard<R>, R> {
   readonly log: CoordinatorLog;
@@ -36,6 +38,8 @@ export interface ShardHostOptions<S extends Shard<R>, R> {
   readonly codec: () => Codec;
   /** Most requests that wait at once, for a load, a commit or somebody's next decision. */
   readonly pendingMax: number;
+  /** A load that failed is tried again by itself, too: time passes in this shard whether anybody asks or not. */
+  readonly loadsByItself?: true;
 }
 
 /** A request whose records belong to a transaction. */
@@ -71,6 +75,9 @@ export class ShardHost<S extends Shard<R>, R> {
   /** Loading takes longer than anybody waits: who comes now is refused at once. */
   #isLoadSlow = false;
   #failedAtMs = 0;
+  /** Loads that failed one after the other. */
+  #failures = 0;
+  #retryTimer: Timer | null = null;
   readonly #admissions: Admissions;
 
   constructor(options: ShardHostOptions<S, R>) {
@@ -239,6 +246,8 @@ export class ShardHost<S extends Shard<R>, R> {
     const life = ++this.#life;
     this.#state = "loading";
     this.#isLoadSlow = false;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = null;
     this.#timers = new KeyedTimers(runtime.clock, runtime.scheduler, (decide) => {
       if (this.#life === life) this.#decide(decide, null);
     });
@@ -286,8 +295,10 @@ export class ShardHost<S extends Shard<R>, R> {
       runtime.log.error("coordinator_load_failed", { reason: outcome.reason });
       this.#failedAtMs = runtime.clock.monotonicMs();
       this.#drop("failed", log.isOnline ? "not_coordinator" : "coordinator_not_available");
+      this.#loadLater();
       return;
     }
+    this.#failures = 0;
     runtime.log.info("coordinator_loaded", {
       records,
       skipped,
@@ -295,6 +306,15 @@ export class ShardHost<S extends Shard<R>, R> {
       tookMs: Math.round(runtime.clock.monotonicMs() - startedMs),
     });
     this.#activate();
+  }
+
+  #loadLater(): void {
+    const { loadsByItself, log, runtime } = this.#options;
+    const delayMs = Math.min(LOAD_RETRY_MS * 2 ** this.#failures++, LOAD_RETRY_MS_MAX);
+    if (loadsByItself !== true || !log.isOnline) return;
+    this.#retryTimer = runtime.scheduler.after(delayMs, "coordinator_load_retry", () => {
+      if (this.#state === "failed" && log.isOnline) this.#load();
+    });
   }
 
   #loadAgain(): void {
@@ -405,6 +425,8 @@ export class ShardHost<S extends Shard<R>, R> {
     const wasThere = this.#state === "active" || this.#state === "loading";
     this.#life++;
     this.#state = state;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = null;
     if (wasThere) this.#writer.drop();
     this.#timers?.clear();
     this.#takeQueue();
