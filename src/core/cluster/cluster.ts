@@ -242,6 +242,7 @@ export class Cluster {
       replicationFactorDefault: settings.number("default.replication.factor"),
       partitionerDefault: settings.text("partitioner") ?? "",
       mayDeleteTopics: settings.boolean("delete.topic.enable"),
+      topicDefault: (name) => settings.topicText(NO_CONFIGS, name),
       newTopicId,
     };
   }

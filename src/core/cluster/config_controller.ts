@@ -5,6 +5,7 @@
 import { brokerSetting, groupConfig, topicSetting } from "../settings/definitions.ts";
 import {
   checkBrokerSetting,
+  checkBrokerTogether,
   checkGroupConfig,
   checkGroupTogether,
   checkTopicSetting,
@@ -113,7 +114,9 @@ function alterTopic(
     check: checkTopicSetting,
   });
   if (!next.ok) return next;
-  const fault = checkTopicTogether(next.value) ?? coordinatorTopicFault(topic.name, next.value);
+  const inForce = (name: string) => context.effectiveText(ConfigResource.topic, name);
+  const fault =
+    checkTopicTogether(next.value, inForce) ?? coordinatorTopicFault(topic.name, next.value);
   if (fault !== null) return refused("invalid_config", fault);
   for (const { name } of request.operations) {
     if (topicSetting(name)?.isFixed !== true) continue;
@@ -175,6 +178,11 @@ function alterBroker(
     check: checkBrokerSetting,
   });
   if (!next.ok) return next;
+  // What is taken away falls back to what the other layer, the start or the table says: that was checked before.
+  const inForce = (name: string) =>
+    before.has(name) ? null : context.effectiveText(ConfigResource.broker, name);
+  const fault = checkBrokerTogether(next.value, inForce);
+  if (fault !== null) return refused("invalid_config", fault);
   return {
     ok: true,
     value: next.value,

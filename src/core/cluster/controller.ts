@@ -32,6 +32,8 @@ export interface ControllerContext {
   readonly mayDeleteTopics: boolean;
   /** A fresh id, never used before. */
   newTopicId(): string;
+  /** The value in force of a setting that a topic has none of its own for. */
+  topicDefault(name: string): string | null;
 }
 
 export interface CreateTopicRequest {
@@ -112,7 +114,8 @@ function readTopicConfigs(
     if (!checked.ok) return refused("invalid_config", checked.message);
     configs.set(name, checked.text);
   }
-  const fault = checkTopicTogether(configs) ?? coordinatorTopicFault(topic, configs);
+  const fault =
+    checkTopicTogether(configs, context.topicDefault) ?? coordinatorTopicFault(topic, configs);
   if (fault !== null) return refused("invalid_config", fault);
   const { partitionerDefault } = context;
   if (

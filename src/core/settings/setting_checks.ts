@@ -74,14 +74,35 @@ export function checkGroupTogether(
   return null;
 }
 
-/** Checks the settings of a topic together; null when they agree. */
-export function checkTopicTogether(configs: ReadonlyMap<string, string>): string | null {
-  const least = configs.get("min.compaction.lag.ms");
-  const most = configs.get("max.compaction.lag.ms");
-  if (least !== undefined && most !== undefined && Number(least) > Number(most)) {
-    return `Invalid configuration: min.compaction.lag.ms (${least}) is above max.compaction.lag.ms (${most})`;
-  }
-  return null;
+/**
+ * Checks the settings of a topic together; null when they agree.
+ *
+ * @param inForce The value of a setting that the topic has none of its own for.
+ */
+export function checkTopicTogether(
+  configs: ReadonlyMap<string, string>,
+  inForce: (name: string) => string | null,
+): string | null {
+  return lagsFault((name) => configs.get(name) ?? inForce(name), "");
+}
+
+/**
+ * Checks the settings of a broker together; null when they agree.
+ *
+ * @param inForce The value of a setting that `configs` has none for.
+ */
+export function checkBrokerTogether(
+  configs: ReadonlyMap<string, string>,
+  inForce: (name: string) => string | null,
+): string | null {
+  return lagsFault((name) => configs.get(name) ?? inForce(name), "log.cleaner.");
+}
+
+function lagsFault(textOf: (name: string) => string | null, prefix: string): string | null {
+  const [min, max] = [`${prefix}min.compaction.lag.ms`, `${prefix}max.compaction.lag.ms`];
+  const [least, most] = [textOf(min), textOf(max)];
+  if (least === null || most === null || Number(least) <= Number(most)) return null;
+  return `Invalid configuration: ${min} (${least}) is above ${max} (${most})`;
 }
 
 function checkValue(definition: SettingDefinition, value: string): CheckOutcome {

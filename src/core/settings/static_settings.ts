@@ -11,6 +11,7 @@ import {
   type SettingDefinition,
   topicSetting,
 } from "./definitions.ts";
+import { checkBrokerTogether } from "./setting_checks.ts";
 import { nearestName, readSetting } from "./values.ts";
 
 /** Settings as a start would take them. */
@@ -58,6 +59,8 @@ export function readStaticSettings(
     else viaTopicName.set(target, text);
   }
   for (const [target, text] of viaTopicName) if (!values.has(target)) values.set(target, text);
+  const fault = checkBrokerTogether(values, (name) => brokerSetting(name)?.defaultText ?? null);
+  if (fault !== null) errors.push(fault);
   return { values, warnings, errors };
 }
 

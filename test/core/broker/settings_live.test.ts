@@ -150,6 +150,29 @@ describe("settings change while the broker runs", () => {
     expect(await store({ "compression.type": "uncompressed" })).toBe("none");
   });
 
+  test("compaction lags that contradict each other are refused, wherever each of them is set", async () => {
+    await memory.topic("lags", 1, { "min.compaction.lag.ms": "5000" });
+    const wrong = /min\.compaction\.lag\.ms \(\d+\) is above/;
+    await expect(alter(TOPIC, "lags", { "max.compaction.lag.ms": "4999" })).rejects.toThrow(wrong);
+    await alter(BROKER, "", { "log.cleaner.max.compaction.lag.ms": "6000" });
+    const topic = alter(TOPIC, "lags", { "min.compaction.lag.ms": "6001" });
+    await expect(topic).rejects.toThrow(wrong);
+    const broker = alter(BROKER, "", { "log.cleaner.min.compaction.lag.ms": "6001" });
+    await expect(broker).rejects.toThrow(wrong);
+    const made = memory.topic("lags-too", 1, { "min.compaction.lag.ms": "6001" });
+    await expect(made).rejects.toThrow(wrong);
+    await alter(BROKER, "", {
+      "log.cleaner.min.compaction.lag.ms": "6001",
+      "log.cleaner.max.compaction.lag.ms": "7000",
+    });
+    await alter(BROKER, "", {
+      "log.cleaner.min.compaction.lag.ms": null,
+      "log.cleaner.max.compaction.lag.ms": null,
+    });
+    const settings = { "log.cleaner.min.compaction.lag.ms": 2, "max.compaction.lag.ms": 1 };
+    await expect(memoryBroker({ settings })).rejects.toThrow(wrong);
+  });
+
   test("message.timestamp.type of all brokers: whose time a record has", async () => {
     await memory.topic("times");
     await alter(BROKER, "", { "log.message.timestamp.type": "LogAppendTime" });

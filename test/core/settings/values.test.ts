@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { brokerSetting, topicSetting } from "../../../src/core/settings/definitions.ts";
 import {
   checkBrokerSetting,
+  checkBrokerTogether,
   checkTopicSetting,
   checkTopicTogether,
 } from "../../../src/core/settings/setting_checks.ts";
@@ -89,8 +90,17 @@ describe("setting checks", () => {
       ["min.compaction.lag.ms", "10"],
       ["max.compaction.lag.ms", "9"],
     ]);
-    expect(checkTopicTogether(configs)).toContain("above max.compaction.lag.ms (9)");
+    const none = () => null;
+    expect(checkTopicTogether(configs, none)).toContain("above max.compaction.lag.ms (9)");
     configs.set("max.compaction.lag.ms", "9223372036854775807");
-    expect(checkTopicTogether(configs)).toBe(null);
+    expect(checkTopicTogether(configs, none)).toBe(null);
+    // What the topic has not set is the broker's.
+    configs.delete("max.compaction.lag.ms");
+    const inForce = (name: string) => (name === "max.compaction.lag.ms" ? "7" : null);
+    expect(checkTopicTogether(configs, inForce)).toContain("above max.compaction.lag.ms (7)");
+    const broker = new Map([["log.cleaner.min.compaction.lag.ms", "8"]]);
+    expect(checkBrokerTogether(broker, none)).toBe(null);
+    broker.set("log.cleaner.max.compaction.lag.ms", "7");
+    expect(checkBrokerTogether(broker, none)).toContain("log.cleaner.max.compaction.lag.ms (7)");
   });
 });
