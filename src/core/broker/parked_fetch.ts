@@ -14,8 +14,6 @@ import type {
 } from "../../contracts/broker.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
 import { type KafkaErrorName, type Outcome, refuse } from "../../protocol/errors.ts";
-import { lastOffsetAt } from "../../record/batch_header.ts";
-import { batchSizeAt } from "../../record/record_batch.ts";
 import type { AbortedFound } from "../log/aborted_index.ts";
 import type { LogRead } from "../log/log_reader.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";
@@ -260,7 +258,7 @@ export class ParkedFetch implements LogWaiter {
     bytesMax: number,
     isFirst: boolean,
     tries: number,
-    { batches }: LogRead,
+    { batches, endOffset }: LogRead,
     replacements: number,
   ): Outcome<FetchResult> | Promise<Outcome<FetchResult>> {
     if (batches.length === 0) return fetchResult(log, batches, NO_TRANSACTIONS);
@@ -274,7 +272,7 @@ export class ParkedFetch implements LogWaiter {
       return fetchResult(log, batches, found);
     };
     const { aborted } = this.#logs;
-    const found = aborted.collect(log, request.fetchOffset, endOffsetOf(batches));
+    const found = aborted.collect(log, request.fetchOffset, endOffset);
     return found instanceof Promise ? found.then(finish) : finish(found);
   }
 
@@ -312,11 +310,4 @@ function fetchResult(
     batches: sizeBytes === 0 ? NO_BATCHES : [batches!],
     sizeBytes,
   });
-}
-
-/** Exclusive end of whole batches, of which there is at least one. */
-function endOffsetOf(batches: Uint8Array): number {
-  let last = 0;
-  for (let at = 0; at < batches.length; at += batchSizeAt(batches, at, batches.length)) last = at;
-  return lastOffsetAt(batches, last) + 1;
 }

@@ -27,19 +27,27 @@ const SEGMENT_READ_BYTES_MIN = 64 * 1024;
 export interface LogRead {
   /** Whole batches. */
   readonly batches: Uint8Array;
+  /** Exclusive end of them, or past it where a damaged one has cut them off; meaningless where there are none. */
+  readonly endOffset: number;
   /** To be given back to the pool once the batches have been used; null when there is none. */
   readonly buffer: Uint8Array<ArrayBuffer> | null;
   readonly fault: "corrupt" | "io" | "moved" | null;
 }
 
 const NOTHING = new Uint8Array(0);
+const nothing = (fault: LogRead["fault"]): LogRead => ({
+  batches: NOTHING,
+  endOffset: -1,
+  buffer: null,
+  fault,
+});
 const NO_HOLES: NonNullable<PartitionLog["holes"]> = [];
-export const EMPTY_READ: LogRead = { batches: NOTHING, buffer: null, fault: null };
-const CORRUPT_READ: LogRead = { batches: NOTHING, buffer: null, fault: "corrupt" };
-const IO_READ: LogRead = { batches: NOTHING, buffer: null, fault: "io" };
-const MOVED_READ: LogRead = { batches: NOTHING, buffer: null, fault: "moved" };
+export const EMPTY_READ: LogRead = nothing(null);
+const CORRUPT_READ: LogRead = nothing("corrupt");
+const IO_READ: LogRead = nothing("io");
+const MOVED_READ: LogRead = nothing("moved");
 /** Between `offset` and the end of its segment nothing is left. */
-const CLEANED_AWAY: LogRead = { batches: NOTHING, buffer: null, fault: null };
+const CLEANED_AWAY: LogRead = nothing(null);
 
 export interface LogReaderOptions {
   readonly journal: Journal;
@@ -120,7 +128,8 @@ export class LogReader {
     }
     if (last === first) return EMPTY_READ;
     const buffer = this.#options.pool.acquire(spanBytes);
-    return this.#fill(log, extents, first, last, buffer);
+    const end = last < extents.count ? extents.baseOffset(last) : log.logEndOffset;
+    return this.#fill(log, extents, first, last, Math.min(end, endOffset), buffer);
   }
 
   /** Reads span after span into `buffer` and packs each; goes on in #fillSlowly once a read has to be waited for. */
@@ -129,6 +138,7 @@ export class LogReader {
     extents: ExtentIndex,
     first: number,
     last: number,
+    endOffset: number,
     buffer: Uint8Array<ArrayBuffer>,
   ): LogRead | Promise<LogRead> {
     let packed = 0;
@@ -148,21 +158,22 @@ export class LogReader {
       }
       if (typeof count !== "number") {
         // The index may change while that is waited for: what is left of it is copied.
-        return this.#fillSlowly(log, extents.copy(next, last), count, buffer, packed);
+        return this.#fillSlowly(log, extents.copy(next, last), endOffset, count, buffer, packed);
       }
       if (count !== length) return this.#faulty(buffer, IO_READ);
       const end = this.#packSpan(log, extents, next, spanLast, file, buffer, packed);
-      if (end < 0) return this.#cutOrFault(buffer, -end - 1);
+      if (end < 0) return this.#cutOrFault(buffer, -end - 1, endOffset);
       packed = end;
       next = spanLast;
     }
-    return { batches: buffer.subarray(0, packed), buffer, fault: null };
+    return { batches: buffer.subarray(0, packed), endOffset, buffer, fault: null };
   }
 
   /** @param pending The read of the first span, under way into `buffer` from `packed`. */
   async #fillSlowly(
     log: PartitionLog,
     extents: ExtentIndex,
+    endOffset: number,
     pending: Promise<number>,
     buffer: Uint8Array<ArrayBuffer>,
     packedBefore: number,
@@ -189,11 +200,11 @@ export class LogReader {
         reading = null;
         if (count !== length) return this.#faulty(buffer, IO_READ);
         const end = this.#packSpan(log, extents, next, spanLast, file, buffer, packed);
-        if (end < 0) return this.#cutOrFault(buffer, -end - 1);
+        if (end < 0) return this.#cutOrFault(buffer, -end - 1, endOffset);
         packed = end;
         next = spanLast;
       }
-      return { batches: buffer.subarray(0, packed), buffer, fault: null };
+      return { batches: buffer.subarray(0, packed), endOffset, buffer, fault: null };
     } catch (error) {
       this.#reportIo(log, error);
       return this.#faulty(buffer, IO_READ);
@@ -298,7 +309,8 @@ export class LogReader {
         const step = walk.take(buffer, count, position, wanted);
         if (step.kind === "found") {
           keeps = true;
-          return { batches: buffer.subarray(step.start, step.end), buffer, fault: null };
+          const { start, end, endOffset } = step;
+          return { batches: buffer.subarray(start, end), endOffset, buffer, fault: null };
         }
         if (step.kind === "nothing") return EMPTY_READ;
         if (step.kind === "damaged") return CORRUPT_READ;
@@ -319,9 +331,9 @@ export class LogReader {
   }
 
   /** Batches before the damaged one are good; without any, the damage is the answer. */
-  #cutOrFault(buffer: Uint8Array<ArrayBuffer>, goodBytes: number): LogRead {
-    if (goodBytes > 0) return { batches: buffer.subarray(0, goodBytes), buffer, fault: null };
-    return this.#faulty(buffer, CORRUPT_READ);
+  #cutOrFault(buffer: Uint8Array<ArrayBuffer>, goodBytes: number, endOffset: number): LogRead {
+    if (goodBytes === 0) return this.#faulty(buffer, CORRUPT_READ);
+    return { batches: buffer.subarray(0, goodBytes), endOffset, buffer, fault: null };
   }
 
   #faulty(buffer: Uint8Array<ArrayBuffer>, read: LogRead): LogRead {

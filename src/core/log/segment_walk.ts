@@ -28,7 +28,13 @@ export interface Wanted {
 }
 
 export type WalkStep =
-  | { readonly kind: "found"; readonly start: number; readonly end: number }
+  | {
+      readonly kind: "found";
+      readonly start: number;
+      readonly end: number;
+      /** Exclusive. */
+      readonly endOffset: number;
+    }
   /** The next batch is past `bytesMax`; or past `endOffset`, with nothing left before that. */
   | { readonly kind: "nothing" }
   | { readonly kind: "damaged" }
@@ -69,7 +75,7 @@ export class SegmentWalk {
     let at = 0;
     let start = -1;
     let previous = -1;
-    const found = (): WalkStep => ({ kind: "found", start, end: at });
+    const found = (): WalkStep => ({ kind: "found", start, end: at, endOffset: this.#expected });
     while (count - at >= BATCH_HEADER_BYTES) {
       const sizeBytes = batchSizeAt(buffer, at, Number.MAX_SAFE_INTEGER);
       if (sizeBytes < 0) {

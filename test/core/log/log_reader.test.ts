@@ -1,0 +1,60 @@
+// What a read says of itself: where its batches end, wherever they lie, and whether the store answers at once or later.
+
+import { expect, test } from "bun:test";
+import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import type { StoragePlugin } from "../../../src/contracts/storage.ts";
+import { batchesIn } from "../../../src/record/record_batch.ts";
+import { hookedStorage } from "../../support/hooked_storage.ts";
+import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
+
+const BATCHES = 40;
+
+/** Two partitions whose batches alternate; the first one's are partly in segment files when `settles`. */
+async function filled(plugin: StoragePlugin, settles: boolean): Promise<LogRig> {
+  const rig = await LogRig.open(plugin, {
+    topics: [topic("t", 2, { "internal.segment.bytes": "3000" })],
+    journalFileBytes: 8 * 1024,
+    journalBytesMax: 0,
+    grownBytes: 2000,
+  });
+  for (let i = 0; i < BATCHES; i++) {
+    if (settles && i === BATCHES - 10) await rig.logs.maintain(false);
+    const values = Array.from({ length: 1 + (i % 4) }, (_, n) => `${i} ${n} ${"x".repeat(i * 5)}`);
+    for (const partition of [0, 1]) await rig.append(batchOf(values), "t", partition);
+  }
+  return rig;
+}
+
+const later = (inner: StoragePlugin) =>
+  hookedStorage(inner, (call) => (call === "read" ? Promise.resolve() : undefined));
+const PLUGINS = { "at once": storageMemory, later: () => later(storageMemory()) };
+
+for (const [answers, plugin] of Object.entries(PLUGINS)) {
+  for (const settles of [false, true]) {
+    test(`a read says where its batches end: ${answers}, ${settles ? "segments and journal" : "journal alone"}`, async () => {
+      const rig = await filled(plugin(), settles);
+      const log = rig.logs.logIn(rig.logs.topicNamed("t")!, 0)!;
+      expect(log.settledEnd > 0).toBe(settles);
+      expect(log.settledEnd).toBeLessThan(log.logEndOffset);
+      const bordersOf = async (endOffset: number, bytesMax: number) => {
+        for (let offset = 0; offset < endOffset; ) {
+          const read = await rig.logs.reader.read(log, offset, endOffset, bytesMax, true);
+          const { batches, fault } = batchesIn(read.batches);
+          expect([read.fault, fault]).toEqual([null, null]);
+          expect(read.endOffset).toBe(batches.at(-1)!.lastOffset + 1);
+          expect(read.endOffset).toBeGreaterThan(offset);
+          expect(read.endOffset).toBeLessThanOrEqual(endOffset);
+          offset = read.endOffset;
+          rig.logs.reader.release(read);
+        }
+      };
+      for (const bytesMax of [1, 700, 1 << 20]) {
+        await bordersOf(log.highWatermark, bytesMax);
+        // as far as a read_committed reader may look: the border of a batch
+        const { batches } = await rig.logs.reader.read(log, 20, log.highWatermark, 1, true);
+        await bordersOf(batchesIn(batches).batches[0]!.lastOffset + 1, bytesMax);
+      }
+      await rig.close();
+    });
+  }
+}
