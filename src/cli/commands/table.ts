@@ -1,6 +1,13 @@
 // `millrace table get`, `scan` and `watch`: a compacted topic as a table, its newest value by key.
 
-import type { Client, Table, TableChange, TableEntry } from "../../client/mod.ts";
+import {
+  type Client,
+  ClientError,
+  type Table,
+  type TableChange,
+  type TableEntry,
+  type TableOptions,
+} from "../../client/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
@@ -161,7 +168,7 @@ function withTable(
   const topic = args.required("topic");
   const bytesMax = args.whole("bytes-max", 1);
   return withClient(args, host, async (client: Client) => {
-    const table = await client.table(topic, {
+    const table = await opened(client, topic, {
       keep: (args.text("keep") as typeof keep | undefined) ?? keep,
       isolation: (args.text("isolation") as "read_committed" | undefined) ?? "read_committed",
       mayBeUncompacted: args.has("any-topic"),
@@ -180,6 +187,17 @@ function withTable(
     }
     return 0;
   });
+}
+
+/** The same with the way out of it. */
+async function opened(client: Client, topic: string, options: TableOptions): Promise<Table> {
+  try {
+    return (await client.table(topic, options)) as Table;
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== "invalid_config") throw error;
+    const text = `Topic "${topic}" is not compacted, and retention takes its keys: \`millrace topic alter ${topic} --config cleanup.policy=compact\`, or --any-topic`;
+    throw new CommandError(error.code, text, { cause: error });
+  }
 }
 
 /** Lines gathered into large writes. */

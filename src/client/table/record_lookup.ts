@@ -1,5 +1,6 @@
 // Reads single records out of the log, by partition and offset: values that a table does not hold in memory.
-// Invariant: a record that compaction, retention or a deletion has taken is told as missing, not as an error.
+// Invariant: a record that compaction, retention or a deletion has taken is told as missing, not as an error; batches
+// that were read last are kept, within KEPT_BYTES, as neighbours tend to be asked for next.
 // Kafka: none; consumers seek.
 
 import { ZERO_UUID } from "../../base/uuid.ts";
@@ -7,7 +8,7 @@ import { Fetch } from "../../protocol/messages/01_fetch.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
 import { ClientError, kafkaErrorOf, refusal, requireNone } from "../client_error.ts";
 import type { ClientContext } from "../context.ts";
-import { BatchOpener } from "../fetched.ts";
+import { BatchOpener, type FetchedBatch } from "../fetched.ts";
 import { retrying } from "../waiting.ts";
 
 /** A batch that is larger comes all the same, alone. */
@@ -15,6 +16,7 @@ const ONE_BATCH_BYTES = 1;
 /** Where several records of a partition are wanted. */
 const SEVERAL_BYTES = 256 * 1024;
 const UNCOMMITTED = 0;
+const KEPT_BYTES = 4 * 1024 * 1024;
 
 export interface LookupOptions {
   readonly topic: string;
@@ -35,6 +37,10 @@ export class RecordLookup {
   readonly #context: ClientContext;
   readonly #options: LookupOptions;
   readonly #lane = `table-${++lanes}`;
+  /** Of one topic id, oldest first. */
+  #kept: FetchedBatch[] = [];
+  #keptBytes = 0;
+  #topicId: string | null = null;
 
   constructor(context: ClientContext, options: LookupOptions) {
     this.#context = context;
@@ -74,6 +80,12 @@ export class RecordLookup {
     const { topic, signal } = this.#options;
     const first = wanted[0]!;
     const info = await metadata.topic(topic, { signal });
+    if (info.topicId !== this.#topicId) this.#forget(info.topicId);
+    const kept = this.#keptAt(partition, first);
+    if (kept !== null) {
+      this.#find(kept, wanted, found);
+      return kept.next;
+    }
     const place = info.partitions[partition];
     // Of a topic that was made anew, with fewer partitions.
     if (place === undefined) return Number.POSITIVE_INFINITY;
@@ -119,7 +131,8 @@ export class RecordLookup {
       if (answer.highWatermark <= first) {
         throw new ClientError("offset_not_available", `Offset ${first} cannot be read yet`);
       }
-      return this.#take(partition, answer.records ?? new Uint8Array(0), wanted, found);
+      const bytes = answer.records ?? new Uint8Array(0);
+      return this.#take(info.topicId, partition, bytes, wanted, found);
     } catch (error) {
       metadata.invalidate(topic);
       throw error;
@@ -127,6 +140,7 @@ export class RecordLookup {
   }
 
   #take(
+    topicId: string | null,
     partition: number,
     bytes: Uint8Array,
     wanted: readonly number[],
@@ -143,20 +157,51 @@ export class RecordLookup {
       const text = `The broker gave part of the batch at offset ${nextOffset} of ${topic}-${partition}`;
       throw new ClientError("record_list_too_large", text);
     }
-    const offsets = new Set(wanted);
-    let left = wanted.length;
     for (const sealed of batches) {
       const batch = sealed.open();
-      const cursor = new RecordCursor(batch.block);
-      while (left > 0 && cursor.next()) {
-        const offset = batch.baseOffset + cursor.offsetDelta;
-        if (!offsets.has(offset)) continue;
-        found.set(offset, { key: cursor.key(), value: cursor.value() });
-        left--;
-      }
-      batch.requireSound(cursor);
+      this.#find(batch, wanted, found);
+      if (topicId === this.#topicId) this.#keep(batch);
     }
     // At the end of the log there is nothing, and the record is not there either.
     return Math.max(nextOffset, wanted[0]! + 1);
   }
+
+  #find(batch: FetchedBatch, wanted: readonly number[], found: Map<number, FoundRecord>): void {
+    const offsets = new Set(wanted.filter((offset) => offset < batch.next));
+    const cursor = new RecordCursor(batch.block);
+    while (offsets.size > 0 && cursor.next()) {
+      const offset = batch.baseOffset + cursor.offsetDelta;
+      if (!offsets.delete(offset)) continue;
+      found.set(offset, { key: cursor.key(), value: cursor.value() });
+    }
+    batch.requireSound(cursor);
+  }
+
+  #keptAt(partition: number, offset: number): FetchedBatch | null {
+    const at = this.#kept.findIndex((batch) => {
+      return batch.partition === partition && batch.baseOffset <= offset && offset < batch.next;
+    });
+    if (at < 0) return null;
+    const [batch] = this.#kept.splice(at, 1);
+    this.#kept.push(batch!);
+    return batch!;
+  }
+
+  #keep(batch: FetchedBatch): void {
+    const sizeBytes = bytesOf(batch);
+    if (sizeBytes > KEPT_BYTES) return;
+    this.#kept.push(batch);
+    this.#keptBytes += sizeBytes;
+    while (this.#keptBytes > KEPT_BYTES) this.#keptBytes -= bytesOf(this.#kept.shift()!);
+  }
+
+  #forget(topicId: string | null): void {
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#topicId = topicId;
+  }
+}
+
+function bytesOf({ block }: FetchedBatch): number {
+  return block.end - block.start;
 }
