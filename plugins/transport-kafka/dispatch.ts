@@ -83,8 +83,10 @@ export class Session implements RequestDecoder {
       );
     }
     // Bytes behind the body are ignored, as Kafka does: librdkafka sends three too many.
-    const { header, body, hasBigint } = decodeRequest(api, frame.bytes);
-    if (hasBigint && handler.takesBigints !== true) {
+    const { header, body: read, hasBigint } = decodeRequest(api, frame.bytes);
+    const body =
+      hasBigint && handler.roundsBigints === true ? (rounded(read) as typeof read) : read;
+    if (hasBigint && body === read && handler.takesBigints !== true) {
       throw new ConnectionRefusal("request_integer_too_large", `${api.name} version ${version}`);
     }
     const clientId = header.clientId ?? "";
@@ -113,6 +115,14 @@ export class Session implements RequestDecoder {
       dataBytesMax,
     );
   }
+}
+
+/** A value with numbers in the place of bigints. */
+function rounded(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (Array.isArray(value)) return value.map(rounded);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, rounded(each)]));
 }
 
 class RequestJob implements Job {

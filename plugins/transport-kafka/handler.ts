@@ -43,6 +43,8 @@ export interface HandlerOf<A> {
   readonly holdsFrame?: true | "for_the_call";
   /** True when int64 values beyond 2^53 are dealt with here; otherwise such requests are refused unread. */
   readonly takesBigints?: true;
+  /** True when they are ids and bounds, which may be rounded: beyond 2^53 there is nothing that they could name. */
+  readonly roundsBigints?: true;
   /** Most bytes of records that the response can carry; 0 when left out. */
   dataBytesMax?(context: HandlerContext, request: RequestOf<A>): number;
   /**

@@ -11,6 +11,7 @@ import { handlerOf } from "../handler.ts";
 export const initProducerId = handlerOf<typeof InitProducerId>({
   api: InitProducerId,
   overlap: "serial",
+  roundsBigints: true,
   async handle(context, caller, request, version) {
     const { admin, transactions } = context.broker;
     const giver = request.transactionalId === null ? admin : transactions;

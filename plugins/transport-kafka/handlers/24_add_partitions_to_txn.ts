@@ -10,6 +10,7 @@ import { handlerOf } from "../handler.ts";
 export const addPartitionsToTxn = handlerOf<typeof AddPartitionsToTxn>({
   api: AddPartitionsToTxn,
   overlap: "serial",
+  roundsBigints: true,
   async handle(context, caller, request, version) {
     return {
       response: await context.broker.transactions.addPartitionsToTxn(caller, request, version),

@@ -10,6 +10,7 @@ import { handlerOf } from "../handler.ts";
 export const addOffsetsToTxn = handlerOf<typeof AddOffsetsToTxn>({
   api: AddOffsetsToTxn,
   overlap: "serial",
+  roundsBigints: true,
   async handle(context, caller, request, version) {
     return {
       response: await context.broker.transactions.addOffsetsToTxn(caller, request, version),

@@ -10,6 +10,7 @@ import { handlerOf } from "../handler.ts";
 export const endTxn = handlerOf<typeof EndTxn>({
   api: EndTxn,
   overlap: "serial",
+  roundsBigints: true,
   async handle(context, caller, request, version) {
     return { response: await context.broker.transactions.endTxn(caller, request, version) };
   },

@@ -10,6 +10,7 @@ import { handlerOf } from "../handler.ts";
 export const listTransactions = handlerOf<typeof ListTransactions>({
   api: ListTransactions,
   overlap: "parallel",
+  roundsBigints: true,
   async handle(context, caller, request, version) {
     return {
       response: await context.broker.transactions.listTransactions(caller, request, version),

@@ -19,6 +19,7 @@ import type {
   DescribeProducersResponse,
 } from "../../protocol/messages/61_describe_producers.ts";
 import type { AlterRequest } from "../cluster/config_controller.ts";
+import { topicNameFault } from "../cluster/topic_names.ts";
 import { type ApiContext, NO_REFUSAL, repeated, settled, wireRefusal } from "./api_context.ts";
 import { cleaningAsked } from "./cleaning_answers.ts";
 import { answerConfigs } from "./config_answers.ts";
@@ -162,7 +163,9 @@ function describeProducers(
       const producers =
         topic === undefined ? null : context.partitions.activeProducers(topic.id, partitionIndex);
       if (producers === null) {
-        const refusal = wireRefusal("unknown_topic_or_partition", null);
+        const isName = topicNameFault(name) === null;
+        const code = isName ? "unknown_topic_or_partition" : "invalid_topic_exception";
+        const refusal = wireRefusal(code, null);
         return { partitionIndex, ...refusal, activeProducers: [] };
       }
       const activeProducers = producers.map((producer) => ({

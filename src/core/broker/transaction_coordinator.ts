@@ -140,6 +140,7 @@ export class TransactionCoordinator implements TransactionGate {
     adds: boolean,
   ): Outcome<null> | Promise<Outcome<null>> {
     if (!adds && !this.settings.verifies) return ok(null);
+    if (transactionalId === "") return refuse("invalid_request");
     if (this.#shards.partitionCount === null) return refuse("coordinator_not_available");
     const ask = { transactionalId, producerId, producerEpoch };
     const admit = (shard: TransactionShard, now: Now) => shard.admit(ask, partitions, adds, now);

@@ -12,6 +12,8 @@ import { FindCoordinator } from "../../../../src/protocol/messages/10_find_coord
 import { DeleteRecords } from "../../../../src/protocol/messages/21_delete_records.ts";
 import { InitProducerId } from "../../../../src/protocol/messages/22_init_producer_id.ts";
 import { OffsetForLeaderEpoch } from "../../../../src/protocol/messages/23_offset_for_leader_epoch.ts";
+import { EndTxn } from "../../../../src/protocol/messages/26_end_txn.ts";
+import { ListTransactions } from "../../../../src/protocol/messages/66_list_transactions.ts";
 import { decodeMessage, encodeMessage, withDefaults } from "../../../../src/protocol/mod.ts";
 import { Harness, ok, refused } from "../scripted.ts";
 
@@ -161,6 +163,33 @@ describe("handlers of transactions", () => {
 });
 
 describe("what is for transactions and for others", () => {
+  test("ids and bounds beyond 2^53 name nothing, and are asked for all the same", async () => {
+    const harness = await Harness.start();
+    const reached: unknown[] = [];
+    const DONE = { throttleTimeMs: 0, errorCode: 0 };
+    Object.assign(harness.scripted.broker.transactions, {
+      endTxn: async (_caller: Caller, { producerId }: { producerId: unknown }) => {
+        reached.push(producerId);
+        return withDefaults(EndTxn.response, DONE);
+      },
+      listTransactions: async (_caller: Caller, request: object) => {
+        const { producerIdFilters, durationFilter } = request as Record<string, unknown>;
+        reached.push(producerIdFilters, durationFilter);
+        return withDefaults(ListTransactions.response, {
+          ...DONE,
+          ...{ unknownStateFilters: [], transactionStates: [] },
+        });
+      },
+    });
+    const client = harness.connect();
+    const huge = (1n << 62n) + 1n;
+    const producer = { transactionalId: "x", producerId: huge, producerEpoch: 0 };
+    await client.ask(EndTxn, 5, { ...producer, committed: true });
+    const filters = { stateFilters: [], producerIdFilters: [7, huge], durationFilter: huge };
+    await client.ask(ListTransactions, 2, filters);
+    expect(reached).toEqual([2 ** 62, [7, 2 ** 62], 2 ** 62]);
+  });
+
   test("coordinators of transactions are asked for elsewhere than those of groups", async () => {
     for (let version = 1; version <= 6; version++) {
       const harness = await Harness.start();
