@@ -58,6 +58,8 @@ test("every block does what the page says", async () => {
     "ada London true",
     "alan Wilmslow true",
     "ada undefined London",
+    "true",
+    "ready",
   ]);
 });
 

@@ -62,6 +62,22 @@ export const commands: readonly CommandEntry[] = [
   entry("group import", "commit offsets for a group from a file", async () => {
     return (await import("./commands/group_export.ts")).importCommand;
   }),
+  entry("transaction list", "show the transactional ids and their states", async () => {
+    return (await import("./commands/transaction_list.ts")).command;
+  }),
+  entry("transaction describe", "show what is open under a transactional id", async () => {
+    return (await import("./commands/transaction_describe.ts")).command;
+  }),
+  entry(
+    "transaction abort",
+    "end a transaction that somebody left open, or that hangs",
+    async () => {
+      return (await import("./commands/transaction_abort.ts")).command;
+    },
+  ),
+  entry("transaction find-hanging", "show transactions that nobody will ever end", async () => {
+    return (await import("./commands/transaction_find_hanging.ts")).command;
+  }),
   entry("cluster describe", "show the cluster and its brokers", async () => {
     return (await import("./commands/cluster_describe.ts")).command;
   }),

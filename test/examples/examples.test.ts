@@ -70,6 +70,17 @@ test("table: the newest by key, watched, and read by another", async () => {
   expect(lines.length).toBe(5);
 });
 
+test("transaction: each order is billed once, though one attempt in three fails", async () => {
+  const { code, output, errors } = await run("transaction");
+  expect({ code, errors }).toEqual({ code: 0, errors: "" });
+  const lines = output.trim().split("\n");
+  const failed = lines.filter((line) => line.endsWith(": the printer is out of paper"));
+  expect(failed.length).toBe(4);
+  const bills = lines.filter((line) => line.startsWith("bill of "));
+  expect(bills).toEqual(Array.from({ length: 9 }, (_, at) => `bill of order ${at + 1}`));
+  expect(lines.at(-1)).toBe("13 attempts, 13 bills written, 9 that count");
+});
+
 describe("connect: any cluster by its address", () => {
   let millrace: Millrace;
   beforeAll(async () => {

@@ -1,6 +1,12 @@
 // `millrace produce`.
 
-import type { Client, PartitionerChoice, Producer, ProducerOptions } from "../../client/mod.ts";
+import type {
+  Client,
+  PartitionerChoice,
+  Producer,
+  ProducerOptions,
+  ProducerRecord,
+} from "../../client/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import { CommandError } from "../cli_error.ts";
 import type { Command } from "../command.ts";
@@ -10,6 +16,8 @@ import { Progress } from "../progress.ts";
 import { type InputRecord, jsonRecord, keyedLine, LineSplitter } from "../record_input.ts";
 import { separatorBytes } from "../record_output.ts";
 import { bootstrapOf, withClient } from "../session.ts";
+import { counted } from "../table.ts";
+import type { TransactionSink } from "../transaction_sink.ts";
 
 const LINE_BYTES_MAX = 256 * 1024 * 1024;
 const CODECS = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
@@ -23,7 +31,10 @@ export const command: Command = {
 --format json reads one object a line: {"key": "k", "value": "v", "headers": [{"key": "h", "value": "1"}],
 "partition": 0, "timestamp": 1700000000000}, each field optional; null and {"base64": "…"} are values too.
 --format raw sends the whole input as one record. Records are acknowledged by all in-sync replicas, in order
-and never twice, unless --acks says otherwise.`,
+and never twice, unless --acks says otherwise.
+
+With --transactional-id the whole input is one transaction: readers of what is committed see all of it or nothing, also
+when it fails half-way or is interrupted. --records-per-transaction commits every so many records instead.`,
   positionals: [{ name: "topic", summary: "where to; the broker may create it" }],
   flags: [
     { name: "file", short: "f", value: "PATH", summary: "read a file instead of standard input" },
@@ -58,6 +69,21 @@ and never twice, unless --acks says otherwise.`,
     { name: "acks", value: "WHO", summary: "who must have it (all)", choices: ["all", "1", "0"] },
     { name: "batch-size", value: "BYTES", summary: "of one batch (1000000); 64k and 1m are known" },
     { name: "linger", value: "MS", summary: "how long a batch waits for more (5)" },
+    {
+      name: "transactional-id",
+      value: "NAME",
+      summary: "send in a transaction; whoever had this name before is fenced",
+    },
+    {
+      name: "records-per-transaction",
+      value: "N",
+      summary: "commit every so many records (the whole input is one transaction)",
+    },
+    {
+      name: "transaction-timeout",
+      value: "SECONDS",
+      summary: "the broker aborts what takes longer (60)",
+    },
     { name: "no-create", summary: "fail where the topic is not there" },
     { name: "quiet", short: "q", summary: "no progress, no summary" },
     JSON_FLAG,
@@ -75,6 +101,10 @@ and never twice, unless --acks says otherwise.`,
       says: "a tombstone: compaction forgets the key",
     },
     {
+      command: "millrace produce orders --file orders.txt --transactional-id import",
+      says: "all of the file, or nothing of it",
+    },
+    {
       command: "millrace consume a --format json | millrace produce b --format json",
       says: "copy a topic with keys, headers and times",
     },
@@ -83,6 +113,7 @@ and never twice, unless --acks says otherwise.`,
     const topic = args.required("topic");
     const options = producerOptions(args);
     const fixed = fixedParts(args);
+    const transaction = transactionOf(args);
     return withClient(args, host, async (client) => {
       const input = await openInput(args, host, bootstrapOf(args, host));
       const isQuiet = args.has("quiet");
@@ -91,9 +122,18 @@ and never twice, unless --acks says otherwise.`,
         input.sizeBytes,
       );
       if (!(options.mayCreateTopics ?? true)) await client.admin.topic(topic);
+      if (transaction !== null) {
+        const { acks: _, ...own } = options;
+        const producer = client.producer({ ...own, ...transaction.options });
+        const { TransactionSink } = await import("../transaction_sink.ts");
+        const sink = new TransactionSink(producer, transaction.recordsMax);
+        const target: Target = { producer, put: (record) => sink.put(record) };
+        return await produceInTransactions(target, sink, topic, args, fixed, input, progress, host);
+      }
       const producer = client.producer(options);
       try {
-        await produceAll(producer, topic, args, fixed, input.chunks, progress, host);
+        const put: Target["put"] = (record) => producer.enqueue(record);
+        await produceAll({ producer, put }, topic, args, fixed, input.chunks, progress, host);
         await producer.flush();
       } catch (error) {
         progress.clear();
@@ -103,6 +143,69 @@ and never twice, unless --acks says otherwise.`,
     });
   },
 };
+
+/** Where records go. */
+interface Target {
+  readonly producer: Producer;
+  put(record: ProducerRecord): Promise<void> | null;
+}
+
+/** How transactions are made; null where none are asked for. */
+function transactionOf(args: Arguments) {
+  const transactionalId = args.text("transactional-id");
+  const recordsMax = args.whole("records-per-transaction", 1);
+  const timeoutS = args.whole("transaction-timeout", 1, 2_000_000);
+  if (transactionalId === undefined) {
+    const given = recordsMax !== undefined ? "records-per-transaction" : "transaction-timeout";
+    if (recordsMax !== undefined || timeoutS !== undefined) {
+      throw args.wrong(`--${given} is for transactions: give --transactional-id NAME too`);
+    }
+    return null;
+  }
+  if (transactionalId === "") throw args.wrong('--transactional-id must be a name: found ""');
+  if ((args.text("acks") ?? "all") !== "all") {
+    throw args.wrong("A transaction is acknowledged by all: leave --acks out");
+  }
+  const transactionTimeoutMs = 1_000 * (timeoutS ?? 60);
+  return {
+    options: { transactionalId, transactionTimeoutMs },
+    recordsMax: recordsMax ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+async function produceInTransactions(
+  target: Target,
+  sink: TransactionSink,
+  topic: string,
+  args: Arguments,
+  fixed: FixedParts,
+  input: { readonly chunks: AsyncIterable<Uint8Array> },
+  progress: Progress,
+  host: CliHost,
+): Promise<number> {
+  let told = "";
+  try {
+    await produceAll(target, topic, args, fixed, input.chunks, progress, host);
+    // Half of an input is not what was asked for.
+    if (host.interrupted.aborted) told = ` (${await sink.abort()})`;
+    else await sink.commit();
+  } catch (error) {
+    progress.clear();
+    throw await sink.failed(error);
+  }
+  progress.clear();
+  const { records, transactions } = sink;
+  progress.records = records;
+  progress.bytes = target.producer.stats.bytes;
+  const { bytes, seconds } = progress;
+  if (args.has("json")) {
+    await host.print(`${JSON.stringify({ topic, records, bytes, seconds, transactions })}\n`);
+  } else if (!args.has("quiet")) {
+    const how = `in ${counted(transactions, "transaction")}`;
+    host.tell(`${progress.summary()} to ${topic} ${how}${told}\n`);
+  }
+  return host.interrupted.aborted ? 130 : 0;
+}
 
 function producerOptions(args: Arguments): ProducerOptions {
   const acks = args.text("acks") ?? "all";
@@ -167,7 +270,7 @@ async function openInput(
 }
 
 async function produceAll(
-  producer: Producer,
+  { producer, put }: Target,
   topic: string,
   args: Arguments,
   fixed: FixedParts,
@@ -178,8 +281,7 @@ async function produceAll(
   const format = args.text("format") ?? "lines";
   const { interrupted } = host;
   let doneBytes = 0;
-  const send = (record: InputRecord): Promise<void> | null =>
-    producer.enqueue({ topic, ...record });
+  const send = (record: InputRecord): Promise<void> | null => put({ topic, ...record });
   const fromLine = (line: Uint8Array, number: number): InputRecord | null => {
     if (format === "json") {
       if (line.length === 0) return null;
