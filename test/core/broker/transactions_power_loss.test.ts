@@ -84,12 +84,17 @@ interface Life {
   readonly told: Told[];
 }
 
-async function recordedLife(): Promise<Life> {
+/** @param durability Of the topics; the coordinator's own, and the groups', are synced. */
+async function recordedLife(durability: "fsync" | "memory"): Promise<Life> {
   const recording = recordingFiles({});
   const metadata = metadataMemory();
   const { broker, calls, stop } = await started(recording.layer, metadata);
   for (const name of TOPICS) {
-    const made = await createTopic(broker, calls.caller, { name, partitions: 1 });
+    const made = await createTopic(broker, calls.caller, {
+      name,
+      partitions: 1,
+      config: { "millrace.durability": durability },
+    });
     if (!made.ok) throw new Error(made.error.message);
   }
   const producers: Producer[] = [];
@@ -158,20 +163,24 @@ async function wrongAt(life: Life, point: number, survivors: Survivors): Promise
 }
 
 describe("transactions of a broker, after a power loss", () => {
-  test("stand as wholes, records and offsets", async () => {
-    const life = await recordedLife();
-    expect(life.told.some(({ isCommit }) => isCommit)).toBe(true);
-    expect(life.told.some(({ isCommit }) => !isCommit)).toBe(true);
-    const random = SeededRandom.of("points of a broker");
-    const { firstPoint } = life;
-    const count = life.recording.points() + 1 - firstPoint;
-    const points = isFullTestRun
-      ? Array.from({ length: count }, (_, i) => firstPoint + i)
-      : Array.from({ length: 40 }, () => firstPoint + random.below(count));
-    for (const point of points) {
-      for (const survivors of ["nothing", SeededRandom.of(`${point}`)] as const) {
-        expect([point, await wrongAt(life, point, survivors)]).toEqual([point, null]);
+  test.each(["fsync", "memory"] as const)(
+    "stand as wholes, records and offsets, with topics of durability %s",
+    async (durability) => {
+      const life = await recordedLife(durability);
+      expect(life.told.some(({ isCommit }) => isCommit)).toBe(true);
+      expect(life.told.some(({ isCommit }) => !isCommit)).toBe(true);
+      const random = SeededRandom.of("points of a broker");
+      const { firstPoint } = life;
+      const count = life.recording.points() + 1 - firstPoint;
+      const points = isFullTestRun
+        ? Array.from({ length: count }, (_, i) => firstPoint + i)
+        : Array.from({ length: 40 }, () => firstPoint + random.below(count));
+      for (const point of points) {
+        for (const survivors of ["nothing", SeededRandom.of(`${point}`)] as const) {
+          expect([point, await wrongAt(life, point, survivors)]).toEqual([point, null]);
+        }
       }
-    }
-  }, 3_600_000);
+    },
+    3_600_000,
+  );
 });
