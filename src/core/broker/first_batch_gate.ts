@@ -77,6 +77,7 @@ export class FirstBatchGate {
 
   /** Takes the transactional batches of one request: all of one producer, under one epoch. @returns one for each */
   pass<R>(all: readonly Transactional<R>[]): Passed<R>[] {
+    if (all.length === 1) return [this.#passOne(all[0]!)];
     const passed: Passed<R>[] = new Array(all.length);
     let asked: Map<PartitionLog, Asked<R>> | null = null;
     /** Second batches for a partition, which come behind the first. */
@@ -99,8 +100,16 @@ export class FirstBatchGate {
     // Partitions join by one record; of those that were added before, each may be refused by itself.
     if (each[0]!.wanted.adds) this.#askFor(each, passed);
     else for (const one of each) this.#askFor([one], passed);
-    for (const { at, wanted } of behind ?? []) passed[at] = this.pass([wanted])[0]!;
+    for (const { at, wanted } of behind ?? []) passed[at] = this.#passOne(wanted);
     return passed;
+  }
+
+  #passOne<R>(wanted: Transactional<R>): Passed<R> {
+    const now = this.#passNow(wanted);
+    if (now !== null) return now;
+    const passed: Passed<R>[] = [];
+    this.#askFor([{ at: 0, wanted }], passed);
+    return passed[0]!;
   }
 
   /** Null: the coordinator has to be asked. */
@@ -109,7 +118,7 @@ export class FirstBatchGate {
     const { producerId, producerEpoch } = batch;
     const waiting = this.#asking.get(log)?.get(producerId);
     if (waiting !== undefined) {
-      return new Promise((resolve) => waiting.push(() => resolve(this.pass([wanted])[0]!)));
+      return new Promise((resolve) => waiting.push(() => resolve(this.#passOne(wanted))));
     }
     if (log.hasOpenTransaction(producerId, producerEpoch) || isRepeated(log, batch)) {
       return wanted.append(null);
