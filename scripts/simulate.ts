@@ -8,8 +8,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { MUTATIONS, type Mutation } from "../src/testing/simulator/mutations.ts";
+import { type AnyMutation, MUTATIONS } from "../src/testing/simulator/mutations.ts";
 import { runSeed, type SimulationResult } from "../src/testing/simulator/simulator.ts";
+import { TRANSACTION_MUTATIONS } from "../src/testing/simulator/transactions/mutations.ts";
 import { answerHelp, usageOf } from "./usage.ts";
 
 answerHelp(import.meta.url);
@@ -39,9 +40,10 @@ const kindFlags = [
   ...(values.groups ? ["--groups"] : []),
   ...(values.transactions ? ["--transactions"] : []),
 ];
-const mutation = (values.mutation ?? null) as Mutation | null;
-if (mutation !== null && !MUTATIONS.includes(mutation)) {
-  console.error(`--mutation is one of ${MUTATIONS.join(", ")}`);
+const mutation = (values.mutation ?? null) as AnyMutation | null;
+const mutations: readonly AnyMutation[] = [...MUTATIONS, ...TRANSACTION_MUTATIONS];
+if (mutation !== null && !mutations.includes(mutation)) {
+  console.error(`--mutation is one of ${mutations.join(", ")}`);
   process.exit(2);
 }
 if (values.seed === undefined && !values.seeds && !values.minutes) {
@@ -168,12 +170,15 @@ async function tell(result: SimulationResult): Promise<void> {
 }
 
 function summary(result: SimulationResult): string {
-  const { seed, failure, hash, eventCount, virtualMs, brokerStarts, counts } = result;
+  const { seed, failure, hash, eventCount, virtualMs, brokerStarts, counts, transactions } = result;
   const outcome = failure === null ? "passed" : `FAILED ${failure.checker}: ${failure.message}`;
   return [
     `seed ${seed} ${outcome}`,
     `trace ${hash}, ${eventCount} events, ${Math.round(virtualMs)} virtual ms, ${brokerStarts} broker starts`,
     `records: ${counts.acked} acknowledged, ${counts.read} read, ${counts.audited} audited`,
+    ...(transactions === null
+      ? []
+      : [`transactions: ${transactions.committed} committed, ${transactions.aborted} aborted`]),
     `faults: ${result.faults.join(", ") || "none"}`,
   ].join("\n");
 }

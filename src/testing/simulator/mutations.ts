@@ -11,6 +11,11 @@ import {
   patchProducer,
   recordCountAt,
 } from "../../record/batch_header.ts";
+import {
+  brokerWrongAbout,
+  isTransactionMutation,
+  type TransactionMutation,
+} from "./transactions/mutations.ts";
 
 /** Every way of being wrong, by name. */
 export const MUTATIONS = [
@@ -55,26 +60,32 @@ export const MUTATIONS = [
 ] as const;
 /** One of MUTATIONS. */
 export type Mutation = (typeof MUTATIONS)[number];
+export type AnyMutation = Mutation | TransactionMutation;
 
 /** How many of 100 syncs lie. */
-export function lyingSyncPercent(mutation: Mutation | null): number {
+export function lyingSyncPercent(mutation: AnyMutation | null): number {
   return mutation === "sync_lies" ? 60 : 0;
 }
 
 /** Those that are the disk's alone: the broker is as it should be. */
-const OF_THE_DISK: readonly (Mutation | null)[] = ["sync_lies", "disk_rots", "leaves_old_bytes"];
+const OF_THE_DISK: readonly (AnyMutation | null)[] = ["sync_lies", "disk_rots", "leaves_old_bytes"];
 
 /** A transport that is handed the broker as the mutation leaves it. */
 export function mutatedTransport(
   plugin: TransportPlugin,
-  mutation: Mutation | null,
+  mutation: AnyMutation | null,
   random: SeededRandom,
 ): TransportPlugin {
   if (mutation === null || OF_THE_DISK.includes(mutation)) return plugin;
   return {
     ...plugin,
     start: (context) =>
-      plugin.start({ ...context, broker: mutatedBroker(context.broker, mutation, random) }),
+      plugin.start({
+        ...context,
+        broker: isTransactionMutation(mutation)
+          ? brokerWrongAbout(context.broker, mutation, random)
+          : mutatedBroker(context.broker, mutation, random),
+      }),
   };
 }
 

@@ -11,12 +11,13 @@ import { allCheckers } from "./checkers/all_checkers.ts";
 import { type FaultOptions, heal, planFaults } from "./faults.ts";
 import { GroupHistory, type GroupPlan } from "./group_history.ts";
 import { History, type PartitionHistory, TopicHistory } from "./history.ts";
-import { lyingSyncPercent, type Mutation, mutatedTransport } from "./mutations.ts";
+import { type AnyMutation, lyingSyncPercent, mutatedTransport } from "./mutations.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 import { BROKER_PORT, ConnectionGone, SimClient } from "./sim_client.ts";
 import { SimNetwork } from "./sim_network.ts";
 import type { StorageConditions } from "./sim_storage.ts";
 import { Trace } from "./trace.ts";
+import type { TransactionModel } from "./transactions/model.ts";
 import { drawTransactions, withTransactionSettings } from "./transactions/plan.ts";
 import { TransactionWorkload } from "./transactions/workload.ts";
 import { setTraps } from "./traps.ts";
@@ -50,7 +51,7 @@ export interface SimulationOptions {
   /** A safe integer, at least 0. */
   readonly seed: number;
   /** Makes the broker or the disk wrong on purpose. */
-  readonly mutation?: Mutation | null;
+  readonly mutation?: AnyMutation | null;
   /** Groups are there too: members of both protocols, with commits. Default false. */
   readonly withGroups?: boolean;
   /** Transactions are there too, in topics of their own; the rest is less. Default false. */
@@ -71,6 +72,8 @@ export interface SimulationResult {
   readonly brokerStarts: number;
   /** Records acknowledged, read by consumers, and read by the audit. */
   readonly counts: { readonly acked: number; readonly read: number; readonly audited: number };
+  /** Transactions by their end, and their records; null without them. */
+  readonly transactions: TransactionModel["counts"] | null;
   readonly faults: readonly string[];
   readonly lines: readonly string[];
 }
@@ -103,7 +106,7 @@ export async function runSeed(options: SimulationOptions): Promise<SimulationRes
 class Run {
   readonly world: World;
   readonly #random: SeededRandom;
-  readonly #mutation: Mutation | null;
+  readonly #mutation: AnyMutation | null;
   readonly #scenario: Scenario;
   readonly #history: History;
   readonly #network: SimNetwork;
@@ -216,6 +219,7 @@ class Run {
       virtualMs: this.world.nowUs / 1000,
       brokerStarts: this.#host.startCount,
       counts: this.#history.counts,
+      transactions: this.#transactions?.model.counts ?? null,
       faults: [...this.#scenario.faults],
       lines: this.world.trace.lines,
     };

@@ -6,6 +6,8 @@ import type { World } from "../world.ts";
 
 /** Every transaction ends the same way for all who look. */
 export const WHOLE = "transactions_are_whole";
+/** What stands at an offset stands there for good, and records stand in the order of their producer. */
+export const ORDER = "transactional_records_in_order";
 /** A superseded instance of a transactional id writes nothing more. */
 export const FENCED = "fenced_producers_are_silent";
 /** Offsets of a transaction are there when it is committed, and at no other time. */
@@ -79,6 +81,10 @@ export class ModelPartition {
   lastStableOffset = 0;
   /** Largest offset that DeleteRecords was asked for. */
   deletionAskedFor = 0;
+  /** When the newest fetch was sent that has been answered. */
+  readUs = -1;
+  /** The high watermark when loops had come to the end of it, and were told to stop. */
+  endOfLoops = 0;
 
   constructor(topic: ModelTopic, index: number) {
     this.topic = topic;
@@ -307,7 +313,7 @@ export class TransactionModel {
       const known = partition.acked.get(baseOffset + i) ?? partition.seen.get(baseOffset + i);
       if (known !== undefined && known !== key) {
         this.fail(
-          WHOLE,
+          ORDER,
           `${partition.label} ${baseOffset + i} is ${nameOf(known)} and was acknowledged as ${nameOf(key)}`,
         );
       }

@@ -65,20 +65,20 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
   const mayBeNew = level === 2;
   const timeoutMs = () => pick([150, 500, 1500, 1500]);
   const thinkUsMax = pick([3_000, 15_000, 60_000]);
-  const writers = Array.from({ length: 1 + random.below(3) }, (_, i): WriterPlan => {
+  const writers = Array.from({ length: 1 + random.below(2) }, (_, i): WriterPlan => {
     return {
       transactionalId: `writer-${i}`,
       instances: chance(35) ? 2 : 1,
       usesNewProtocol: mayBeNew && chance(60),
       timeoutMs: timeoutMs(),
-      transactionCount: 3 + random.below(10),
+      transactionCount: 2 + random.below(7),
       recordsMax: pick([1, 3, 8]),
       valueBytesMax: pick([40, 40, 300, 2000]),
       thinkUsMax,
       idleUsMax: pick([5_000, 300_000]),
     };
   });
-  const loops = Array.from({ length: pick([0, 1, 1, 2]) }, (_, i): LoopPlan => {
+  const loops = Array.from({ length: pick([0, 1, 1, 1, 2]) }, (_, i): LoopPlan => {
     return {
       groupId: `loop-${i}`,
       kind: pick(["alone", "alone", "classic", "consumer"] as const),
@@ -96,12 +96,12 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
     topics,
     writers,
     loops,
-    plainWriters: Array.from({ length: random.below(3) }, () => ({
+    plainWriters: Array.from({ length: random.below(2) }, () => ({
       // What is forgotten of a producer cannot tell a repeated batch from a new one.
       isIdempotent: !producersExpire && chance(60),
-      batchCount: 3 + random.below(15),
+      batchCount: 3 + random.below(10),
     })),
-    committedReaders: 1 + random.below(2),
+    committedReaders: 1,
     uncommittedReaders: random.below(2),
     readerBytesMax: pick([300, 3_000, 100_000]),
     waitMsMax: pick([0, 20, 200]),
@@ -121,10 +121,10 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
       "producer.id.expiration.ms": producersExpire ? pick([50, 400]) : NEVER,
       "producer.id.expiration.check.interval.ms": pick([20, 100]),
       "transaction.partition.verification.enable": true,
-      "log.cleaner.backoff.ms": pick([5, 50, 500]),
+      "log.cleaner.backoff.ms": pick([30, 150, 500]),
       "log.cleaner.min.cleanable.ratio": pick([0, 0.3]),
       "log.cleaner.delete.retention.ms": pick([0, 50, NEVER]),
-      "log.cleaner.max.compaction.lag.ms": pick([50, 300, NEVER]),
+      "log.cleaner.max.compaction.lag.ms": pick([100, 400, NEVER]),
     },
   };
 }
@@ -147,7 +147,7 @@ function drawTopics(
     if (chance(15)) configs["segment.ms"] = String(pick([20, 200]));
     if (chance(20)) configs["message.timestamp.type"] = "LogAppendTime";
     if (chance(30)) configs["index.interval.bytes"] = "200";
-    const partitionCount = 1 + random.below(3);
+    const partitionCount = 1 + random.below(pick([1, 2, 3]));
     const shape = { name: `transactional-${role}`, partitionCount, isCompacted, expires };
     return { shape, configs, role };
   });
@@ -160,7 +160,7 @@ export function withTransactionSettings(scenario: Scenario, plan: TransactionPla
   faults.delete("bit_flip");
   const producers = scenario.producers.slice(0, 1).map((producer) => ({
     ...producer,
-    batchCount: Math.min(producer.batchCount, 12),
+    batchCount: Math.min(producer.batchCount, 6),
     valueBytesMax: Math.min(producer.valueBytesMax, 300),
     isIdempotent: producer.isIdempotent && !plan.model.producersExpire,
     retriesUnknown: producer.isIdempotent && !plan.model.producersExpire,
@@ -171,9 +171,9 @@ export function withTransactionSettings(scenario: Scenario, plan: TransactionPla
     // The last one is never lossy.
     topics: scenario.topics.slice(-1),
     producers,
-    consumers: scenario.consumers.slice(0, 1),
+    consumers: [],
     hasAdmin: false,
-    activeUs: Math.min(scenario.activeUs, 1_000_000),
+    activeUs: Math.min(scenario.activeUs, 800_000),
     settings: { ...scenario.settings, ...plan.settings },
   };
 }

@@ -11,6 +11,7 @@ import {
   type Floor,
   type ModelPartition,
   nameOf,
+  ORDER,
   type TransactionModel,
   WHOLE,
 } from "./model.ts";
@@ -22,7 +23,6 @@ export type Isolation = typeof READ_UNCOMMITTED | typeof READ_COMMITTED;
 /** Checkers of reads. */
 const ANSWERS = "transaction_reads";
 const STABLE = "stable_offset_waits";
-const ORDER = "transactional_records_in_order";
 
 /** First version that tells of stable offsets. */
 const STABLE_SINCE = 4;
@@ -66,6 +66,7 @@ export async function fetchFrom(
   { isolation, maxWaitMs, bytesMax }: FetchHow,
 ): Promise<Brought[]> {
   const version = connection.versionOf(Fetch, STABLE_SINCE);
+  const sentUs = model.world.nowUs;
   const floors = new Map(positions.map(({ partition }) => [partition, partition.floor]));
   const topics = new Map<string, { topic: string; topicId: string; partitions: object[] }>();
   for (const { partition, offset } of positions) {
@@ -114,6 +115,7 @@ export async function fetchFrom(
       return { ...none, ...ends, code: errorByCode(answer.errorCode)!.code };
     }
     const { highWatermark, lastStableOffset } = answer;
+    partition.readUs = Math.max(partition.readUs, sentUs);
     const logStartOffset = version >= LOG_START_SINCE ? answer.logStartOffset : -1;
     judgeEnds(model, partition, floors.get(partition)!, {
       highWatermark,

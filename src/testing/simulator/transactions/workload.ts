@@ -61,6 +61,7 @@ export class TransactionWorkload {
   readonly #writers: Actor[] = [];
   readonly #others: Actor[] = [];
   #areLoopsOver = false;
+  #writersDoneUs = Number.POSITIVE_INFINITY;
   #stoppedUs = Number.POSITIVE_INFINITY;
 
   constructor(options: WorkloadOptions) {
@@ -93,7 +94,10 @@ export class TransactionWorkload {
     const { mustStop, world } = this.#options;
     if (!mustStop()) return false;
     if (this.#stoppedUs === Number.POSITIVE_INFINITY) this.#stoppedUs = world.nowUs;
-    this.#areLoopsOver ||= this.#areWritersDone() && this.#haveLoopsCaughtUp();
+    if (!this.#areLoopsOver && this.#areWritersDone()) {
+      this.#writersDoneUs = Math.min(this.#writersDoneUs, world.nowUs);
+      if (this.#haveLoopsCaughtUp()) this.#endLoops();
+    }
     const isDone = this.#areWritersDone() && this.#others.every((each) => each.isDone);
     if (!isDone && world.nowUs > this.#stoppedUs + BOUND_US) {
       const late = [...this.#writers, ...this.#others].filter((each) => !each.isDone);
@@ -134,10 +138,21 @@ export class TransactionWorkload {
   #haveLoopsCaughtUp(): boolean {
     return this.#loops.every(({ group }) =>
       group.input.partitions.every(
-        ({ index, highWatermark, lastStableOffset }) =>
-          lastStableOffset === highWatermark && Math.max(group.floors[index]!, 0) >= highWatermark,
+        ({ index, highWatermark, lastStableOffset, readUs }) =>
+          readUs > this.#writersDoneUs &&
+          lastStableOffset === highWatermark &&
+          Math.max(group.floors[index]!, 0) >= highWatermark,
       ),
     );
+  }
+
+  #endLoops(): void {
+    this.#areLoopsOver = true;
+    for (const { group } of this.#loops) {
+      for (const partition of group.input.partitions) {
+        partition.endOfLoops = partition.highWatermark;
+      }
+    }
   }
 
   #startWriters(): void {
@@ -217,6 +232,7 @@ export class TransactionWorkload {
       thinkUsMax: 60_000,
       // Stable offsets are seen by somebody to the end.
       mustStop: () => mustStop() && this.#areLoopsOver,
+      isQuiet: mustStop,
     });
     this.#begin(this.#others, "watcher", watcher);
   }
