@@ -31,12 +31,15 @@ import type { LogReader } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import type { SegmentFiles } from "./segment_files.ts";
-import type { Settler } from "./settle.ts";
+import type { CopyPace, Settler } from "./settle.ts";
 
-/** Bytes of batches read at once. */
-const READ_BYTES = 256 * 1024;
-/** Bytes of records gone through between two turns of the event loop. */
+/** Bytes of records gone through between two turns of the event loop, and bytes read at once. */
 const SLICE_BYTES = 256 * 1024;
+/** What is written is synced after so many bytes. */
+const SYNC_BYTES = 1024 * 1024;
+/** While others append: each of them may have to wait for one slice, and for one sync. */
+const BUSY_SLICE_BYTES = 64 * 1024;
+const BUSY_SYNC_BYTES = 256 * 1024;
 
 /** While others append, so many times what a slice took, its syncs among it, is theirs. */
 const BUSY_SHARE = 2;
@@ -90,6 +93,9 @@ export class Cleaner {
   #isRunning = false;
   #isStopped = false;
   #sliceBytes = 0;
+  #sliceBytesMax = SLICE_BYTES;
+  #syncBytes = SYNC_BYTES;
+  readonly #copyPace: CopyPace;
   #sliceStartedMs = 0;
   #lastAppendedBytes = 0;
   #throttledBytes = 0;
@@ -97,6 +103,17 @@ export class Cleaner {
 
   constructor(options: CleanerOptions) {
     this.#options = options;
+    const syncBytes = () => this.#syncBytes;
+    this.#copyPace = {
+      get syncBytes() {
+        return syncBytes();
+      },
+      afterSlice: (sizeBytes) => {
+        // Read and written for the cleaner's sake.
+        this.#throttledBytes += 2 * sizeBytes;
+        return this.#pause();
+      },
+    };
   }
 
   stop(): void {
@@ -218,12 +235,7 @@ export class Cleaner {
     if (!(await this.#hasRoomFor(Math.max(...copies)))) return NO_ROOM;
     // Only what lies in files of its own is rewritten.
     this.#figures.reached("copy", log.settledEnd, plan.dirtyEnd);
-    const onSlice = async (sizeBytes: number) => {
-      // Read and written for the cleaner's sake.
-      this.#throttledBytes += 2 * sizeBytes;
-      await this.#pause();
-    };
-    if (!(await settler.settleUpTo(log, plan.dirtyEnd, onSlice))) return STOPPED;
+    if (!(await settler.settleUpTo(log, plan.dirtyEnd, this.#copyPace))) return STOPPED;
     const { keysBytesMax, loadFactor } = settings();
     const random = runtime.random;
     const keys = new KeyOffsets(keysBytesMax, loadFactor, () => random.uint32());
@@ -334,7 +346,7 @@ export class Cleaner {
         return fault === null ? null : unreadable(batch.baseOffset, fault);
       };
       const flush = async () => {
-        this.#throttledBytes += await rewrite.flush();
+        this.#throttledBytes += await rewrite.flush(this.#syncBytes);
         this.#figures.reached("rewrite", offset, rules.endOffset);
       };
       const end = log.segmentEnd(last);
@@ -378,7 +390,7 @@ export class Cleaner {
     while (offset < end) {
       let stop = this.#stopOf(log);
       if (stop !== null) return stop;
-      const read = await reader.read(log, offset, end, READ_BYTES, true);
+      const read = await reader.read(log, offset, end, this.#sliceBytesMax, true);
       if (read.fault === "corrupt") return unreadable(offset, "damaged on disk");
       if (read.fault !== null) return read.fault === "moved" ? MOVED : CANNOT_READ;
       // Nothing: what follows was cleaned away; or the segment went, and the log's start is past it.
@@ -395,7 +407,7 @@ export class Cleaner {
           stop = visit(batch);
           if (stop !== null) return stop;
           at += sizeBytes;
-          if (this.#sliceBytes < SLICE_BYTES) continue;
+          if (this.#sliceBytes < this.#sliceBytesMax) continue;
           await this.#pause();
           stop = this.#stopOf(log);
           if (stop !== null) return stop;
@@ -423,7 +435,10 @@ export class Cleaner {
       await this.#waitFor(Math.min(owedMs, WAIT_MS_MAX));
     }
     await scheduler.yieldNow();
-    if (journal.appendedBytes !== this.#lastAppendedBytes) {
+    const isBusy = journal.appendedBytes !== this.#lastAppendedBytes;
+    this.#sliceBytesMax = isBusy ? BUSY_SLICE_BYTES : SLICE_BYTES;
+    this.#syncBytes = isBusy ? BUSY_SYNC_BYTES : SYNC_BYTES;
+    if (isBusy) {
       // One append takes several turns: with a slice in each it would take as many slices.
       const untilMs = nowMs + BUSY_SHARE * (nowMs - this.#sliceStartedMs);
       for (let turn = 0; turn < BUSY_TURNS_MAX && clock.monotonicMs() < untilMs; turn++) {

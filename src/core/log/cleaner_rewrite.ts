@@ -25,11 +25,6 @@ import type { SegmentFiles } from "./segment_files.ts";
 import { SegmentIndex } from "./segment_index.ts";
 
 const KEPT: CleanedBatch = { kind: "kept" };
-/**
- * Synced after so many bytes: what a file system has gathered it writes in one go, and who syncs the journal
- * meanwhile waits for all of it.
- */
-const SYNC_BYTES = 1024 * 1024;
 
 export class SegmentRewrite {
   /** Bytes of the records that the last `add` went through. */
@@ -145,8 +140,13 @@ export class SegmentRewrite {
     return this.#take(isExpiring ? expiringMarker(batch, this.#rules) : KEPT, batch);
   }
 
-  /** Writes what was added since the last time. Returns how many bytes that were. */
-  async flush(): Promise<number> {
+  /**
+   * Writes what was added since the last time. Returns how many bytes that were.
+   *
+   * @param syncBytes Synced once so many have gathered: a file system writes them in one go, and who syncs the journal
+   *   meanwhile waits for all of them.
+   */
+  async flush(syncBytes: number): Promise<number> {
     const chunks = this.#chunks;
     if (chunks.length === 0) return 0;
     const sizeBytes = chunks.reduce((sum, { length }) => sum + length, 0);
@@ -157,7 +157,7 @@ export class SegmentRewrite {
       if (!this.#hasFile && file.sizeBytes > 0) await file.truncate(0);
       this.#hasFile = true;
       await file.append(chunks);
-      if (this.#unsyncedBytes < SYNC_BYTES) return;
+      if (this.#unsyncedBytes < syncBytes) return;
       await file.sync();
       this.#unsyncedBytes = 0;
     });

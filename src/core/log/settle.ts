@@ -22,7 +22,8 @@ import { SegmentIndex } from "./segment_index.ts";
 export const GROWN_BYTES = 1024 * 1024;
 const GROWN_BATCHES = 1024;
 const SLICE_BYTES = 1024 * 1024;
-/** Synced after so many bytes of one file: who syncs the journal meanwhile waits for all that has gathered. */
+/** Copied between two turns of the event loop. */
+const COPY_SLICE_BYTES = 256 * 1024;
 const SYNC_BYTES = 1024 * 1024;
 /** Batches moved by one commit, at most. */
 const MOVED_SLICE = 512;
@@ -56,6 +57,14 @@ export interface SettlerOptions {
  */
 type Outcome = "gone" | "kept" | "later";
 
+/** How a log is copied beside everybody else's work. */
+export interface CopyPace {
+  /** Synced after so many bytes of one file: who syncs the journal meanwhile waits for all that has gathered. */
+  readonly syncBytes: number;
+  /** Told how many bytes were copied; the next ones wait for it. */
+  afterSlice(sizeBytes: number): Promise<void>;
+}
+
 /** A segment that settling has appended to. Nobody reads what was appended until `land`. */
 interface Part {
   readonly segment: SegmentInfo;
@@ -77,12 +86,14 @@ export class Settler {
   #isRunning = false;
   #isStopped = false;
   readonly #settling = new Set<PartitionLog>();
+  readonly #pace: CopyPace;
   #bytesMax: number;
   #lastAppendedBytes = 0;
   #lastLookMs: number;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
+    this.#pace = { syncBytes: SYNC_BYTES, afterSlice: () => options.scheduler.yieldNow() };
     this.#bytesMax = options.journalBytesMax;
     this.#lastLookMs = options.clock.monotonicMs();
   }
@@ -176,17 +187,11 @@ export class Settler {
 
   /**
    * Copies a log up to `endOffset` into segment files, for who wants them. False when it could not be done now.
-   *
-   * @param onSlice Told how many bytes were copied; the next ones wait for it.
    */
-  async settleUpTo(
-    log: PartitionLog,
-    endOffset: number,
-    onSlice: (sizeBytes: number) => Promise<void>,
-  ): Promise<boolean> {
+  async settleUpTo(log: PartitionLog, endOffset: number, pace: CopyPace): Promise<boolean> {
     if (log.hasHole || this.#options.journal.isFailed) return false;
     if (endOffset <= log.settledEnd) return true;
-    const outcome = await this.#settle(log, endOffset, onSlice);
+    const outcome = await this.#settle(log, endOffset, pace);
     return outcome === "gone" && log.settledEnd >= endOffset;
   }
 
@@ -194,23 +199,19 @@ export class Settler {
   async #settle(
     log: PartitionLog,
     endOffset: number,
-    onSlice: (sizeBytes: number) => Promise<void> = () => this.#options.scheduler.yieldNow(),
+    pace: CopyPace = this.#pace,
   ): Promise<Outcome> {
     if (this.#settling.has(log)) return "later";
     this.#settling.add(log);
     try {
-      return await this.#copy(log, Math.min(endOffset, log.highWatermark), onSlice);
+      return await this.#copy(log, Math.min(endOffset, log.highWatermark), pace);
     } finally {
       this.#settling.delete(log);
     }
   }
 
   /** Copies everything of a log up to `endOffset` into segment files, and writes its state. */
-  async #copy(
-    log: PartitionLog,
-    endOffset: number,
-    onSlice: (sizeBytes: number) => Promise<void>,
-  ): Promise<Outcome> {
+  async #copy(log: PartitionLog, endOffset: number, pace: CopyPace): Promise<Outcome> {
     const { reader } = this.#options;
     const parts: Part[] = [];
     let outcome: Outcome = "later";
@@ -222,17 +223,17 @@ export class Settler {
         const segment = log.segments[at];
         if (segment === undefined) return "later";
         const end = Math.min(log.segmentEnd(at), endOffset);
-        const read = await reader.read(log, offset, end, SLICE_BYTES, true);
+        const read = await reader.read(log, offset, end, COPY_SLICE_BYTES, true);
         if (read.fault !== null) return read.fault === "corrupt" ? "kept" : "later";
         // Its start has moved: what it has now is copied another time.
         if (read.buffer === null) return "later";
         try {
           if (baseOffsetAt(read.batches, 0) !== offset) return "later";
-          offset = await this.#appendTo(log, segment, parts, read.batches);
+          offset = await this.#appendTo(log, segment, parts, read.batches, pace);
         } finally {
           reader.release(read);
         }
-        await onSlice(read.batches.length);
+        await pace.afterSlice(read.batches.length);
       }
       if (await this.#land(log, parts, offset)) outcome = "gone";
     } finally {
@@ -247,6 +248,7 @@ export class Settler {
     segment: SegmentInfo,
     parts: Part[],
     batches: Uint8Array,
+    pace: CopyPace,
   ): Promise<number> {
     const { segmentFiles } = this.#options;
     const append = async (target: SegmentFile): Promise<number> => {
@@ -263,7 +265,7 @@ export class Settler {
       }
       await target.append([batches]);
       part.unsyncedBytes += batches.length;
-      if (part.unsyncedBytes >= SYNC_BYTES) {
+      if (part.unsyncedBytes >= pace.syncBytes) {
         await target.sync();
         part.unsyncedBytes = 0;
       }
