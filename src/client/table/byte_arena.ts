@@ -110,6 +110,22 @@ export class ByteArena {
     return length - bytes.length;
   }
 
+  /** As `compare`, of two that are here. */
+  compareBoth(left: number, right: number): number {
+    const a = this.#pages[left >>> 16]!;
+    const b = this.#pages[right >>> 16]!;
+    const leftAt = (left & 0xffff) * UNIT_BYTES + HEADER_BYTES;
+    const rightAt = (right & 0xffff) * UNIT_BYTES + HEADER_BYTES;
+    const leftLength = a.view.getUint32(leftAt - 4, true);
+    const rightLength = b.view.getUint32(rightAt - 4, true);
+    const both = Math.min(leftLength, rightLength);
+    for (let i = 0; i < both; i++) {
+      const difference = a.bytes[leftAt + i]! - b.bytes[rightAt + i]!;
+      if (difference !== 0) return difference;
+    }
+    return leftLength - rightLength;
+  }
+
   /** Moves what is left of the emptiest pages, until what was freed is a third of the whole at most. */
   #tidy(): void {
     while (this.sizeBytes > 1.5 * this.liveBytes + 2 * PAGE_BYTES_MAX) {

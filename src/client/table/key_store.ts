@@ -63,8 +63,8 @@ export class KeyStore {
   #used = 0;
   #live = 0;
   #spilled = 0;
-  /** Slots whose records were met again. */
-  #sweep: { readonly partition: number; readonly met: Uint8Array } | null = null;
+  /** By partition that is being swept: slots whose records were met again. */
+  readonly #sweeps = new Map<number, Uint8Array>();
   /** Told of every change of what keys have, before it is made; a slot that is not live had nothing. */
   onChange: ChangeListener | null = null;
 
@@ -214,27 +214,27 @@ export class KeyStore {
     }
   }
 
-  /** What lies in a partition now is to be met again before `endSweep`, or goes. One sweep at a time. */
+  /** What lies in a partition now is to be met again before `endSweep`, or goes. */
   beginSweep(partition: number): void {
-    this.#sweep = { partition, met: new Uint8Array(this.#slotsEnd) };
+    this.#sweeps.set(partition, new Uint8Array(this.#slotsEnd));
   }
 
   /** A record was met again: it says nothing new. */
-  meet(record: Incoming, offset: number): void {
+  meet(record: Incoming, partition: number, offset: number): void {
+    const met = this.#sweeps.get(partition);
     const { bytes, keyStart, keyEnd } = record;
     const slot = this.#find(bytes, keyStart, keyEnd, this.#hash(bytes, keyStart, keyEnd));
-    if (slot < 0 || this.#sweep === null || slot >= this.#sweep.met.length) return;
-    if (this.#partitions[slot] !== this.#sweep.partition) return;
-    if (this.#offsets[slot] === offset) this.#sweep.met[slot] = 1;
+    if (slot < 0 || met === undefined || slot >= met.length) return;
+    if (this.#partitions[slot] === partition && this.#offsets[slot] === offset) met[slot] = 1;
   }
 
   /** Takes away what was not met again of what lies before `offset`; nothing when that is left out. */
-  endSweep(offset = 0): void {
-    const sweep = this.#sweep;
-    this.#sweep = null;
-    for (let slot = 0; sweep !== null && slot < sweep.met.length; slot++) {
-      if (this.#states[slot] !== LIVE || this.#partitions[slot] !== sweep.partition) continue;
-      if (this.#offsets[slot]! < offset && sweep.met[slot] === 0) this.drop(slot);
+  endSweep(partition: number, offset = 0): void {
+    const met = this.#sweeps.get(partition);
+    this.#sweeps.delete(partition);
+    for (let slot = 0; met !== undefined && slot < met.length; slot++) {
+      if (this.#states[slot] !== LIVE || this.#partitions[slot] !== partition) continue;
+      if (this.#offsets[slot]! < offset && met[slot] === 0) this.drop(slot);
     }
   }
 
@@ -262,8 +262,9 @@ export class KeyStore {
         if (this.#states[slot] === LIVE) slots.push(slot);
       }
       this.#order = new KeyOrder((slot, key) => this.#keys.compare(this.#keyAt[slot]!, key));
-      const keyOf = (slot: number) => this.#keys.get(this.#keyAt[slot]!);
-      this.#order.fill(slots.sort((a, b) => this.#keys.compare(this.#keyAt[a]!, keyOf(b))));
+      const keys = this.#keys;
+      const keyAt = this.#keyAt;
+      this.#order.fill(slots.sort((a, b) => keys.compareBoth(keyAt[a]!, keyAt[b]!)));
     }
     return this.#order;
   }

@@ -1,6 +1,6 @@
 // Reads single records out of the log, by partition and offset: values that a table does not hold in memory.
 // Invariant: a record that compaction, retention or a deletion has taken is told as missing, not as an error; batches
-// that were read last are kept, within KEPT_BYTES, as neighbours tend to be asked for next.
+// that were read last are kept for a second, as neighbours tend to be asked for next.
 // Kafka: none; consumers seek.
 
 import { ZERO_UUID } from "../../base/uuid.ts";
@@ -17,6 +17,8 @@ const ONE_BATCH_BYTES = 1;
 const SEVERAL_BYTES = 256 * 1024;
 const UNCOMMITTED = 0;
 const KEPT_BYTES = 4 * 1024 * 1024;
+/** Longer, and what has gone meanwhile would be told for longer, too. */
+const KEPT_MS = 1_000;
 
 export interface LookupOptions {
   readonly topic: string;
@@ -40,6 +42,7 @@ export class RecordLookup {
   /** Of one topic id, oldest first. */
   #kept: FetchedBatch[] = [];
   #keptBytes = 0;
+  #keptSinceMs = 0;
   #topicId: string | null = null;
 
   constructor(context: ClientContext, options: LookupOptions) {
@@ -178,6 +181,8 @@ export class RecordLookup {
   }
 
   #keptAt(partition: number, offset: number): FetchedBatch | null {
+    const nowMs = this.#context.runtime.clock.monotonicMs();
+    if (nowMs - this.#keptSinceMs > KEPT_MS) this.#forget(this.#topicId);
     const at = this.#kept.findIndex((batch) => {
       return batch.partition === partition && batch.baseOffset <= offset && offset < batch.next;
     });
@@ -190,6 +195,7 @@ export class RecordLookup {
   #keep(batch: FetchedBatch): void {
     const sizeBytes = bytesOf(batch);
     if (sizeBytes > KEPT_BYTES) return;
+    if (this.#kept.length === 0) this.#keptSinceMs = this.#context.runtime.clock.monotonicMs();
     this.#kept.push(batch);
     this.#keptBytes += sizeBytes;
     while (this.#keptBytes > KEPT_BYTES) this.#keptBytes -= bytesOf(this.#kept.shift()!);

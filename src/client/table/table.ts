@@ -4,13 +4,13 @@
 // `put` and `delete` have resolved for, every later read of this table sees.
 // Kafka: GlobalKTable with its ReadOnlyKeyValueStore; goka's View.
 
-import { ClientError } from "../client_error.ts";
+import { ClientError, isRetriable } from "../client_error.ts";
 import type { Codec } from "../codec.ts";
 import type { ClientContext } from "../context.ts";
 import { checkOptions } from "../option_checks.ts";
 import type { Producer } from "../producer.ts";
 import type { ProducerOptions } from "../producer_record.ts";
-import { within } from "../waiting.ts";
+import { sleep, within } from "../waiting.ts";
 import { type Decoder, KeyReader, type Stored } from "./key_reader.ts";
 import { KeyStore } from "./key_store.ts";
 import { RecordLookup } from "./record_lookup.ts";
@@ -93,7 +93,7 @@ export class Table<K = Uint8Array, V = Uint8Array> {
     this.#store.onChange = (slot, record) => {
       for (const watch of this.#watches) watch.onChange(slot, record);
     };
-    this.ready = this.#started.promise.then(() => this.#reader.throughEnds(isolation));
+    this.ready = this.#started.promise.then(() => this.#load(isolation));
     // Whoever reads is told.
     this.ready.catch(() => {});
   }
@@ -259,6 +259,19 @@ export class Table<K = Uint8Array, V = Uint8Array> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** However long the broker is away: who does not want to wait has `upToDate`. */
+  async #load(isolation: "read_uncommitted" | "read_committed"): Promise<void> {
+    const { runtime, backoff } = this.#context;
+    for (;;) {
+      try {
+        return await this.#reader.throughEnds(isolation);
+      } catch (error) {
+        if (!isRetriable(error)) throw error;
+        await sleep(runtime, backoff.backoffMsMax, "table_load", this.#closing.signal);
+      }
+    }
   }
 
   async #read(key: K): Promise<Stored | null> {

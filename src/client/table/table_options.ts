@@ -13,8 +13,8 @@ export interface TableOptions<
   /** What values are. Default "bytes". */
   readonly value?: V;
   /**
-   * `values` (default): in memory, as many as `bytesMax` has room for; those written longest ago are read from the
-   * log. `offsets`: only keys and places are in memory, and every value is read from the log.
+   * `values` (default): in memory, as many as `bytesMax` has room for; those written longest ago, and
+   * those of more than a quarter of it, are read from the log. `offsets`: only keys and places are in memory, and every value is read from the log.
    */
   readonly keep?: "values" | "offsets";
   /** Keys, places and values in memory. Where not even keys and places fit, the table ends with "buffer_full". Default 128 MiB. */

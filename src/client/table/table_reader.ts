@@ -201,7 +201,7 @@ export class TableReader implements FetchKeeper {
     // Behind its start is what retention has taken; anywhere else, the log is not the one that was read.
     const isCut = !isAnew && from < state.position;
     part.logStart = state.position;
-    this.#store.endSweep();
+    this.#store.endSweep(part.partition);
     this.#store.dropBefore(part.partition, isCut ? state.position : Number.POSITIVE_INFINITY);
     if (isAnew) void this.#lookForPartitions();
     // Of another log, their ends mean nothing.
@@ -246,7 +246,7 @@ export class TableReader implements FetchKeeper {
       }
       const record = { bytes, keyStart, keyEnd: keyStart + keyLength, valueStart, valueLength };
       if (offset < part.sweepUntil) {
-        this.#store.meet(record, offset);
+        this.#store.meet(record, partition, offset);
         continue;
       }
       const timestampMs = batch.timestampOf(cursor);
@@ -267,7 +267,7 @@ export class TableReader implements FetchKeeper {
   #passed(part: Part): void {
     part.applied = Math.max(part.applied, part.state.position);
     if (part.sweepUntil >= 0 && part.applied >= part.sweepUntil) {
-      this.#store.endSweep(part.sweepUntil);
+      this.#store.endSweep(part.partition, part.sweepUntil);
       part.sweepUntil = -1;
     }
     if (part.applied >= part.end) {
@@ -293,8 +293,6 @@ export class TableReader implements FetchKeeper {
 
   /** From the start once more: what is not met again by where it had come to is not there any more. */
   #readAgain(part: Part): void {
-    // One at a time: the store keeps one list of what was met.
-    if (this.#parts.some(({ sweepUntil }) => sweepUntil >= 0)) return;
     this.#store.beginSweep(part.partition);
     part.sweepUntil = part.applied;
     part.caughtUp = null;

@@ -188,13 +188,13 @@ describe("the key store", () => {
     store.beginSweep(0);
     for (const i of [1, 4, 7]) {
       const bytes = bytesOf(`k${i}`);
-      store.meet({ bytes, keyStart: 0, keyEnd: 2, valueStart: 2, valueLength: 0 }, i);
+      store.meet({ bytes, keyStart: 0, keyEnd: 2, valueStart: 2, valueLength: 0 }, 0, i);
     }
     // Its record has gone: another one was met.
     const stale = bytesOf("k2");
-    store.meet({ bytes: stale, keyStart: 0, keyEnd: 2, valueStart: 2, valueLength: 0 }, 1);
+    store.meet({ bytes: stale, keyStart: 0, keyEnd: 2, valueStart: 2, valueLength: 0 }, 0, 1);
     put(store, "late", "v", { offset: 12 });
-    store.endSweep(10);
+    store.endSweep(0, 10);
     expect(keysIn(store, null, null, 100, false)).toEqual(["k1", "k4", "k7", "late", "other"]);
   });
 });
