@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import process from "node:process";
 import { type CliRig, startCliRig, textOf } from "./rig.ts";
 
 let rig: CliRig;
@@ -100,7 +101,7 @@ describe("millrace table", () => {
         if (output.split("\n").length > 3) resolve();
       });
     });
-    child.kill("SIGINT");
+    process.kill(child.pid!, "SIGINT");
     expect([await ended, errors]).toEqual([0, ""]);
   }, 30_000);
 
