@@ -14,6 +14,7 @@ for peer in "$@"; do
     franz_go | kafka_go) need_go "$compat/$peer" ;;
     aiokafka) need_aiokafka ;;
     transactions) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go" ;;
+    streams) need_kcat; need_streams ;;
     groups) need_kcat; need_java; need_librdkafka; need_aiokafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     matrix | sasl) need_kcat; need_java; need_librdkafka; need_go "$compat/franz_go"; need_go "$compat/kafka_go" ;;
     workerd) need_workerd ;;

@@ -57,6 +57,19 @@ need_java() { # sets KAFKA_LIBS, JAVA_CP
   JAVA_CP="$dir/classes:$KAFKA_LIBS/*"
 }
 
+install_streams() {
+  mvn -q -B -f "$compat/streams/pom.xml" dependency:copy-dependencies -DoutputDirectory="$PWD/libs" &&
+    javac -Xlint:all -Werror -d "$PWD/classes" -cp "$PWD/libs/*" "$compat/streams/WordCount.java"
+}
+need_streams() { # sets STREAMS_CP; the log's jars are those of the broker
+  need_kafka_jars
+  have javac || die "javac is needed (a JDK, 17 or newer)"
+  local dir; dir=$MILLRACE_CACHE/streams-$(digest "$compat/streams/pom.xml" "$compat/streams/WordCount.java")
+  [ -e "$dir/.done" ] || have mvn || die "mvn is needed once, to fetch Kafka Streams"
+  once "$dir" install_streams || die "Kafka Streams is missing, or its application did not compile"
+  STREAMS_CP="$dir/classes:$dir/libs/*:$KAFKA_LIBS/*"
+}
+
 install_venv() { python3 -m venv "$PWD/venv" && "$PWD/venv/bin/pip" install -q -r "$1"; }
 need_venv() { # need_venv NAME REQUIREMENTS: sets VENV_PYTHON
   have python3 || die "python3 is needed"

@@ -1,229 +1,181 @@
-// Exactly once, judged from outside: each client consumes, transforms and produces in transactions, some of them aborted, while it
-// and the broker are killed at random. Then every reader that asks for what is committed sees each input once, in order, and
-// nothing that was aborted. Invariant: what is judged is what stands in the output, not what the client said of it.
-//   drive.ts FOLDER CLIENT…      ROUNDS, KILLS (a round), INPUTS (a round), SEED; TRANSACTION_VERSION=0|1|2; ONLY_CLIENTS=1 or
-//   ONLY_BROKER=1 kills only these. RUNTIME as in lib.sh. Prints "ok name" and "not ok name why".
+// Exactly once, judged from outside: clients consume, transform and produce in transactions, some of them aborted, all beside
+// each other, while they and their broker are killed at random. Every reader that asks for what is committed sees each input once,
+// in order, and nothing that was aborted; nothing hangs. run.sh --help has what is read from the environment.
+//   drive.ts FOLDER CLIENT…      prints "ok name" and "not ok name why", and what goes on to PROGRESS_FD
 
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { writeSync } from "node:fs";
 import { connect } from "../../../mod.ts";
-import { committedOffsets } from "../groups/committed.ts";
+import { SeededRandom } from "../../../src/base/prng.ts";
 import { KillableBroker } from "./broker.ts";
-import { faultOf, type Seen } from "./judge.ts";
-import { Worker } from "./worker.ts";
-
-const PARTITIONS = 3;
-const BATCH = 5;
-const ABORT_PERCENT = 20;
-const PAUSE_MS = 20;
-/** So long a round may take after the last kill. */
-const ROUND_MS = 120_000;
+import { clients, java } from "./clients.ts";
+import { LoopRun, PARTITIONS, pause } from "./loop_run.ts";
+import { Watcher } from "./readers.ts";
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise);
-const ROUNDS = number("ROUNDS", 2);
-const KILLS = number("KILLS", 3);
-const INPUTS = number("INPUTS", 600);
-const seed = number("SEED", Date.now() % 1_000_000);
+const ROUNDS = number("ROUNDS", 20);
+const INPUTS = number("INPUTS", 90);
+const SEED = number("SEED", Date.now() % 1_000_000);
+const KILL_PERCENT = process.env["ONLY_BROKER"] === undefined ? number("KILL_PERCENT", 60) : 0;
+const KILLS_BROKER = process.env["ONLY_CLIENTS"] === undefined;
+/** When the broker may be killed, after a round began. */
+const BROKER_KILL_MS = 2000;
+const DOWN_MS = 300;
+/** The one who reads all the while may lag behind so long. */
+const LAG_MS_MAX = 15_000;
 
 const [folder = "", ...names] = process.argv.slice(2);
-const given = (name: string): string => {
-  const value = process.env[name];
-  if (value === undefined) throw new Error(`${name} is not set: use run.sh`);
-  return value;
-};
-const java = () => [
-  ...["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
-  ...["-cp", given("JAVA_CP"), "Client"],
-];
-const here = import.meta.dirname;
-
-interface Client {
-  readonly command: () => readonly string[];
-  /** A process that follows a dead one under its transactional id is served. */
-  readonly mayRestart: boolean;
-}
-const clients: Readonly<Record<string, Client>> = {
-  java: { command: () => [...java(), "transform"], mayRestart: true },
-  librdkafka: {
-    command: () => [given("VENV_PYTHON"), join(here, "confluent_transform.py")],
-    mayRestart: true,
-  },
-  franz_go: { command: () => [given("FRANZ_GO"), "transform"], mayRestart: true },
-  kafkajs: { command: () => [given("BUN"), join(here, "kafkajs_transform.ts")], mayRestart: true },
-  platformatic: {
-    command: () => [given("BUN"), join(here, "platformatic_transform.ts")],
-    mayRestart: false,
-  },
+const progress = (line: string): void => {
+  writeSync(number("PROGRESS_FD", 2), `${line}\n`);
 };
 
-let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
-/** A number from 0 to n - 1, the same for the same seed (the moments of the kills stay the machine's). */
-function below(n: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % n;
-}
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** What a reader prints, by line: partition, offset, value. */
-function read(command: readonly string[], bootstrap: string): Seen[] {
-  const done = spawnSync(command[0]!, command.slice(1), {
-    encoding: "utf8",
-    env: { ...process.env, BOOTSTRAP: bootstrap },
-    maxBuffer: 1 << 28,
-    timeout: 60_000,
-  });
-  if (done.status !== 0)
-    throw new Error(`${command[0]}: ${done.status} ${done.stderr?.slice(-300)}`);
-  return done.stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => {
-      const [partition, offset, value = ""] = line.split(" ");
-      return { partition: Number(partition), offset: Number(offset), value };
-    });
-}
-
-function readers(topic: string, bootstrap: string): Readonly<Record<string, () => Seen[]>> {
-  const kcat = (isolation: string) => () =>
-    read(
-      [
-        ...["kcat", "-C", "-q", "-e", "-o", "beginning", "-b", bootstrap, "-t", topic],
-        ...["-X", `isolation.level=${isolation}`, "-f", "%p %o %s\n"],
-      ],
-      bootstrap,
-    );
-  return {
-    java: () => read([...java(), "show", topic, "read_committed"], bootstrap),
-    kcat: kcat("read_committed"),
-    uncommitted: kcat("read_uncommitted"),
-  };
-}
-
-async function isDone(bootstrap: string, group: string, topic: string, inputs: number) {
-  try {
-    const offsets = await committedOffsets(bootstrap, group, topic, PARTITIONS);
-    return offsets.reduce((sum, each) => sum + Math.max(0, each), 0) >= inputs;
-  } catch {
-    // Offsets of a transaction that is open, or a broker that is not there.
-    return false;
-  }
-}
-
-async function run(broker: KillableBroker, name: string): Promise<string> {
-  const { command, mayRestart } = clients[name]!;
-  const run = `${name}-${seed}`;
-  const [input, output, group] = [`${run}-in`, `${run}-out`, `${run}-group`];
-  const { bootstrap } = broker;
+async function makeTopics(bootstrap: string, topics: readonly string[]): Promise<void> {
   const client = await connect(`kafka://${bootstrap}`);
-  for (const topic of [input, output]) {
-    await client.admin.createTopic({ name: topic, partitions: PARTITIONS, replicationFactor: 1 });
+  for (const name of topics) {
+    await client.admin.createTopic({ name, partitions: PARTITIONS, replicationFactor: 1 });
   }
   await client.close(1000);
-  const options = [`id=${run}-tx`, `group=${group}`, `in=${input}`, `out=${output}`];
-  options.push(`batch=${BATCH}`, `abort=${ABORT_PERCENT}`, `pause=${PAUSE_MS}`);
-  const worker = new Worker([...command(), ...options], bootstrap, mayRestart);
-  const kills = { client: 0, broker: 0 };
-  let inputs = 0;
-  worker.start();
-  try {
-    for (let round = 0; round < ROUNDS; round++) {
-      await produce(bootstrap, input, inputs, INPUTS);
-      inputs += INPUTS;
-      const target = worker.committed + 1;
-      await until(
-        () => worker.committed >= target,
-        () => `nothing was committed; ${worker.complaint}`,
-      );
-      for (let kill = 0; kill < KILLS; kill++) {
-        await pause(50 + below(1200));
-        const isBroker =
-          process.env["ONLY_CLIENTS"] === undefined &&
-          (!mayRestart || process.env["ONLY_BROKER"] !== undefined || below(3) === 0);
-        if (isBroker) {
-          await broker.kill();
-          await pause(below(300));
-          await broker.start();
-          kills.broker++;
-        } else if (mayRestart) {
-          await worker.kill();
-          kills.client++;
-        }
-      }
-      const deadline = Date.now() + ROUND_MS;
-      while (!(await isDone(bootstrap, group, input, inputs))) {
-        if (Date.now() > deadline || (!worker.isRunning && !mayRestart)) {
-          throw new Error(
-            `round ${round + 1} did not end: ${worker.committed} said to be committed of ${inputs}; ${worker.complaint}`,
-          );
-        }
-        await pause(100);
-      }
-    }
-  } finally {
-    await worker.stop(10_000);
-  }
-  const by = readers(output, bootstrap);
-  for (const reader of ["java", "kcat"] as const) {
-    const fault = faultOf(by[reader]!(), inputs, PARTITIONS);
-    if (fault !== null) throw new Error(`${reader} as reader: ${fault}`);
-  }
-  const aborted = by["uncommitted"]!().filter(({ value }) => !value.startsWith("c:")).length;
-  // A proof of nothing, if none had been there to see.
-  if (aborted === 0) throw new Error("no record was aborted");
-  return `${inputs} inputs, ${aborted} aborted records, ${kills.client} kills of the client, ${kills.broker} of the broker, ${worker.restarts} restarts`;
 }
 
-async function produce(bootstrap: string, topic: string, first: number, count: number) {
+async function feed(bootstrap: string, runs: readonly LoopRun[]): Promise<void> {
   const client = await connect(`kafka://${bootstrap}`);
   const producer = client.producer();
-  const sent = Array.from({ length: count }, (_, i) => {
-    const serial = first + i;
-    return producer.send({ topic, partition: serial % PARTITIONS, value: String(serial) });
-  });
-  await Promise.all(sent);
+  await Promise.all(
+    runs.flatMap((run) =>
+      run.take(INPUTS).map((serial) => {
+        const record = { partition: serial % PARTITIONS, value: String(serial) };
+        return producer.send({ topic: run.input, ...record });
+      }),
+    ),
+  );
   await client.close(5000);
 }
 
-async function until(holds: () => boolean, what: () => string): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`waited a minute in vain: ${what()}`);
-    await pause(20);
+/** transaction.version, where it is not the broker's own. */
+function setVersion(bootstrap: string): void {
+  const version = process.env["TRANSACTION_VERSION"];
+  if (version === undefined || version === "2") return;
+  const tool = ["org.apache.kafka.tools.FeatureCommand", "--bootstrap-server", bootstrap];
+  const [command, ...flags] = [...java().slice(0, -1), ...tool];
+  const feature = `transaction.version=${version}`;
+  const set = spawnSync(command!, [...flags, "downgrade", "--feature", feature]);
+  if (set.status !== 0) throw new Error(`transaction.version ${version}: ${set.stdout}`);
+}
+
+class Drive {
+  readonly #broker: KillableBroker;
+  readonly #runs: readonly LoopRun[];
+  readonly #random = SeededRandom.of(SEED);
+  #brokerKills = 0;
+
+  constructor(broker: KillableBroker) {
+    this.#broker = broker;
+    const { bootstrap } = broker;
+    const options = { bootstrap, seed: SEED, killPercent: KILL_PERCENT };
+    this.#runs = names.map((name) => new LoopRun(name, clients[name]!, options));
+  }
+
+  get #left(): readonly LoopRun[] {
+    return this.#runs.filter(({ failure }) => failure === null);
+  }
+
+  async run(): Promise<void> {
+    const { bootstrap } = this.#broker;
+    const outputs = this.#runs.map(({ output }) => output);
+    await makeTopics(bootstrap, [...this.#runs.map(({ input }) => input), ...outputs]);
+    const watcher = await Watcher.start(bootstrap, outputs);
+    try {
+      for (const run of this.#runs) run.start();
+      for (let round = 1; round <= ROUNDS && this.#left.length > 0; round++) {
+        await this.#round(round);
+      }
+      await Promise.all(this.#runs.map((run) => run.stop()));
+      await this.#watched(watcher);
+      for (const run of this.#left) await this.#judge(run, watcher);
+    } finally {
+      await Promise.all(this.#runs.map((run) => run.stop()));
+      await watcher.stop();
+    }
+  }
+
+  async #round(round: number): Promise<void> {
+    const began = Date.now();
+    const runs = this.#left;
+    await feed(this.#broker.bootstrap, runs);
+    const took: string[] = [];
+    const one = async (run: LoopRun) => {
+      await this.#tried(run, () => run.round(INPUTS));
+      took.push(`${run.name} ${((Date.now() - began) / 1000).toFixed(1)}`);
+    };
+    const [kills] = await Promise.all([this.#killBroker(), ...runs.map(one)]);
+    progress(`round ${round}/${ROUNDS}: broker killed ${kills} times; seconds: ${took.join(", ")}`);
+  }
+
+  /** Once as a rule. @returns how often */
+  async #killBroker(): Promise<number> {
+    const kills = KILLS_BROKER ? [0, 1, 1, 2][this.#random.below(4)]! : 0;
+    for (let kill = 0; kill < kills; kill++) {
+      await pause(this.#random.below(BROKER_KILL_MS));
+      await this.#broker.kill();
+      this.#brokerKills++;
+      await pause(this.#random.below(DOWN_MS));
+      await this.#broker.start();
+    }
+    return kills;
+  }
+
+  /** Waits until the reader that was there all the while has seen what it is to see. */
+  async #watched(watcher: Watcher): Promise<void> {
+    const until = Date.now() + LAG_MS_MAX;
+    const lacks = ({ output, inputs }: LoopRun) => watcher.seenOf(output).length < inputs;
+    while (this.#left.some(lacks) && Date.now() < until && watcher.fault === null) await pause(50);
+  }
+
+  async #judge(run: LoopRun, watcher: Watcher): Promise<void> {
+    await this.#tried(run, async () => {
+      if (watcher.fault !== null) throw new Error(`java, all the while: ${watcher.fault}`);
+      const what = await run.judged(watcher.seenOf(run.output));
+      console.log(
+        `ok ${run.name}_exactly_once (${what}, ${this.#brokerKills} kills of the broker)`,
+      );
+    });
+  }
+
+  async #tried(run: LoopRun, what: () => Promise<void>): Promise<void> {
+    try {
+      await what();
+    } catch (error) {
+      run.failure = String(error).replaceAll("\n", " ");
+      console.log(`not ok ${run.name}_exactly_once ${run.failure} (SEED=${SEED})`);
+      await run.stop();
+    }
+  }
+
+  get hasFailed(): boolean {
+    return this.#left.length < this.#runs.length;
   }
 }
 
-const version = process.env["TRANSACTION_VERSION"];
+const unknown = names.filter((name) => clients[name] === undefined);
+if (unknown.length > 0) throw new Error(`no client of the name ${unknown.join(", ")}`);
 const broker = await KillableBroker.start(folder, [
   "offsets.topic.num.partitions=5",
   "transaction.state.log.num.partitions=5",
   "group.initial.rebalance.delay.ms=0",
   "group.min.session.timeout.ms=1000",
+  "group.consumer.min.heartbeat.interval.ms=200",
+  "group.consumer.heartbeat.interval.ms=300",
+  "group.consumer.min.session.timeout.ms=1000",
+  "group.consumer.session.timeout.ms=2000",
 ]);
-let failures = 0;
+let hasFailed = true;
 try {
-  if (version !== undefined && version !== "2") {
-    const tool = ["org.apache.kafka.tools.FeatureCommand", "--bootstrap-server", broker.bootstrap];
-    const [command, ...flags] = [...java().slice(0, -1), ...tool];
-    const feature = `transaction.version=${version}`;
-    const set = spawnSync(command!, [...flags, "downgrade", "--feature", feature]);
-    if (set.status !== 0) throw new Error(`transaction.version ${version}: ${set.stdout}`);
-  }
-  console.error(`seed ${seed}`);
-  for (const name of names) {
-    const began = Date.now();
-    try {
-      const what = await run(broker, name);
-      console.log(`ok ${name}_exactly_once (${Date.now() - began} ms: ${what})`);
-    } catch (error) {
-      failures++;
-      console.log(
-        `not ok ${name}_exactly_once ${String(error).replaceAll("\n", " ")} (seed ${seed})`,
-      );
-    }
-  }
+  setVersion(broker.bootstrap);
+  progress(`SEED=${SEED} ROUNDS=${ROUNDS}: ${names.join(" ")}`);
+  const drive = new Drive(broker);
+  await drive.run();
+  ({ hasFailed } = drive);
 } finally {
   await broker.stop();
 }
-process.exit(failures === 0 ? 0 : 1);
+process.exit(hasFailed ? 1 : 0);

@@ -1,6 +1,6 @@
 // A process that reads one topic in a group, and writes what it read to another, in transactions that hold the group's offsets,
 // too. Arguments: id (transactional), group, in, out, batch (records at most), abort (percent of transactions), pause (ms at
-// most, before the end). Words out: started | committed N | aborted N | note what | failed why. Records of a transaction that is to
+// most, before the end). Words out: started | committed N | aborted N | note what | hung where | failed why. Records of a transaction that is to
 // be committed begin with "c:", those of one to be aborted with "a:"; a record goes to the partition it came from. It ends when its
 // standard input does, and with code 3 when a new process has to go on: the driver starts it.
 import { type ChildProcess, spawn } from "node:child_process";
@@ -16,6 +16,8 @@ export class Worker {
   aborted = 0;
   /** How often a process was begun after the first. */
   restarts = 0;
+  /** How often a process gave up on a call of its client that does not end. */
+  hung = 0;
   /** What went wrong last. */
   complaint = "";
   readonly #command: readonly string[];
@@ -84,6 +86,7 @@ export class Worker {
     const [word, count] = line.split(" ");
     if (word === "committed") this.committed += Number(count);
     else if (word === "aborted") this.aborted += Number(count);
+    else if (word === "hung") this.hung++;
     else if (word === "note" || word === "failed") this.complaint = line.slice(0, 300);
   }
 }

@@ -48,6 +48,8 @@ public final class Client {
         case "members" -> GroupMembers.run();
         case "transform" -> Transform.run(Arrays.copyOfRange(args, 1, args.length));
         case "open" -> Transform.open(args[1], Integer.parseInt(args[2]), args[3]);
+        case "tools" -> ToolHost.run();
+        case "watch" -> Transform.watch(Arrays.asList(args).subList(1, args.length));
         case "show" -> Transform.show(args[1], args[2]);
         case "admin" -> System.exit(new AdminChecks(args[1]).run() ? 0 : 1);
         default -> throw new IllegalArgumentException("verb " + args[0]);

@@ -30,9 +30,7 @@ final class Transform {
     System.out.flush();
   }
 
-  static void run(String[] args) {
-    Map<String, String> o = new HashMap<>();
-    for (String arg : args) o.put(arg.split("=", 2)[0], arg.split("=", 2)[1]);
+  private static void stopWithInput() {
     Thread stop = new Thread(() -> {
       try {
         while (System.in.read() >= 0) {}
@@ -43,6 +41,12 @@ final class Transform {
     });
     stop.setDaemon(true);
     stop.start();
+  }
+
+  static void run(String[] args) {
+    Map<String, String> o = new HashMap<>();
+    for (String arg : args) o.put(arg.split("=", 2)[0], arg.split("=", 2)[1]);
+    stopWithInput();
     Random random = new Random();
     Map<String, Object> common = Map.of("bootstrap.servers", System.getenv("BOOTSTRAP"), "client.id", o.get("id"),
         "reconnect.backoff.max.ms", 200, "request.timeout.ms", 4000);
@@ -51,8 +55,10 @@ final class Transform {
         "delivery.timeout.ms", 10000, "linger.ms", 0));
     Map<String, Object> consuming = new HashMap<>(common);
     consuming.putAll(Map.of("group.id", o.get("group"), "isolation.level", "read_committed", "enable.auto.commit", false,
-        "auto.offset.reset", "earliest", "max.poll.records", Integer.parseInt(o.get("batch")),
-        "session.timeout.ms", 2000, "heartbeat.interval.ms", 300, "fetch.max.wait.ms", 100));
+        "auto.offset.reset", "earliest", "max.poll.records", Integer.parseInt(o.get("batch")), "fetch.max.wait.ms", 100,
+        "group.protocol", o.getOrDefault("protocol", "classic")));
+    // By the other protocol these are the broker's to say.
+    if (consuming.get("group.protocol").equals("classic")) consuming.putAll(Map.of("session.timeout.ms", 2000, "heartbeat.interval.ms", 300));
     try (KafkaProducer<String, String> producer = new KafkaProducer<>(producing, new StringSerializer(), new StringSerializer());
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(consuming, new StringDeserializer(), new StringDeserializer())) {
       producer.initTransactions();
@@ -132,6 +138,27 @@ final class Transform {
         }
       }
       System.out.print(text);
+    }
+  }
+
+  /** Prints "TOPIC PARTITION OFFSET VALUE" for what a read_committed reader sees of topics, until standard input ends. */
+  static void watch(List<String> topics) {
+    stopWithInput();
+    Map<String, Object> config = Map.of("bootstrap.servers", System.getenv("BOOTSTRAP"), "isolation.level", "read_committed",
+        "auto.offset.reset", "none", "fetch.max.wait.ms", 200, "reconnect.backoff.max.ms", 200, "request.timeout.ms", 4000);
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
+      List<TopicPartition> all = topics.stream().flatMap(topic -> consumer.partitionsFor(topic).stream()).map(Transform::place).toList();
+      consumer.assign(all);
+      for (TopicPartition each : all) consumer.seek(each, 0);
+      say("watching");
+      while (!isStopping) {
+        StringBuilder text = new StringBuilder();
+        for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofMillis(200))) {
+          text.append(r.topic()).append(' ').append(r.partition()).append(' ').append(r.offset()).append(' ').append(r.value()).append('\n');
+        }
+        System.out.print(text);
+        System.out.flush();
+      }
     }
   }
 
