@@ -20,7 +20,8 @@ export class Program {
 
   /** Resolves when it is ready. @throws {Error} with what it printed, when it ended instead */
   static async start(folder: string, ...flags: readonly string[]): Promise<Program> {
-    const args = ["start", "--data", join(folder, "data"), "--kafka", "127.0.0.1:0", ...flags];
+    const kafka = flags.includes("--kafka") ? [] : ["--kafka", "127.0.0.1:0"];
+    const args = ["start", "--data", join(folder, "data"), ...kafka, ...flags];
     const child = spawn(process.execPath, [...program, ...args], {
       cwd: repo,
       stdio: ["ignore", "pipe", "pipe"],
