@@ -4,7 +4,6 @@
 // Kafka: the loop that Kafka Streams runs, StreamsProducer.
 
 import { randomUuid } from "../../base/uuid.ts";
-import type { Client } from "../client.ts";
 import { ClientError } from "../client_error.ts";
 import type { ClientContext } from "../context.ts";
 import type { GroupMetadata, OffsetToCommit } from "../group/group_options.ts";
@@ -13,19 +12,25 @@ import type { GroupConsumer } from "../group_consumer.ts";
 import type { Delivery } from "../producer_batch.ts";
 import type { ProducerRecord } from "../producer_record.ts";
 import type { TransactionOptions, TransactionScope } from "../transaction.ts";
-import type { TransactionalProducer, TransactionCallOptions } from "../transactional_producer.ts";
+import type {
+  TransactionalProducer,
+  TransactionalProducerOptions,
+  TransactionCallOptions,
+} from "../transactional_producer.ts";
+
+type MakeProducer = (options: TransactionalProducerOptions) => TransactionalProducer;
 
 /** The producers of a client's transactions. */
 export class TransactionPool {
   readonly #context: ClientContext;
-  readonly #producer: Client["producer"];
+  readonly #producer: MakeProducer;
   /** By transactional id; those of our own making as well. */
   readonly #producers = new Map<string, TransactionalProducer>();
   readonly #busy = new Set<string>();
   /** Names of our own making that are free. */
   readonly #free: string[] = [];
 
-  constructor(context: ClientContext, producer: Client["producer"]) {
+  constructor(context: ClientContext, producer: MakeProducer) {
     this.#context = context;
     this.#producer = producer;
   }
