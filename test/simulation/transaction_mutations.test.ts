@@ -21,7 +21,6 @@ const CASES: readonly (readonly [TransactionMutation, string])[] = [
   ["forgets_offsets", "offsets_go_with_transactions"],
   ["gives_epochs_twice", "fenced_producers_are_silent"],
   ["describes_none_as_open", "transactions_are_described"],
-  ["describes_all_as_open", "transactions_come_to_an_end"],
   ["drops_transactional_batches", "transactional_records_in_order"],
   ["says_nothing_is_stable", "stable_offset_waits"],
 ];

@@ -51,6 +51,8 @@ export class ModelTopic {
   readonly partitions: readonly ModelPartition[];
   /** Base64url. */
   id = "";
+  /** Its deletion was asked for: it may be gone at any time, with whatever is open in it. */
+  isDeletionAsked = false;
 
   constructor(shape: TopicShape, number: number) {
     this.shape = shape;
@@ -244,9 +246,10 @@ export class TransactionModel {
     return this.options.world;
   }
 
-  addTopic(shape: TopicShape, number: number): ModelTopic {
+  /** @param isDoomed It will be deleted: written to, and neither read nor judged */
+  addTopic(shape: TopicShape, number: number, isDoomed = false): ModelTopic {
     const topic = new ModelTopic(shape, number);
-    this.topics.push(topic);
+    if (!isDoomed) this.topics.push(topic);
     return topic;
   }
 

@@ -8,7 +8,8 @@ import type { ModelOptions, TopicShape } from "./model.ts";
 export interface TopicPlanned {
   readonly shape: TopicShape;
   readonly configs: Readonly<Record<string, string>>;
-  readonly role: "input" | "output" | "any";
+  /** "doomed": written to, and deleted in the middle of it. */
+  readonly role: "input" | "output" | "any" | "doomed";
 }
 
 export interface WriterPlan {
@@ -49,6 +50,8 @@ export interface TransactionPlan {
   readonly waitMsMax: number;
   readonly thinkUsMax: number;
   readonly level: 0 | 1 | 2;
+  /** Somebody changes it now and then. */
+  readonly changesLevel: boolean;
   readonly model: Omit<ModelOptions, "world">;
   readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
@@ -107,6 +110,7 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
     waitMsMax: pick([0, 20, 200]),
     thinkUsMax,
     level,
+    changesLevel: chance(10),
     model: {
       idsExpire,
       producersExpire,
@@ -134,7 +138,7 @@ function drawTopics(
   pick: <T>(values: readonly T[]) => T,
   chance: (percent: number) => boolean,
 ): TopicPlanned[] {
-  const roles = ["input", "output", "any"] as const;
+  const roles = ["input", "output", "any", ...(chance(25) ? ["doomed" as const] : [])] as const;
   return roles.map((role): TopicPlanned => {
     const configs: Record<string, string> = {};
     const isCompacted = role === "any" && chance(50);

@@ -60,6 +60,8 @@ const PASSING = new Set([
 const OVER = new Set(["producer_fenced", "invalid_producer_epoch", "invalid_producer_id_mapping"]);
 /** The same, in words that leave the instance alive. */
 const ENDED = new Set(["invalid_txn_state", "transaction_abortable"]);
+/** Of topics that are deleted meanwhile, and of what was asked for together with them. */
+const GONE = new Set(["unknown_topic_or_partition", "unknown_topic_id", "operation_not_attempted"]);
 /** A member that is none any more, or of another generation. */
 const NO_MEMBER = new Set([
   "illegal_generation",
@@ -79,6 +81,8 @@ interface OpenBatch {
   attempts: number;
   firstSentUs: number;
 }
+
+const never = () => false;
 
 /** Records for one partition, as one batch. */
 export interface Wanted {
@@ -191,7 +195,7 @@ export class TransactionalProducer {
     const transaction = this.transaction!;
     if (!usesNewProtocol) {
       const version = this.#versionOf(AddOffsetsToTxn, AddOffsetsToTxn.lowest, 4);
-      const verdict = await this.#persist("AddOffsetsToTxn", async (connection) => {
+      const verdict = await this.#persist("AddOffsetsToTxn", never, async (connection) => {
         const body = { transactionalId: id.name, ...this.#identity, groupId };
         return (await connection.request(AddOffsetsToTxn, version, body)).errorCode;
       });
@@ -208,7 +212,7 @@ export class TransactionalProducer {
         ? TxnOffsetCommit.lowest
         : OFFSETS_OF_MEMBERS_FROM;
     const version = this.#versionOf(TxnOffsetCommit, lowest, usesNewProtocol ? 5 : 4);
-    const verdict = await this.#persist("TxnOffsetCommit", async (connection) => {
+    const verdict = await this.#persist("TxnOffsetCommit", never, async (connection) => {
       const { topics } = await connection.request(TxnOffsetCommit, version, {
         transactionalId: id.name,
         groupId,
@@ -318,7 +322,8 @@ export class TransactionalProducer {
       topics.set(topic.shape.name, numbers);
     }
     const { producerId, producerEpoch } = this.#identity;
-    const verdict = await this.#persist("AddPartitionsToTxn", async (connection) => {
+    const areSomeGone = () => partitions.some(({ topic }) => topic.isDeletionAsked);
+    const verdict = await this.#persist("AddPartitionsToTxn", areSomeGone, async (connection) => {
       const response = await connection.request(AddPartitionsToTxn, version, {
         v3AndBelowTransactionalId: this.options.id.name,
         v3AndBelowProducerId: producerId,
@@ -438,6 +443,7 @@ export class TransactionalProducer {
       failed.add(batch.partition);
       const isEarly = code === "out_of_order_sequence_number" && hasFailed;
       if (PASSING.has(code) || isEarly) again.push(batch);
+      else if (GONE.has(code) && topic.isDeletionAsked) verdict = "abort";
       else if (OVER.has(code) || ENDED.has(code)) {
         this.#explain(transaction, `Produce to ${batch.partition.label}`, code);
         verdict = OVER.has(code) ? "fenced" : "abort";
@@ -459,6 +465,7 @@ export class TransactionalProducer {
   /** Repeats a request until it is answered for good, or often enough. */
   async #persist(
     what: string,
+    mayBeGone: () => boolean,
     act: (connection: SimConnection) => Promise<number>,
   ): Promise<Verdict> {
     const { client } = this.options;
@@ -468,7 +475,7 @@ export class TransactionalProducer {
       const code = errorCode === null ? null : errorByCode(errorCode)?.code;
       if (code === undefined) return "ok";
       if (code !== null && !PASSING.has(code)) {
-        if (NO_MEMBER.has(code)) return "abort";
+        if (NO_MEMBER.has(code) || (GONE.has(code) && mayBeGone())) return "abort";
         if (!OVER.has(code) && !ENDED.has(code)) this.#fail(what, code);
         this.#explain(this.transaction!, what, code);
         return OVER.has(code) ? "fenced" : "abort";

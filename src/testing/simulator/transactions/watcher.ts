@@ -3,13 +3,16 @@
 
 import type { SeededRandom } from "../../../base/prng.ts";
 import { errorByCode } from "../../../protocol/errors.ts";
+import { DeleteTopics } from "../../../protocol/messages/20_delete_topics.ts";
 import { DeleteRecords } from "../../../protocol/messages/21_delete_records.ts";
+import { UpdateFeatures } from "../../../protocol/messages/57_update_features.ts";
 import { DescribeTransactions } from "../../../protocol/messages/65_describe_transactions.ts";
 import { ListTransactions } from "../../../protocol/messages/66_list_transactions.ts";
 import { ConnectionGone, type SimClient, type SimConnection } from "../sim_client.ts";
 import {
   DESCRIBED,
   type ModelPartition,
+  type ModelTopic,
   type ModelTransaction,
   type TransactionModel,
 } from "./model.ts";
@@ -24,6 +27,59 @@ export interface WatcherOptions {
   readonly mustStop: () => boolean;
   /** The faults have ended. */
   readonly isQuiet: () => boolean;
+  readonly changesLevel: boolean;
+}
+
+const TRANSACTION_VERSION = "transaction.version";
+const UPGRADE = 1;
+const UNSAFE_DOWNGRADE = 3;
+
+/** Sets the level of the protocol, whatever it is. */
+export async function changeLevel(
+  client: SimClient,
+  model: TransactionModel,
+  level: number,
+): Promise<void> {
+  let upgradeType = UNSAFE_DOWNGRADE;
+  let refusals = 0;
+  await client.persist(async (connection) => {
+    const { errorCode, errorMessage } = await connection.request(UpdateFeatures, 1, {
+      featureUpdates: [{ feature: TRANSACTION_VERSION, maxVersionLevel: level, upgradeType }],
+      validateOnly: false,
+    });
+    const code = errorByCode(errorCode)?.code;
+    if (code === undefined) return null;
+    if (code === "invalid_update_version") {
+      // It is lower than that, or it is that already.
+      if (++refusals === 2) return null;
+      upgradeType = upgradeType === UPGRADE ? UNSAFE_DOWNGRADE : UPGRADE;
+    } else if (code !== "request_timed_out" && code !== "kafka_storage_error") {
+      model.fail("admin_answers", `UpdateFeatures: ${code}: ${errorMessage}`);
+    }
+    return "again";
+  });
+}
+
+/** Deletes a topic that transactions are open in. */
+export async function deleteTopic(
+  client: SimClient,
+  model: TransactionModel,
+  topic: ModelTopic,
+): Promise<void> {
+  topic.isDeletionAsked = true;
+  await client.persist(async (connection) => {
+    const response = await connection.request(DeleteTopics, DeleteTopics.highestStable, {
+      topics: [{ name: null, topicId: topic.id }],
+      topicNames: [],
+      timeoutMs: 10_000,
+    });
+    const code = errorByCode(response.responses[0]!.errorCode)?.code;
+    if (code === undefined || code === "unknown_topic_id") return null;
+    if (code !== "request_timed_out" && code !== "kafka_storage_error") {
+      model.fail("admin_answers", `DeleteTopics: ${code}`);
+    }
+    return "again";
+  });
 }
 
 export class Watcher {
@@ -35,8 +91,11 @@ export class Watcher {
   }
 
   async run(): Promise<void> {
-    const { client, random, thinkUsMax, mustStop } = this.#options;
+    const { client, model, random, thinkUsMax, mustStop } = this.#options;
     while (!mustStop()) {
+      if (this.#options.changesLevel && !this.#options.isQuiet() && random.below(4) === 0) {
+        await changeLevel(client, model, random.below(3));
+      }
       await client.options.process.sleep(random.below(thinkUsMax), `${client.name}_think`);
       try {
         await this.#look(await client.connected());

@@ -2,8 +2,6 @@
 // of it has come to its end.
 
 import type { SeededRandom } from "../../../base/prng.ts";
-import { errorByCode } from "../../../protocol/errors.ts";
-import { UpdateFeatures } from "../../../protocol/messages/57_update_features.ts";
 import { GroupHistory, type GroupPlan } from "../group_history.ts";
 import { type History, TopicHistory } from "../history.ts";
 import { SimClassicMember } from "../sim_classic_member.ts";
@@ -25,14 +23,12 @@ import { TransactionalProducer } from "./producer.ts";
 import { Reader } from "./reader.ts";
 import { READ_COMMITTED, READ_UNCOMMITTED } from "./reads.ts";
 import { Transform } from "./transform.ts";
-import { Watcher } from "./watcher.ts";
+import { changeLevel, deleteTopic, Watcher } from "./watcher.ts";
 import { Writer } from "./writer.ts";
 
 /** Numbers in record values that no other topic of the run has. */
 const TOPIC_NUMBERS_FROM = 1000;
 const KEYS = 6;
-const TRANSACTION_VERSION = "transaction.version";
-const UNSAFE_DOWNGRADE = 3;
 /** Within which all comes to an end once faults have: a time-out, the look for it, a start, and some. */
 const BOUND_US = 30_000_000;
 
@@ -71,9 +67,9 @@ export class TransactionWorkload {
 
   async start(setup: SimClient): Promise<void> {
     const { plan, history } = this.#options;
-    if (plan.level !== 2) await this.#lowerLevel(setup);
+    if (plan.level !== 2) await changeLevel(setup, this.model, plan.level);
     for (const [i, { shape, configs, role }] of plan.topics.entries()) {
-      const topic = this.model.addTopic(shape, TOPIC_NUMBERS_FROM + i);
+      const topic = this.model.addTopic(shape, TOPIC_NUMBERS_FROM + i, role === "doomed");
       const made = new TopicHistory(shape.name, topic.number, {
         partitionCount: shape.partitionCount,
         expires: shape.expires,
@@ -111,25 +107,6 @@ export class TransactionWorkload {
     return auditTransactions(client, this.model, this.#loops);
   }
 
-  async #lowerLevel(setup: SimClient): Promise<void> {
-    const { level } = this.#options.plan;
-    await setup.persist(async (connection) => {
-      const { errorCode, errorMessage } = await connection.request(UpdateFeatures, 1, {
-        featureUpdates: [
-          { feature: TRANSACTION_VERSION, maxVersionLevel: level, upgradeType: UNSAFE_DOWNGRADE },
-        ],
-        validateOnly: false,
-      });
-      const code = errorByCode(errorCode)?.code;
-      // An earlier try, whose answer was lost, may have done it.
-      if (code === undefined || code === "invalid_update_version") return null;
-      if (code !== "request_timed_out" && code !== "kafka_storage_error") {
-        this.model.fail("admin_answers", `UpdateFeatures: ${code}: ${errorMessage}`);
-      }
-      return "again";
-    });
-  }
-
   #areWritersDone(): boolean {
     return this.#writers.every((each) => each.isDone);
   }
@@ -160,7 +137,10 @@ export class TransactionWorkload {
     const { model } = this;
     const input = this.#topics.get("input")!;
     const any = this.#topics.get("any")!;
-    const partitions = [...input.partitions, ...any.partitions];
+    const plain = [...input.partitions, ...any.partitions];
+    const doomed = this.#topics.get("doomed");
+    const partitions = [...plain, ...(doomed?.partitions ?? [])];
+    if (doomed !== undefined) this.#deleteInTheMiddle(doomed);
     for (const writer of plan.writers) {
       for (let i = 0; i < writer.instances; i++) {
         const name = `${writer.transactionalId}-${i}`;
@@ -191,7 +171,7 @@ export class TransactionWorkload {
         model,
         author: model.addPlain(isIdempotent),
         random: dice,
-        partitions,
+        partitions: plain,
         batchCount,
         recordsMax: 4,
         valueBytesMax: 100,
@@ -201,6 +181,17 @@ export class TransactionWorkload {
       });
       this.#begin(this.#writers, name, actor);
     }
+  }
+
+  #deleteInTheMiddle(topic: ModelTopic): void {
+    const { random, clientOf, spawn } = this.#options;
+    const client = clientOf("deleter");
+    const inUs = random.fork("deleter").below(600_000);
+    spawn("deleter", async () => {
+      await client.options.process.sleep(inUs, "deleter_waits");
+      await deleteTopic(client, this.model, topic);
+      client.close();
+    });
   }
 
   #startReaders(): void {
@@ -233,6 +224,7 @@ export class TransactionWorkload {
       // Stable offsets are seen by somebody to the end.
       mustStop: () => mustStop() && this.#areLoopsOver,
       isQuiet: mustStop,
+      changesLevel: plan.changesLevel,
     });
     this.#begin(this.#others, "watcher", watcher);
   }

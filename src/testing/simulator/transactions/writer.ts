@@ -70,7 +70,8 @@ export class Writer {
 
   /** One or two, each for a few partitions, back to back. */
   #requests(): Wanted[][] {
-    const { random, partitions, recordsMax, recordsFor } = this.#options;
+    const { random, recordsMax, recordsFor } = this.#options;
+    const partitions = this.#options.partitions.filter(({ topic }) => !topic.isDeletionAsked);
     return Array.from({ length: 1 + random.below(3) }, () => {
       const chosen = new Set<ModelPartition>();
       for (let i = random.below(3); i >= 0; i--) {
