@@ -196,12 +196,14 @@ export class TableReader implements FetchKeeper {
     if (part === undefined) return;
     part.queued = 0;
     part.applied = state.position;
-    part.sweepUntil = -1;
-    part.caughtUp = null;
     // Behind its start is what retention has taken; anywhere else, the log is not the one that was read.
     const isCut = !isAnew && from < state.position;
     part.logStart = state.position;
-    this.#store.endSweep(part.partition);
+    if (!isCut) {
+      part.sweepUntil = -1;
+      part.caughtUp = null;
+      this.#store.endSweep(part.partition);
+    }
     this.#store.dropBefore(part.partition, isCut ? state.position : Number.POSITIVE_INFINITY);
     if (isAnew) void this.#lookForPartitions();
     // Of another log, their ends mean nothing.
