@@ -169,11 +169,16 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     }
   }
 
-  /** To be told of every topic that goes. @returns whether it was this one */
-  topicDeleted(topic: TopicImage): boolean {
+  /**
+   * To be told of every topic that goes.
+   *
+   * @param last Called with each shard that was there
+   * @returns whether it was this one
+   */
+  topicDeleted(topic: TopicImage, last?: (shard: S) => void): boolean {
     if (this.#topic?.id !== topic.id) return false;
     this.#topic = null;
-    this.runtime.dropAll();
+    this.runtime.dropAll(last);
     return true;
   }
 

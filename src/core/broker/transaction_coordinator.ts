@@ -82,7 +82,7 @@ export class TransactionCoordinator implements TransactionGate {
     });
     this.#endFollowing = cluster.follow({
       topicChanged: (topic) => this.#shards.topicChanged(topic),
-      topicDeleted: (topic) => void this.#shards.topicDeleted(topic),
+      topicDeleted: (topic) => void this.#shards.topicDeleted(topic, (shard) => shard.abandon()),
     });
   }
 

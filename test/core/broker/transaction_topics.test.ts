@@ -145,6 +145,30 @@ describe("a topic with an open transaction", () => {
   });
 });
 
+describe("the topic of the coordinator itself", () => {
+  test("is deleted with open transactions: they are aborted, and their producers begin anew", async () => {
+    const producer = await openIn("a", "b");
+    expect(await calls.commitOffset(producer, "g", "a", 17)).toBe("none");
+    const other = await calls.init({ transactionalId: "other" });
+    expect(await calls.produce(other, ["kept"], { transactionalId: "other" })).toBe("ok");
+    expect((await calls.end(other, true, 5, "other")).errorCode).toBe(0);
+    expect(await calls.committedOffset("g", "a")).toBe("unstable_offset_commit");
+    await deleted("__transaction_state");
+    for (const topic of ["a", "b"]) {
+      const [stable, all] = await ends(topic);
+      expect([topic, stable]).toEqual([topic, all]);
+    }
+    expect(await calls.read()).toEqual(["kept"]);
+    expect(await calls.committedOffset("g", "a")).toBe(-1);
+    expect(await calls.produce(producer, ["late"], { sequence: 1 })).not.toBe("ok");
+    const again = await calls.init();
+    expect(again.producerId).not.toBe(producer.producerId);
+    expect(await calls.produce(again, ["more"])).toBe("ok");
+    expect((await calls.end(again)).errorCode).toBe(0);
+    expect(await calls.read()).toEqual(["kept", "more"]);
+  });
+});
+
 describe("a batch that comes late", () => {
   test("by the older protocol, after the end, opens nothing", async () => {
     const producer = await calls.init();

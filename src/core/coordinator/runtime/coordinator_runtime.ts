@@ -77,15 +77,19 @@ export class CoordinatorRuntime<S extends Shard<R>, R> {
     if (known !== undefined && known.leaderEpoch < leaderEpoch) this.drop(partition);
   }
 
-  /** This broker does not lead it any more, or it is gone: who waits is told not_coordinator. */
-  drop(partition: number): void {
+  /**
+   * This broker does not lead it any more, or it is gone: who waits is told not_coordinator.
+   *
+   * @param last Called with the shard before, if it is there
+   */
+  drop(partition: number, last?: (shard: S) => void): void {
     const known = this.#hosts.get(partition);
     this.#hosts.delete(partition);
-    known?.host.close();
+    known?.host.close(last);
   }
 
-  dropAll(): void {
-    for (const partition of [...this.#hosts.keys()]) this.drop(partition);
+  dropAll(last?: (shard: S) => void): void {
+    for (const partition of [...this.#hosts.keys()]) this.drop(partition, last);
   }
 
   /** Drops all shards for good. */

@@ -219,9 +219,14 @@ export class ShardHost<S extends Shard<R>, R> {
     });
   }
 
-  /** The partition is not ours any more, or the broker stops. For good; idempotent. */
-  close(): void {
+  /**
+   * The partition is not ours any more, or the broker stops. For good; idempotent.
+   *
+   * @param last Called with the shard before, if it is there
+   */
+  close(last?: (shard: S) => void): void {
     if (this.#state === "closed") return;
+    if (this.#state === "active") last?.(this.#shard);
     this.#drop("closed", "not_coordinator");
   }
 

@@ -142,7 +142,8 @@ export class MarkerWrites {
   }
 }
 
-function markerOf(
+/** The end of a transaction that is decided. */
+export function markerOf(
   { producerId, producerEpoch, state, clientVersion }: Transaction,
   coordinatorEpoch: number,
 ): TransactionMarker {

@@ -19,10 +19,12 @@ import {
 import { type AddAsk, addPartitions, type ProducerAsk, verifyPartition } from "./add_partitions.ts";
 import { completed, type EndAsk, type Ended, endTransaction, fence } from "./end_transaction.ts";
 import { type InitAsk, initProducerId } from "./init_producer_id.ts";
-import { MarkerWrites } from "./marker_writes.ts";
+import { MarkerWrites, markerOf } from "./marker_writes.ts";
 import type { MarkerWriter } from "./ports.ts";
 import {
+  bumpedEpoch,
   isPrepared,
+  listOf,
   NO_PRODUCER_EPOCH,
   NO_TIMEOUT_MS,
   type Transaction,
@@ -125,6 +127,27 @@ export class TransactionShard implements Shard<TransactionRecord> {
 
   dropped(): void {
     this.#writes.clear();
+  }
+
+  /**
+   * The topic is gone, and with it all that anybody knows of these transactions: what is decided is written into their
+   * partitions now, and what is open is aborted there, so that nobody waits for it for ever.
+   */
+  abandon(): void {
+    const { markers, coordinatorEpoch, log } = this.#options;
+    let count = 0;
+    for (const each of this.#byId.values()) {
+      if (each.state !== "ongoing" && !isPrepared(each)) continue;
+      const decided = markerOf(each, coordinatorEpoch);
+      const producerEpoch = bumpedEpoch(each.producerEpoch);
+      const marker = isPrepared(each)
+        ? decided
+        : { ...decided, producerEpoch, transactionVersion: 2 };
+      // What is refused here nobody can write later.
+      for (const partition of listOf(each.partitions)) void markers.write(marker, partition);
+      count++;
+    }
+    if (count > 0) log.warn("transactions_abandoned", { count });
   }
 
   // Requests
