@@ -10,6 +10,7 @@ import { checkOptions } from "./option_checks.ts";
 import { Producer, type ProducerTransaction } from "./producer.ts";
 import type { ProducerOptions } from "./producer_record.ts";
 import type { TransactionEngine, TransactionPhase } from "./transaction/transaction_engine.ts";
+import { within } from "./waiting.ts";
 
 export type { TransactionPhase } from "./transaction/transaction_engine.ts";
 
@@ -68,6 +69,8 @@ export class TransactionalProducer extends Producer {
   readonly #door: Door;
   #loading: Promise<TransactionEngine> | null = null;
   #ending: Promise<void> | null = null;
+  /** The commit or abort that runs, or ran last. */
+  #running: Promise<void> = Promise.resolve();
 
   /** Made by `Client.producer`. @throws {TypeError} {ClientError} "invalid_required_acks" */
   constructor(context: ClientContext, options: TransactionalProducerOptions, onClose: () => void) {
@@ -140,12 +143,14 @@ export class TransactionalProducer extends Producer {
    *   the same call again finds out. "close": the producer is fenced, or may not go on
    */
   async commit(options: TransactionCallOptions = {}): Promise<void> {
-    await (await this.#engine()).commit(this.#bounds(options));
+    const engine = await this.#engine();
+    await this.#run(engine.commit(this.#bounds(options)));
   }
 
   /** Gives up what was not sent, and resolves once nothing of the transaction will ever be seen. @throws as `commit` */
   async abort(options: TransactionCallOptions = {}): Promise<void> {
-    await (await this.#engine()).abort(this.#bounds(options));
+    const engine = await this.#engine();
+    await this.#run(engine.abort(this.#bounds(options)));
   }
 
   /** Whether the last commit may have been done although it failed, and no call can find out any more. */
@@ -166,12 +171,18 @@ export class TransactionalProducer extends Producer {
   async #end(graceMs: number | undefined): Promise<void> {
     const { engine } = this.#door;
     const bounds = this.#bounds(graceMs === undefined ? {} : { timeoutMs: graceMs });
+    await within(this.#context.runtime, bounds, () => this.#running).catch(() => {});
     // Of a commit without an answer whoever called was told; it is finished, as nothing else may be done with it.
     const isCommitting = engine?.phase === "committing";
     const isOpen = engine?.phase === "open" || engine?.phase === "aborting";
     if (isCommitting) await engine.commit(bounds).catch(() => {});
     else if (isOpen) await engine.abort(bounds).catch(() => {});
     await super.close(graceMs);
+  }
+
+  #run(ending: Promise<void>): Promise<void> {
+    this.#running = ending.catch(() => {});
+    return ending;
   }
 
   #bounds({ timeoutMs }: TransactionCallOptions): { readonly timeoutMs: number } {

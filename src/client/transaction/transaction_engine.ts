@@ -60,6 +60,8 @@ export class TransactionEngine {
   #isStarted: "no" | "maybe" | "yes" = "no";
   /** A commit or an abort runs. */
   #isEnding = false;
+  /** What a commit or an abort waits for before the coordinator is told. */
+  #settling: Promise<unknown> | null = null;
   /** A commit still waits for records and offsets: they may spoil it. */
   #isFlushing = false;
   /** First protocol: batches were lost, and only a new epoch keeps apart what may still arrive. */
@@ -270,26 +272,24 @@ export class TransactionEngine {
   /** Resolves once the transaction is committed. */
   async commit(bounds: Bounds): Promise<void> {
     const isResumed = this.#phase === "committing" && !this.#isEnding;
-    if (!isResumed) this.#requireOpen("commit");
-    if (this.#failure !== null) throw this.#failure;
+    if (!isResumed) {
+      this.#requireOpen("commit");
+      if (this.#failure !== null) throw this.#failure;
+      this.#phase = "committing";
+      this.#settle(this.#delivered());
+    }
     this.#isEnding = true;
     try {
-      if (!isResumed) {
-        this.#phase = "committing";
-        await this.#settleAll();
-        if (this.#isStarted === "no") {
-          this.#finish(null);
-          return;
-        }
-      }
-      await this.#end(true, bounds);
+      await this.#settled("commit", bounds);
+      if (this.#isStarted === "no") this.#finish(null);
+      else await this.#end(true, bounds);
     } finally {
       this.#isEnding = false;
     }
   }
 
   /** Waits for records and offsets. @throws {ClientError} the transaction has to be aborted */
-  async #settleAll(): Promise<void> {
+  async #delivered(): Promise<void> {
     this.#isFlushing = true;
     await Promise.allSettled([this.#host.flush(), ...this.#offsets]);
     this.#isFlushing = false;
@@ -299,26 +299,46 @@ export class TransactionEngine {
     throw failure;
   }
 
+  /** What has to be over before the coordinator is told; a call may give up waiting for it, and the next one go on. */
+  #settle(settling: Promise<unknown>): void {
+    settling.catch(() => {});
+    this.#settling = settling;
+  }
+
+  async #settled(doing: "commit" | "abort", { timeoutMs }: Bounds): Promise<void> {
+    const settling = this.#settling;
+    if (settling === null) return;
+    const { phase } = this;
+    try {
+      await within(this.#context.runtime, { timeoutMs }, () => settling);
+    } catch (error) {
+      if (this.#phase === phase) throw notKnown(doing, error as ClientError);
+      this.#settling = null;
+      throw error;
+    }
+    this.#settling = null;
+  }
+
   /** Resolves once the transaction is aborted. */
   async abort(bounds: Bounds): Promise<void> {
     const isResumed = this.#phase === "aborting" && !this.#isEnding;
-    if (!isResumed) this.#requireOpen("abort");
-    const spoiled = this.#failure;
+    if (!isResumed) {
+      // No coordinator was told of a commit that still waits for its records.
+      const isWaiting = this.#phase === "committing" && !this.#isEnding && this.#settling !== null;
+      if (!isWaiting) this.#requireOpen("abort");
+      this.#needsEpoch ||= this.#protocol === 1 && this.#failure !== null;
+      this.#phase = "aborting";
+      const failure = new ClientError("aborted", "The transaction was aborted", {
+        remedy: "abort",
+      });
+      this.#failure = failure;
+      this.#over.abort();
+      const left = [this.#host.abandon(failure), this.#adding, ...this.#offsets];
+      this.#settle(Promise.allSettled(left));
+    }
     this.#isEnding = true;
     try {
-      if (!isResumed) {
-        this.#phase = "aborting";
-        this.#failure = mustAbort(
-          new ClientError("aborted", "The transaction was aborted", { remedy: "abort" }),
-        );
-        this.#over.abort();
-        await Promise.allSettled([
-          this.#host.abandon(this.#failure),
-          this.#adding,
-          ...this.#offsets,
-        ]);
-        this.#needsEpoch ||= this.#protocol === 1 && spoiled !== null;
-      }
+      await this.#settled("abort", bounds);
       await this.#endAborting(bounds);
     } finally {
       this.#isEnding = false;
@@ -401,6 +421,7 @@ export class TransactionEngine {
     this.#isUnsure = false;
     this.#needsEpoch = false;
     this.#needsEpochAlone = false;
+    this.#settling = null;
     this.#phase = "ready";
   }
 

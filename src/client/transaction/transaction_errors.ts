@@ -52,7 +52,7 @@ export function mustClose(owner: Owner, cause: ClientError, isUnsure = false): C
 export function notKnown(doing: "commit" | "abort", cause: ClientError): ClientError {
   const text =
     doing === "commit"
-      ? `Whether the transaction was committed is not known yet (${plain(cause)}). Call commit() again: it finds out, and nothing is done twice`
+      ? `The transaction is not known to be committed yet (${plain(cause)}). Call commit() again: it finds out, and nothing is done twice`
       : `The transaction is not aborted yet (${plain(cause)}). Call abort() again, or leave it: the broker aborts it after its time-out`;
   const { code } = cause;
   return new ClientError(code, text, { cause, retriable: true, remedy: "retry" });

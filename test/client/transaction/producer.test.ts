@@ -238,6 +238,42 @@ for (const { way, level } of cases) {
       expect(await valuesOf(client, "t")).toEqual([]);
     });
 
+    test("a commit whose records are not answered is given up, and goes on or is aborted", async () => {
+      const producer = client.producer({ transactionalId: "one" });
+      for (const isAborted of [true, false]) {
+        await producer.begin();
+        rig.faults.append = () => "break_before";
+        void producer.send({ topic: "t", partition: 0, value: `${isAborted}` });
+        const waiting = await failureOf(producer.commit({ timeoutMs: 60 }));
+        expect(waiting).toMatchObject({ code: "request_timed_out", remedy: "retry" });
+        expect(producer.phase).toBe("committing");
+        rig.faults.append = () => null;
+        await (isAborted ? producer.abort() : producer.commit());
+      }
+      expect(await valuesOf(client, "t")).toEqual(["false"]);
+    });
+
+    test("an abort does not wait for records longer than it may, and closing neither", async () => {
+      const producer = client.producer({ transactionalId: "one" });
+      await producer.begin();
+      await producer.send({ topic: "t", partition: 1, value: "a" });
+      rig.faults.append = () => "no_answer";
+      void producer.send({ topic: "t", partition: 0, value: "b" });
+      await until(() => rig.faults.appends > 1);
+      expect(await failureOf(producer.abort({ timeoutMs: 20 }))).toMatchObject({
+        remedy: "retry",
+      });
+      rig.faults.append = () => null;
+      await producer.abort();
+      await producer.begin();
+      await producer.send({ topic: "t", partition: 0, value: "c" });
+      const committing = producer.commit();
+      await Promise.resolve();
+      await producer.close();
+      await committing;
+      expect(await valuesOf(client, "t")).toEqual(["c"]);
+    });
+
     test("a transaction that takes longer than its time-out is fenced by the broker", async () => {
       const producer = client.producer({ transactionalId: "one", transactionTimeoutMs: 30 });
       await producer.begin();
