@@ -167,6 +167,7 @@ const broker = await KillableBroker.start(folder, [
   "group.consumer.heartbeat.interval.ms=300",
   "group.consumer.min.session.timeout.ms=1000",
   "group.consumer.session.timeout.ms=2000",
+  "transaction.abort.timed.out.transaction.cleanup.interval.ms=500",
 ]);
 let hasFailed = true;
 try {

@@ -13,7 +13,7 @@ const BATCH = 5;
 const ABORT_PERCENT = 20;
 const PAUSE_MS = 20;
 /** So long a client may take for a round after the last kill: then it hangs. */
-const ROUND_MS_MAX = 90_000;
+const ROUND_MS_MAX = Number(process.env["ROUND_SECONDS"] ?? 90) * 1000;
 const POLL_MS = 150;
 /** So long a kill waits for the client to come into the middle of its work. */
 const WORK_MS = 3000;

@@ -9,6 +9,7 @@ Environment:
   ROUNDS=20             rounds; each kills the broker 0 to 2 times, and clients with KILL_PERCENT
   INPUTS=90             records a client has to take in a round
   KILL_PERCENT=60       of rounds in which a client is killed
+  ROUND_SECONDS=90      a client that takes longer hangs
   SEED=N                what is drawn; said with every failure (the moments stay those of the machine)
   TRANSACTION_VERSION=  0|1|2 (2), set by the feature
   ONLY_CLIENTS=1 | ONLY_BROKER=1   kills only these
