@@ -15,18 +15,13 @@ export interface Progress {
   readonly answers: number;
 }
 
-interface Remembered {
-  readonly slot: number;
-  readonly partition: number;
-  readonly offset: number;
-}
-
 /** One that was under way may have been sent before. */
 const ANSWERS = 2;
 
 export class RememberedDeletes {
-  #young: Remembered[] = [];
-  #old: Remembered[] = [];
+  /** Slot, partition and offset, again and again: there may be as many as keys. */
+  #young: number[] = [];
+  #old: number[] = [];
   /** By partition, what has to be read before the old ones are forgotten. */
   readonly #goals = new Map<number, { readonly answers: number; offset: number }>();
 
@@ -35,7 +30,7 @@ export class RememberedDeletes {
   }
 
   add(slot: number, partition: number, offset: number): void {
-    this.#young.push({ slot, partition, offset });
+    this.#young.push(slot, partition, offset);
   }
 
   /** Called with every answer: says what may be forgotten. */
@@ -66,10 +61,12 @@ export class RememberedDeletes {
     }
     if (!isReached) return;
     const appliedOf = new Map(partitions.map((each) => [each.partition, each.applied]));
-    for (const each of this.#old) {
-      const applied = appliedOf.get(each.partition) ?? Number.POSITIVE_INFINITY;
-      if (applied > each.offset) forget(each.slot, each.partition, each.offset);
-      else this.#young.push(each);
+    const old = this.#old;
+    for (let at = 0; at < old.length; at += 3) {
+      const [slot, partition, offset] = [old[at]!, old[at + 1]!, old[at + 2]!];
+      const applied = appliedOf.get(partition) ?? Number.POSITIVE_INFINITY;
+      if (applied > offset) forget(slot, partition, offset);
+      else this.#young.push(slot, partition, offset);
     }
     this.#old = [];
   }
