@@ -332,7 +332,8 @@ async function checkCoordinators(
       return !AT_REST.has(each.transactionState);
     });
     // A shard that loads now, and what it finds open, have their time.
-    if ((listed.errorCode !== 0 || passes) && model.world.nowUs < untilUs) {
+    const ends = listed.transactionStates.some((each) => !AT_REST.has(each.transactionState));
+    if ((listed.errorCode !== 0 || passes || ends) && model.world.nowUs < untilUs) {
       await client.backOff();
       continue;
     }

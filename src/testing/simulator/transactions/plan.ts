@@ -84,8 +84,8 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
   const loops = Array.from({ length: pick([0, 1, 1, 1, 2]) }, (_, i): LoopPlan => {
     return {
       groupId: `loop-${i}`,
-      kind: pick(["alone", "alone", "classic", "consumer"] as const),
-      count: 1 + random.below(2),
+      kind: pick(["alone", "classic", "classic", "consumer"] as const),
+      count: pick([1, 2, 2]),
       usesNewProtocol: mayBeNew && chance(60),
       timeoutMs: timeoutMs(),
       bytesMax: pick([200, 1000, 20_000]),

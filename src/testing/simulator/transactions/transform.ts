@@ -25,6 +25,7 @@ const GROUPS_SINCE = 8;
 const ABORTED_PERCENT = 12;
 const ABANDONED_PERCENT = 4;
 const SLEEPING_PERCENT = 6;
+const LATE_PERCENT = 8;
 const PASSING = new Set([
   "coordinator_load_in_progress",
   "coordinator_not_available",
@@ -106,6 +107,8 @@ export class Transform implements MemberJob {
     if (verdict === "ok" && random.below(3) === 0) {
       await client.options.process.sleep(random.below(thinkUsMax), `${client.name}_think`);
     }
+    // Whoever takes over meanwhile finds no offsets that it would have to wait for.
+    if (!this.#options.mustStop() && random.below(100) < LATE_PERCENT) await this.#sleep();
     if (verdict === "ok") verdict = await producer.sendOffsets(group, member, offsets);
     if (verdict === "fenced") {
       producer.abandon();
@@ -117,11 +120,16 @@ export class Transform implements MemberJob {
       return;
     }
     if (dice >= 100 - SLEEPING_PERCENT && dice < 100) {
-      await client.options.process.sleep(random.below(900_000), `${client.name}_sleeps`);
+      await this.#sleep();
     }
     const isCommit = verdict === "ok" && dice >= ABANDONED_PERCENT + ABORTED_PERCENT;
     if ((await producer.end(isCommit)) !== "committed") return;
     for (const [partition, offset] of offsets) this.#positions.set(partition, offset);
+  }
+
+  async #sleep(): Promise<void> {
+    const { client, random } = this.#options;
+    await client.options.process.sleep(random.below(900_000), `${client.name}_sleeps`);
   }
 
   async #fetch(owned: readonly number[], bytesMax: number) {
