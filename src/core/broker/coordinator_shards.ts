@@ -37,6 +37,8 @@ export interface CoordinatorShardsOptions<S extends Shard<R>, R> {
   readonly newTopic: () => InternalTopic;
   /** The event that says why the topic is not there. */
   readonly notMadeEvent: string;
+  /** Called with each shard that is there when its topic goes. */
+  readonly abandon?: (shard: S) => void;
   /** What a shard's host is made of; the runtime's logger names the topic and the partition. */
   readonly hostOptions: (
     partition: number,
@@ -161,7 +163,7 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     if (topic.name !== this.#options.topicName) return;
     this.#leaderEpoch = topic.leaderEpoch;
     if (this.#topic?.id !== topic.id) {
-      this.runtime.dropAll();
+      this.runtime.dropAll(this.#options.abandon);
       this.#topic = topic;
     }
     for (let partition = 0; partition < topic.partitionCount; partition++) {
@@ -169,16 +171,11 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     }
   }
 
-  /**
-   * To be told of every topic that goes.
-   *
-   * @param last Called with each shard that was there
-   * @returns whether it was this one
-   */
-  topicDeleted(topic: TopicImage, last?: (shard: S) => void): boolean {
+  /** To be told of every topic that goes. @returns whether it was this one */
+  topicDeleted(topic: TopicImage): boolean {
     if (this.#topic?.id !== topic.id) return false;
     this.#topic = null;
-    this.runtime.dropAll(last);
+    this.runtime.dropAll(this.#options.abandon);
     return true;
   }
 

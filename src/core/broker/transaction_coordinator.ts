@@ -63,6 +63,7 @@ export class TransactionCoordinator implements TransactionGate {
       topicName: TRANSACTION_TOPIC,
       newTopic: () => this.settings.newTopic(),
       notMadeEvent: "transaction_topic_not_made",
+      abandon: (shard) => shard.abandon(),
       hostOptions: (_partition, coordinatorEpoch, { log }) => ({
         serde: transactionRecordSerde,
         makeShard: (timers) =>
@@ -82,7 +83,7 @@ export class TransactionCoordinator implements TransactionGate {
     });
     this.#endFollowing = cluster.follow({
       topicChanged: (topic) => this.#shards.topicChanged(topic),
-      topicDeleted: (topic) => void this.#shards.topicDeleted(topic, (shard) => shard.abandon()),
+      topicDeleted: (topic) => void this.#shards.topicDeleted(topic),
     });
   }
 
