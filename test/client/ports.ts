@@ -55,6 +55,8 @@ export class Faults {
   isDeafTo: (method: string) => boolean = () => false;
   /** What befalls one call of a method of the broker's groups or transactions, by name. */
   call: (method: string) => "break_before" | "break_after" | "no_answer" | null = () => null;
+  /** With what code one call of a method of transactions is refused, undone. */
+  refuse: (method: string) => number | null = () => null;
   /** Calls of groups and transactions, by name, in order. */
   readonly calls: string[] = [];
   appends = 0;
@@ -173,6 +175,31 @@ function faulty(broker: Broker, faults: Faults): Broker {
   };
 }
 
+/** An answer of a transaction's API that says no, in whatever form that API has. */
+function refusedWith(errorCode: number, asked: unknown): unknown {
+  const { v3AndBelowTopics = [], topics = [] } = asked as {
+    v3AndBelowTopics?: readonly { name: string; partitions: readonly number[] }[];
+    topics?: readonly { name: string; partitions: readonly { partitionIndex: number }[] }[];
+  };
+  return {
+    throttleTimeMs: 0,
+    errorCode,
+    producerId: -1,
+    producerEpoch: -1,
+    resultsByTransaction: [],
+    resultsByTopicV3AndBelow: v3AndBelowTopics.map(({ name, partitions }) => ({
+      name,
+      resultsByPartition: partitions.map((partitionIndex) => {
+        return { partitionIndex, partitionErrorCode: errorCode };
+      }),
+    })),
+    topics: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
+    })),
+  };
+}
+
 function troubled<T extends object>(own: T, faults: Faults): T {
   return new Proxy(own, {
     get(from, name) {
@@ -182,6 +209,8 @@ function troubled<T extends object>(own: T, faults: Faults): T {
         faults.calls.push(String(name));
         const fault = faults.call(String(name));
         if (fault === "break_before") throw new Error(`broken before ${String(name)}`);
+        const code = faults.refuse(String(name));
+        if (code !== null) return refusedWith(code, words[1]);
         const answer: unknown = await held.apply(from, words);
         if (fault === "break_after") throw new Error(`broken after ${String(name)}`);
         if (fault === "no_answer") return gone((words[0] as Caller).signal);

@@ -182,6 +182,70 @@ for (const { way, level } of cases) {
       expect(await valuesOf(client, "t")).toEqual(["b"]);
     });
 
+    test("what passes is tried again, and no longer than it may take", async () => {
+      const load = 14;
+      const notCoordinator = 16;
+      const concurrent = 51;
+      const seen = new Map<string, number>();
+      rig.faults.refuse = (name) => {
+        if (name === "findCoordinator") return null;
+        const count = seen.get(name) ?? 0;
+        seen.set(name, count + 1);
+        return [load, notCoordinator, concurrent][count] ?? null;
+      };
+      const producer = client.producer({ transactionalId: "one" });
+      await producer.begin();
+      void producer.send({ topic: "t", partition: 0, value: "a" });
+      await producer.sendOffsets([{ topic: "t", partition: 1, offset: 3 }], "g");
+      await producer.commit();
+      const asked = ["initProducerId", "txnOffsetCommit", "endTxn"];
+      if (level !== 2) asked.push("addPartitionsToTxn", "addOffsetsToTxn");
+      for (const name of asked) expect([name, seen.get(name)]).toEqual([name, 4]);
+      expect(await valuesOf(client, "t")).toEqual(["a"]);
+      rig.faults.refuse = (name) => (name === "endTxn" ? concurrent : null);
+      await producer.begin();
+      await producer.send({ topic: "t", partition: 0, value: "b" });
+      const startMs = performance.now();
+      expect(await failureOf(producer.commit({ timeoutMs: 50 }))).toMatchObject({
+        remedy: "retry",
+      });
+      expect(performance.now() - startMs).toBeLessThan(2_000);
+      rig.faults.refuse = () => null;
+      await producer.commit();
+      expect(await valuesOf(client, "t")).toEqual(["a", "b"]);
+    });
+
+    test("refusals that an abort mends, and those that end the producer, are told apart", async () => {
+      const cases = [
+        ["txnOffsetCommit", 30, "group_authorization_failed", "abort"],
+        ["txnOffsetCommit", 82, "fenced_instance_id", "abort"],
+        ["txnOffsetCommit", 120, "transaction_abortable", "abort"],
+        ["txnOffsetCommit", 53, "transactional_id_authorization_failed", "close"],
+        ["txnOffsetCommit", 47, "producer_fenced", "close"],
+        ["endTxn", 120, "transaction_abortable", "abort"],
+        ["endTxn", 90, "producer_fenced", "close"],
+        ["endTxn", 48, "invalid_txn_state", "close"],
+        ["endTxn", 49, "invalid_producer_id_mapping", "close"],
+        ["initProducerId", 53, "transactional_id_authorization_failed", "close"],
+      ] as const;
+      for (const [at, [method, wireCode, code, remedy]] of cases.entries()) {
+        const producer = client.producer({ transactionalId: `id-${at}` });
+        rig.faults.refuse = (name) => (name === method ? wireCode : null);
+        const run = async () => {
+          await producer.begin();
+          await producer.send({ topic: "t", partition: 0, value: "no" });
+          await producer.sendOffsets([{ topic: "t", partition: 1, offset: 3 }], "g");
+          await producer.commit();
+        };
+        expect(await failureOf(run())).toMatchObject({ code, remedy });
+        rig.faults.refuse = () => null;
+        if (remedy === "close") expect(producer.phase).toBe("closed");
+        else await producer.abort();
+        await client.producer({ transactionalId: `id-${at}` }).init();
+      }
+      expect(await valuesOf(client, "t")).toEqual([]);
+    });
+
     test("an end whose answer is lost is asked for again, and done once", async () => {
       const producer = client.producer({ transactionalId: "one" });
       for (const [at, fault] of (["break_after", "break_before", "no_answer"] as const).entries()) {
