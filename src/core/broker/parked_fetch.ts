@@ -23,8 +23,8 @@ import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 const READ_MEMORY_BYTES = 128 * 1024 * 1024;
 /** What a fetch gets when so much is held already; and one batch, however large, always. */
 const CROWDED_BYTES = 64 * 1024;
-/** How often a partition is read again in one fetch because its bytes went elsewhere. */
-const TRIES = 2;
+/** How often a partition is read again in one fetch because its bytes went elsewhere: a cleaning moves segment after segment. */
+const TRIES = 16;
 
 /** Why a caller who knows that leader epoch is refused, or null. */
 export function checkEpoch(log: PartitionLog, leaderEpoch: number): KafkaErrorName | null {

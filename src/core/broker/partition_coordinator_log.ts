@@ -21,6 +21,8 @@ import type { LogRead } from "../log/log_reader.ts";
 import type { AppendVerdict, PartitionLog } from "../log/partition_log.ts";
 import type { LogManager } from "../partition/log_manager.ts";
 
+/** How often bytes that are read may turn out to have gone elsewhere meanwhile: a cleaning moves segment after segment. */
+const MOVES_MAX = 16;
 const REASONS: Readonly<Record<NonNullable<LogRead["fault"]>, string>> = {
   corrupt: "A batch is damaged on disk",
   io: "The disk could not be read",
@@ -125,7 +127,9 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     if (!this.isOnline) return { ok: false as const, reason: "The log folder is offline" };
     let read = await this.#readOnce(offset, bytesMax);
     // The bytes went to another file while they were read: the index knows where they are now.
-    if (read.fault === "moved") read = await this.#readOnce(offset, bytesMax);
+    for (let tries = MOVES_MAX; read.fault === "moved" && tries > 0; tries--) {
+      read = await this.#readOnce(offset, bytesMax);
+    }
     if (read.fault !== null) return { ok: false as const, reason: REASONS[read.fault] };
     const taken = read;
     return {

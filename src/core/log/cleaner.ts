@@ -35,11 +35,12 @@ import type { CopyPace, Settler } from "./settle.ts";
 
 /** Bytes of records gone through between two turns of the event loop, and bytes read at once. */
 const SLICE_BYTES = 256 * 1024;
+const COPY_SLICE_BYTES = 1024 * 1024;
 /** What is written is synced after so many bytes. */
-const SYNC_BYTES = 1024 * 1024;
+const SYNC_BYTES = 4 * 1024 * 1024;
 /** While others append: each of them may have to wait for one slice, and for one sync. */
 const BUSY_SLICE_BYTES = 64 * 1024;
-const BUSY_SYNC_BYTES = 256 * 1024;
+const BUSY_COPY_BYTES = 256 * 1024;
 
 /** While others append, so many times what a slice took, its syncs among it, is theirs. */
 const BUSY_SHARE = 2;
@@ -93,8 +94,10 @@ export class Cleaner {
   #isRunning = false;
   #isStopped = false;
   #sliceBytes = 0;
-  #sliceBytesMax = SLICE_BYTES;
-  #syncBytes = SYNC_BYTES;
+  /** Of what was cleaned; never rejects. */
+  #tidying: Promise<void> = Promise.resolve();
+  /** Others have appended since the last pause. */
+  #isBusy = false;
   readonly #copyPace: CopyPace;
   #sliceStartedMs = 0;
   #lastAppendedBytes = 0;
@@ -103,10 +106,16 @@ export class Cleaner {
 
   constructor(options: CleanerOptions) {
     this.#options = options;
-    const syncBytes = () => this.#syncBytes;
+    const isBusy = () => this.#isBusy;
     this.#copyPace = {
+      get sliceBytes() {
+        return isBusy() ? BUSY_COPY_BYTES : COPY_SLICE_BYTES;
+      },
       get syncBytes() {
-        return syncBytes();
+        return isBusy() ? BUSY_COPY_BYTES : SYNC_BYTES;
+      },
+      get waitsForSyncs() {
+        return isBusy();
       },
       afterSlice: (sizeBytes) => {
         // Read and written for the cleaner's sake.
@@ -197,6 +206,7 @@ export class Cleaner {
       // A file that cannot be written or read is tried again later.
       done = { reason: String(error), isLasting: false };
     }
+    await this.#tidying;
     if (typeof done !== "number") {
       this.#figures.ended(log, null);
       if (done.isLasting) {
@@ -346,7 +356,7 @@ export class Cleaner {
         return fault === null ? null : unreadable(batch.baseOffset, fault);
       };
       const flush = async () => {
-        this.#throttledBytes += await rewrite.flush(this.#syncBytes);
+        this.#throttledBytes += await rewrite.flush(this.#copyPace);
         this.#figures.reached("rewrite", offset, rules.endOffset);
       };
       const end = log.segmentEnd(last);
@@ -364,7 +374,10 @@ export class Cleaner {
       const group = log.writeState();
       // Without it the old files may be what a start finds: they stay.
       if (!(await group.settled())) return STOPPED;
-      await rewrite.removeSources(this.#options.runtime.log);
+      // One file at a time, as that is work for the file system; beside the next group where nobody else needs it.
+      const before = this.#tidying;
+      this.#tidying = before.then(() => rewrite.tidy(this.#options.runtime.log));
+      if (this.#isBusy) await this.#tidying;
       return null;
     } finally {
       if (!hasLanded) await rewrite.discard(this.#options.runtime.log);
@@ -422,6 +435,10 @@ export class Cleaner {
     return null;
   }
 
+  get #sliceBytesMax(): number {
+    return this.#isBusy ? BUSY_SLICE_BYTES : SLICE_BYTES;
+  }
+
   /** Lets everybody else go first, and waits where log.cleaner.io.max.bytes.per.second says so. */
   async #pause(): Promise<void> {
     const { settings, runtime, journal } = this.#options;
@@ -435,10 +452,8 @@ export class Cleaner {
       await this.#waitFor(Math.min(owedMs, WAIT_MS_MAX));
     }
     await scheduler.yieldNow();
-    const isBusy = journal.appendedBytes !== this.#lastAppendedBytes;
-    this.#sliceBytesMax = isBusy ? BUSY_SLICE_BYTES : SLICE_BYTES;
-    this.#syncBytes = isBusy ? BUSY_SYNC_BYTES : SYNC_BYTES;
-    if (isBusy) {
+    this.#isBusy = journal.appendedBytes !== this.#lastAppendedBytes;
+    if (this.#isBusy) {
       // One append takes several turns: with a slice in each it would take as many slices.
       const untilMs = nowMs + BUSY_SHARE * (nowMs - this.#sliceStartedMs);
       for (let turn = 0; turn < BUSY_TURNS_MAX && clock.monotonicMs() < untilMs; turn++) {

@@ -18,11 +18,13 @@ import {
   openForCleaning,
 } from "./cleaner_batches.ts";
 import type { CleanedTransactions } from "./cleaner_transactions.ts";
+import { GatheredSync } from "./gathered_sync.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import { putPlaceMark } from "./place_mark.ts";
 import type { SegmentFiles } from "./segment_files.ts";
 import { SegmentIndex } from "./segment_index.ts";
+import type { CopyPace } from "./settle.ts";
 
 const KEPT: CleanedBatch = { kind: "kept" };
 
@@ -45,7 +47,7 @@ export class SegmentRewrite {
   /** Transactions aborted by a marker in it. */
   readonly #aborted: AbortedTransaction[] = [];
   #chunks: Uint8Array[] = [];
-  #unsyncedBytes = 0;
+  readonly #gathered = new GatheredSync();
   #hasFile = false;
 
   /** @param sources Neighbours in the log, closed and settled. */
@@ -143,29 +145,27 @@ export class SegmentRewrite {
   /**
    * Writes what was added since the last time. Returns how many bytes that were.
    *
-   * @param syncBytes Synced once so many have gathered: a file system writes them in one go, and who syncs the journal
-   *   meanwhile waits for all of them.
+   * @param pace Whose `syncBytes` are synced as soon as they have gathered
    */
-  async flush(syncBytes: number): Promise<number> {
+  async flush(pace: CopyPace): Promise<number> {
     const chunks = this.#chunks;
     if (chunks.length === 0) return 0;
     const sizeBytes = chunks.reduce((sum, { length }) => sum + length, 0);
-    this.#unsyncedBytes += sizeBytes;
     this.#chunks = [];
     await this.#files.use(this.#log, this.#segment, true, async (file) => {
       // A try that was cut short may have left one of this name.
       if (!this.#hasFile && file.sizeBytes > 0) await file.truncate(0);
       this.#hasFile = true;
       await file.append(chunks);
-      if (this.#unsyncedBytes < syncBytes) return;
-      await file.sync();
-      this.#unsyncedBytes = 0;
     });
+    const sync = () => this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
+    await this.#gathered.wrote(sizeBytes, pace.syncBytes, pace.waitsForSyncs, sync);
     return sizeBytes;
   }
 
   async sync(): Promise<void> {
     if (!this.#hasFile) return;
+    await this.#gathered.settled();
     await this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
     await this.#abortedIndex.append(this.#log, this.#segment, this.#aborted);
     this.#segment.abortedCount = this.#aborted.length;
@@ -190,11 +190,21 @@ export class SegmentRewrite {
     return true;
   }
 
-  /** Removes the old files, and writes the index of the new one. Failures are said: the next start removes what is left. */
-  async removeSources(logger: Logger): Promise<void> {
-    // Retention or the end of the topic may have been quicker.
-    if (this.#hasFile && this.#log.segments.includes(this.#segment)) {
-      await this.#files.writeIndex(this.#log, this.#segment, this.#index);
+  /**
+   * Writes the index of the new file, and removes the old ones. Never rejects; failures are said: who misses the index makes
+   * it anew, and the next start removes what is left.
+   */
+  async tidy(logger: Logger): Promise<void> {
+    try {
+      // Retention or the end of the topic may have been quicker.
+      if (this.#hasFile && this.#log.segments.includes(this.#segment)) {
+        await this.#files.writeIndex(this.#log, this.#segment, this.#index);
+      }
+    } catch (error) {
+      const { topic, partition } = this.#log;
+      const { baseOffset } = this.#segment;
+      const fields = { topic: topic.name, partition, baseOffset, error: String(error) };
+      logger.warn("segment_index_not_written", fields);
     }
     for (const source of this.#sources) await this.#remove(source, logger);
   }

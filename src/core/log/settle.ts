@@ -9,6 +9,7 @@ import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_h
 import { batchSizeAt } from "../../record/record_batch.ts";
 import type { AbortedIndex } from "./aborted_index.ts";
 import type { CommitGroup } from "./commit_group.ts";
+import { GatheredSync } from "./gathered_sync.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalFile } from "./journal_file.ts";
 import { EntryKind } from "./journal_format.ts";
@@ -22,9 +23,6 @@ import { SegmentIndex } from "./segment_index.ts";
 export const GROWN_BYTES = 1024 * 1024;
 const GROWN_BATCHES = 1024;
 const SLICE_BYTES = 1024 * 1024;
-/** Copied between two turns of the event loop. */
-const COPY_SLICE_BYTES = 256 * 1024;
-const SYNC_BYTES = 1024 * 1024;
 /** Batches moved by one commit, at most. */
 const MOVED_SLICE = 512;
 /** States written between two turns of the event loop. */
@@ -57,10 +55,14 @@ export interface SettlerOptions {
  */
 type Outcome = "gone" | "kept" | "later";
 
-/** How a log is copied beside everybody else's work. */
+/** How a log is copied beside everybody else's work; it may change meanwhile. */
 export interface CopyPace {
+  /** Copied between two turns of the event loop. */
+  readonly sliceBytes: number;
   /** Synced after so many bytes of one file: who syncs the journal meanwhile waits for all that has gathered. */
   readonly syncBytes: number;
+  /** Whether copying goes on only after each sync. */
+  readonly waitsForSyncs: boolean;
   /** Told how many bytes were copied; the next ones wait for it. */
   afterSlice(sizeBytes: number): Promise<void>;
 }
@@ -70,7 +72,7 @@ interface Part {
   readonly segment: SegmentInfo;
   /** Grows with the file; the index that readers have stays as it is. */
   readonly index: SegmentIndex;
-  unsyncedBytes: number;
+  readonly sync: GatheredSync;
 }
 
 /** A batch on its way to another place of the journal. */
@@ -93,7 +95,12 @@ export class Settler {
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-    this.#pace = { syncBytes: SYNC_BYTES, afterSlice: () => options.scheduler.yieldNow() };
+    this.#pace = {
+      sliceBytes: SLICE_BYTES,
+      syncBytes: SLICE_BYTES,
+      waitsForSyncs: true,
+      afterSlice: () => options.scheduler.yieldNow(),
+    };
     this.#bytesMax = options.journalBytesMax;
     this.#lastLookMs = options.clock.monotonicMs();
   }
@@ -223,7 +230,7 @@ export class Settler {
         const segment = log.segments[at];
         if (segment === undefined) return "later";
         const end = Math.min(log.segmentEnd(at), endOffset);
-        const read = await reader.read(log, offset, end, COPY_SLICE_BYTES, true);
+        const read = await reader.read(log, offset, end, pace.sliceBytes, true);
         if (read.fault !== null) return read.fault === "corrupt" ? "kept" : "later";
         // Its start has moved: what it has now is copied another time.
         if (read.buffer === null) return "later";
@@ -260,15 +267,12 @@ export class Settler {
           segment.settledBytes === 0
             ? new SegmentIndex(segment.baseOffset)
             : (await segmentFiles.indexIn(log, segment, target)).copy();
-        part = { segment, index, unsyncedBytes: 0 };
+        part = { segment, index, sync: new GatheredSync() };
         parts.push(part);
       }
       await target.append([batches]);
-      part.unsyncedBytes += batches.length;
-      if (part.unsyncedBytes >= pace.syncBytes) {
-        await target.sync();
-        part.unsyncedBytes = 0;
-      }
+      const sync = () => segmentFiles.use(log, segment, false, (file) => file.sync());
+      await part.sync.wrote(batches.length, pace.syncBytes, pace.waitsForSyncs, sync);
       let offset = 0;
       for (let at = 0; at < batches.length; ) {
         const sizeBytes = batchSizeAt(batches, at, batches.length);
@@ -291,7 +295,8 @@ export class Settler {
   /** Syncs the files, and then lets everybody know, and the journal first. */
   async #land(log: PartitionLog, parts: readonly Part[], endOffset: number): Promise<boolean> {
     const { segmentFiles } = this.#options;
-    for (const { segment } of parts) {
+    for (const { segment, sync } of parts) {
+      await sync.settled();
       if (!log.segments.includes(segment)) continue;
       await segmentFiles.use(log, segment, false, (file) => file.sync());
     }
