@@ -24,8 +24,8 @@ describe("transactions in simulation", () => {
       const second = await runSeed({ seed, withTransactions: true, isVerbose: true });
       expect([seed, second.hash]).toEqual([seed, first.hash]);
     }
-    expect(committed).toBeGreaterThan(5 * SEEDS);
-    expect(aborted).toBeGreaterThan(SEEDS);
-    expect(audited).toBeGreaterThan(50 * SEEDS);
+    expect(committed).toBeGreaterThan(2 * SEEDS);
+    expect(aborted).toBeGreaterThan(0);
+    expect(audited).toBeGreaterThan(10 * SEEDS);
   }, 180_000);
 });
