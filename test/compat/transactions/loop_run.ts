@@ -136,10 +136,11 @@ export class LoopRun {
       "java, from the start": readByJava(bootstrap, this.output, "read_committed"),
       "kcat, from the start": readByKcat(bootstrap, this.output, "read_committed"),
     };
-    for (const [reader, records] of Object.entries(seen)) {
+    const faults = Object.entries(seen).flatMap(([reader, records]) => {
       const fault = faultOf(records, this.#inputs, PARTITIONS);
-      if (fault !== null) throw new Error(`${reader}: ${fault}`);
-    }
+      return fault === null ? [] : [`${reader}: ${fault}`];
+    });
+    if (faults.length > 0) throw new Error(faults.join("; "));
     const all = readByKcat(bootstrap, this.output, "read_uncommitted");
     const aborted = all.filter(({ value }) => value.startsWith("a:")).length;
     const twice = all.length - aborted - this.#inputs;
