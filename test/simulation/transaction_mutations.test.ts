@@ -15,7 +15,7 @@ const FROM = 1;
 const CASES: readonly (readonly [TransactionMutation, string])[] = [
   ["hides_what_was_aborted", "transactions_are_whole"],
   ["reads_past_the_stable_offset", "stable_offset_waits"],
-  ["commits_some_aborts", "transactions_are_whole"],
+  ["commits_aborts", "transactions_are_whole"],
   ["answers_commits", "transactions_are_whole"],
   ["shows_what_is_pending", "offsets_go_with_transactions"],
   ["forgets_offsets", "offsets_go_with_transactions"],

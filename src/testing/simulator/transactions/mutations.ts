@@ -10,8 +10,8 @@ export const TRANSACTION_MUTATIONS = [
   "hides_what_was_aborted",
   /** A read_committed reader is told, and given, all that is committed to the disk. */
   "reads_past_the_stable_offset",
-  /** Some aborts become commits. */
-  "commits_some_aborts",
+  /** Aborts become commits. */
+  "commits_aborts",
   /** Some commits are answered and not done. */
   "answers_commits",
   /** Offsets of open transactions are not waited for. */
@@ -74,7 +74,7 @@ function wrongTransactions(
   const given = new Map<string, Awaited<ReturnType<TransactionApi["initProducerId"]>>>();
   return but(api, {
     async endTxn(caller, request, version) {
-      if (mutation === "commits_some_aborts" && random.below(3) === 0) {
+      if (mutation === "commits_aborts") {
         return await api.endTxn(caller, { ...request, committed: true }, version);
       }
       if (mutation === "answers_commits" && request.committed && random.below(3) === 0) {
