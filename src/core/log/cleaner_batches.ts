@@ -61,8 +61,8 @@ export type CleanedBatch =
 const KEPT: CleanedBatch = { kind: "kept" };
 const DROPPED: CleanedBatch = { kind: "dropped" };
 
-/** Numbers that are noted of a record that stays: where its body begins and ends, and its timestamp delta. */
-const NOTED = 3;
+/** Numbers that are noted of a record that stays: where it begins, where its body begins and ends, its timestamp delta. */
+const NOTED = 4;
 
 /**
  * Decides on every record of a batch.
@@ -82,7 +82,10 @@ export function cleanBatch(
   const areTombstonesDue = hasDeleteHorizon && rules.nowMs >= baseTimestampMs;
   let isNewTombstoneThere = false;
   const cursor = new RecordCursor(block);
+  let recordEnd = block.start;
   while (cursor.next()) {
+    const recordStart = recordEnd;
+    recordEnd = cursor.bodyEnd;
     const offset = baseOffset + cursor.offsetDelta;
     const isPast = offset >= rules.endOffset;
     const isTombstone = cursor.valueLength < 0;
@@ -97,7 +100,7 @@ export function cleanBatch(
       }
       if (isTombstone && !hasDeleteHorizon) isNewTombstoneThere = true;
     }
-    kept.push(cursor.bodyStart, cursor.bodyEnd, cursor.timestampDelta);
+    kept.push(recordStart, cursor.bodyStart, recordEnd, cursor.timestampDelta);
   }
   if (cursor.fault !== null) return { kind: "fault", fault: cursor.fault };
   const keptCount = kept.length / NOTED;
@@ -126,7 +129,11 @@ export function expiringMarker(batch: RecordBatch, rules: CleaningRules): Cleane
   if (typeof block === "string") return { kind: "fault", fault: block };
   const cursor = new RecordCursor(block);
   const kept: number[] = [];
-  while (cursor.next()) kept.push(cursor.bodyStart, cursor.bodyEnd, cursor.timestampDelta);
+  let recordEnd = block.start;
+  while (cursor.next()) {
+    kept.push(recordEnd, cursor.bodyStart, cursor.bodyEnd, cursor.timestampDelta);
+    recordEnd = cursor.bodyEnd;
+  }
   if (cursor.fault !== null) return { kind: "fault", fault: cursor.fault };
   return rewritten(batch, block, kept, rules.nowMs + rules.deleteRetentionMs, rules);
 }
@@ -155,19 +162,19 @@ function rewritten(
   let sizeBytes = 0;
   let maxTimestampMs = -1;
   for (let i = 0; i < kept.length; i += NOTED) {
-    const delta = kept[i + 2]!;
+    const delta = kept[i + 3]!;
     // Another base makes its delta longer or shorter, by nine bytes at most; and the length in front.
-    sizeBytes += kept[i + 1]! - kept[i]! + RECORD_GROWTH_BYTES;
+    sizeBytes += kept[i + 2]! - kept[i]! + (shiftMs === 0 ? 0 : RECORD_GROWTH_BYTES);
     maxTimestampMs = Math.max(maxTimestampMs, batch.baseTimestampMs + delta);
   }
   if (batch.isLogAppendTime) maxTimestampMs = batch.maxTimestampMs;
   const codec = batch.codec as Codec;
   const headBytes = codec === "none" ? BATCH_HEADER_BYTES : 0;
   const room = new Uint8Array(headBytes + sizeBytes);
-  let at = headBytes;
-  for (let i = 0; i < kept.length; i += NOTED) {
-    at = writeRecord(room, at, block, kept[i]!, kept[i + 1]!, kept[i + 2]! + shiftMs);
-  }
+  const at =
+    shiftMs === 0
+      ? copyRecords(room, headBytes, block, kept)
+      : writeRecords(room, headBytes, block, kept, shiftMs);
   const plain = room.subarray(0, at);
   let bytes = plain;
   if (codec !== "none") {
@@ -188,6 +195,39 @@ function rewritten(
     rules,
   );
   return { kind: "rewritten", bytes, maxTimestampMs, hasRecords: true };
+}
+
+/** Copies records as they are, neighbours together. Returns the position after them. */
+function copyRecords(
+  target: Uint8Array,
+  position: number,
+  { bytes }: RecordBlock,
+  kept: readonly number[],
+): number {
+  let at = position;
+  for (let i = 0; i < kept.length; ) {
+    const start = kept[i]!;
+    let end = kept[i + 2]!;
+    for (i += NOTED; i < kept.length && kept[i] === end; i += NOTED) end = kept[i + 2]!;
+    target.set(bytes.subarray(start, end), at);
+    at += end - start;
+  }
+  return at;
+}
+
+/** Copies records with other timestamp deltas. Returns the position after them. */
+function writeRecords(
+  target: Uint8Array,
+  position: number,
+  block: RecordBlock,
+  kept: readonly number[],
+  shiftMs: number,
+): number {
+  let at = position;
+  for (let i = 0; i < kept.length; i += NOTED) {
+    at = writeRecord(target, at, block, kept[i + 1]!, kept[i + 2]!, kept[i + 3]! + shiftMs);
+  }
+  return at;
 }
 
 /** Copies a record with another timestamp delta. Returns the position after it. */
