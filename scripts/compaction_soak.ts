@@ -1,7 +1,6 @@
-// A compacted topic under load: producers and a transactional writer overwrite and delete keys, a reader goes through it
-// from the start again and again, the cleaner runs, and the broker is killed with -9 at random, also in the last cleaning.
-// Checked: for every key, what is read from the start is what was written last, also after another kill; no reader sees
-// what was aborted, an older value after a newer one, or offsets that go back; the disk shrinks to about one record a key.
+// A compacted topic under load: two producers and a transactional writer overwrite and delete keys, a reader starts over again
+// and again, the broker is killed with -9 at random, also in the last cleaning. Checked: every key is what was written last; no reader
+// sees what was aborted, older values after newer ones, or offsets that go back; the disk shrinks to about a record a key.
 //   bun scripts/compaction_soak.ts [--records 5000000] [--keys 200000] [--kills 12] [--partitions 2] [--value-bytes 80]
 //                                  [--segment-mb 16] [--runtime bun|deno] [--seed N] [--keep] [--quiet]
 // Prints "ok name" and "not ok name why", and progress to standard error; the last line is "N passed, N failed".
