@@ -1,6 +1,6 @@
 // read_committed beside read_uncommitted, of the same log, and beside Apache Kafka in one run: nothing aborted, 1 % of the
 // transactions, and 30 %.
-//   bun bench/read_committed.ts [--rounds 3] [--sides kafka,millrace-bun,millrace-deno] [--secs 1] [--txns 4000]
+//   bun bench/read_committed.ts [--rounds 3] [--sides kafka,millrace-bun,millrace-deno] [--secs 0.5] [--txns 4000]
 //                               [--aborted 0,1,30] [--turns 2] [--json FILE] [--write]
 // --write puts the table into bench/RESULTS.md. The method is in METHOD.md; the load is "kbench rawtxn" and "rawconsume".
 import { spawnSync } from "node:child_process";
@@ -18,7 +18,7 @@ const { values: flags } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     sides: { type: "string", default: "kafka,millrace-bun,millrace-deno" },
-    secs: { type: "string", default: "1" },
+    secs: { type: "string", default: "0.5" },
     txns: { type: "string", default: "4000" },
     aborted: { type: "string", default: "0,1,30" },
     turns: { type: "string", default: "2" },
@@ -105,6 +105,7 @@ async function measure(side: Side, n: number): Promise<Round> {
               `${side}: ${whole["records"]} records in place of ${visible[level]}, ${level}, ${share} %`,
             );
           }
+          if (turn === 0) continue;
           const got = run(
             "rawconsume",
             ...of,
@@ -116,7 +117,6 @@ async function measure(side: Side, n: number): Promise<Round> {
             `${flags.secs}s`,
           );
           const client = run("consume", ...of, ...how, "-records", visible[level], "-idle", "5s");
-          if (turn === 0) continue;
           mbs[level].push(Number(got["mb_per_s"]));
           clients[level].push((txns * RECORDS) / Number(client["seconds"]));
         }

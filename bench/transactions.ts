@@ -1,5 +1,5 @@
 // Transactions beside Apache Kafka in one run: how many a second, how long one takes, and a start after a crash.
-//   bun bench/transactions.ts [--rounds 3] [--sides kafka,kafka-fsync,millrace-bun,millrace-deno] [--secs 1.5] [--warm 3]
+//   bun bench/transactions.ts [--rounds 3] [--sides kafka,kafka-fsync,millrace-bun,millrace-deno] [--secs 1.2] [--warm 3]
 //                             [--recover 1] [--ids 10000] [--json FILE] [--write]
 // --recover: rounds with a crash; --write puts the table into bench/RESULTS.md. The method is in METHOD.md; the load is
 // "kbench rawtxn", which sends frames over plain sockets, and "kbench txn" for a real client.
@@ -28,7 +28,7 @@ const { values: flags } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     sides: { type: "string", default: SIDES.join(",") },
-    secs: { type: "string", default: "1.5" },
+    secs: { type: "string", default: "1.2" },
     warm: { type: "string", default: "3" },
     recover: { type: "string", default: "1" },
     ids: { type: "string", default: "10000" },

@@ -511,10 +511,16 @@ func txnReady(args []string) (result, error) {
 	}
 	t0 := time.Now()
 	req := kmsg.NewPtrDescribeTransactionsRequest()
-	for i := 0; i < *ids; i++ {
-		req.TransactionalIDs = append(req.TransactionalIDs, fmt.Sprintf("%s-%d", *prefix, i))
-	}
 	k.pick(req, 0)
+	// Some of them first, which lie in all partitions of the coordinator's log: asking for all again and again would be
+	// a load of its own.
+	some := min(*ids, 300)
+	want := func(n int) {
+		for i := len(req.TransactionalIDs); i < n; i++ {
+			req.TransactionalIDs = append(req.TransactionalIDs, fmt.Sprintf("%s-%d", *prefix, i))
+		}
+	}
+	want(some)
 	asked := 0
 	for {
 		resp, err := k.do(req)
@@ -535,6 +541,10 @@ func txnReady(args []string) (result, error) {
 			}
 			states[strings.ToLower(t.State)]++
 		}
+		if last == nil && len(req.TransactionalIDs) < *ids {
+			want(*ids)
+			continue
+		}
 		if last == nil {
 			r := result{"ids": *ids, "asked": asked, "ready_ms": ms(time.Since(t0))}
 			for state, n := range states {
@@ -546,6 +556,6 @@ func txnReady(args []string) (result, error) {
 		if time.Since(t0) > *timeout {
 			return nil, fmt.Errorf("after %v: %w", *timeout, last)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
