@@ -108,7 +108,7 @@ export class Transform implements MemberJob {
       await client.options.process.sleep(random.below(thinkUsMax), `${client.name}_think`);
     }
     // Whoever takes over meanwhile finds no offsets that it would have to wait for.
-    if (!this.#options.mustStop() && random.below(100) < LATE_PERCENT) await this.#sleep();
+    if (random.below(100) < LATE_PERCENT) await this.#sleep();
     if (verdict === "ok") verdict = await producer.sendOffsets(group, member, offsets);
     if (verdict === "fenced") {
       producer.abandon();
