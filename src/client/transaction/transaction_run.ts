@@ -52,15 +52,20 @@ export class TransactionPool {
       return await runIn(producer, body, options);
     } finally {
       this.#busy.delete(name);
-      const producer = this.#producers.get(name);
-      // It can do nothing more; the next one takes the name over.
-      if (producer?.phase === "closed") {
-        this.#producers.delete(name);
-        void producer.close().catch(() => {});
-      }
-      if (transactionalId === undefined) this.#free.push(name);
+      const phase = this.#producers.get(name)?.phase;
+      const isOwn = transactionalId === undefined;
+      if (isOwn && phase === "ready") this.#free.push(name);
+      // It can do nothing more, and the next one takes the name over; or it has something to find out yet, which nobody who
+      // comes next without a name of its own is to wait for.
+      else if (isOwn || phase === "closed") this.#drop(name);
     }
   };
+
+  #drop(name: string): void {
+    const producer = this.#producers.get(name);
+    this.#producers.delete(name);
+    void producer?.close().catch(() => {});
+  }
 
   #made(transactionalId: string, { transactionTimeoutMs, producer }: TransactionOptions) {
     const made = this.#producer({

@@ -263,7 +263,7 @@ for (const { way, level } of cases) {
                 tx.commitOffsets(consumer);
                 for (const { value } of batch.records()) void tx.send({ topic: "out", value });
               },
-              { transactionalId: "one", timeoutMs: isAnswered ? 5_000 : 60 },
+              { transactionalId: "one", timeoutMs: isAnswered ? 10_000 : 700 },
             );
             await run.then(
               () => outcomes.push("done"),
@@ -282,6 +282,18 @@ for (const { way, level } of cases) {
         expect(await committed()).toBe(4);
       });
     }
+
+    test("what one without a name left open is nothing to the next", async () => {
+      rig.faults.call = (name) => (name === "endTxn" ? "no_answer" : null);
+      const unknown = client.transaction((tx) => void tx.send({ topic: "out", value: "a" }), {
+        timeoutMs: 200,
+      });
+      expect(await failureOf(unknown)).toMatchObject({ remedy: "retry" });
+      rig.faults.call = () => null;
+      await client.transaction((tx) => void tx.send({ topic: "out", value: "b" }));
+      // The first was committed, though nobody had heard of it, or is now.
+      await until(async () => (await valuesOf(client, "out")).length === 2);
+    });
 
     test("a transaction that was fenced is refused, and the next one takes the id over", async () => {
       const own = { transactionalId: "one" };
