@@ -1,7 +1,7 @@
 // read_committed beside read_uncommitted, of the same log, and beside Apache Kafka in one run: nothing aborted, 1 % of the
 // transactions, and 30 %.
-//   bun bench/read_committed.ts [--rounds 3] [--sides kafka,millrace-bun,millrace-deno] [--secs 0.5] [--txns 4000]
-//                               [--aborted 0,1,30] [--turns 2] [--json FILE] [--write]
+//   bun bench/read_committed.ts [--rounds 3] [--sides kafka,millrace-bun,millrace-deno] [--secs 0.4] [--txns 4000]
+//                               [--aborted 0,1,30] [--turns 3] [--json FILE] [--write]
 // --write puts the table into bench/RESULTS.md. The method is in METHOD.md; the load is "kbench rawtxn" and "rawconsume".
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
@@ -18,10 +18,10 @@ const { values: flags } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     sides: { type: "string", default: "kafka,millrace-bun,millrace-deno" },
-    secs: { type: "string", default: "0.5" },
+    secs: { type: "string", default: "0.4" },
     txns: { type: "string", default: "4000" },
     aborted: { type: "string", default: "0,1,30" },
-    turns: { type: "string", default: "2" },
+    turns: { type: "string", default: "3" },
     json: { type: "string" },
     write: { type: "boolean", default: false },
   },
@@ -33,6 +33,7 @@ const PARTITIONS = 12;
 /** Producers that fill the logs: as many as Kafka needs for it to go quickly. */
 const FILLERS = 48;
 const LEVELS = ["uncommitted", "committed"] as const;
+type Level = (typeof LEVELS)[number];
 type Round = Partial<Record<string, number>>;
 
 const ROWS: readonly Row[] = shares.flatMap((share): Row[] => [
@@ -43,6 +44,11 @@ const ROWS: readonly Row[] = shares.flatMap((share): Row[] => [
     label: `${share} % aborted, read_committed to read_uncommitted`,
     better: 1,
     limit: 0.8,
+  },
+  {
+    key: `cpu_${share}`,
+    label: `${share} % aborted, broker CPU a byte: read_committed to read_uncommitted`,
+    better: -1,
   },
   {
     key: `client_ratio_${share}`,
@@ -58,7 +64,7 @@ async function measure(side: Side, n: number): Promise<Round> {
   const broker = await startSide(side, home, { settleS: 0, idleS: 0 });
   const round: Round = {};
   const run = (command: string, ...args: (string | number)[]): Figures => {
-    const got = ask(command, broker.address, args);
+    const got = ask(command, broker.address, [...args, "-pid", broker.pid]);
     if (got["error"] !== undefined)
       throw new Error(`${side}: ${command} ${args.join(" ")}: ${got["error"]}`);
     return got;
@@ -88,8 +94,8 @@ async function measure(side: Side, n: number): Promise<Round> {
     }
     spawnSync("sync");
     for (const share of shares) {
-      const mbs: Record<(typeof LEVELS)[number], number[]> = { uncommitted: [], committed: [] };
-      const clients: Record<(typeof LEVELS)[number], number[]> = { uncommitted: [], committed: [] };
+      const figures = (): Record<Level, number[]> => ({ uncommitted: [], committed: [] });
+      const [mbs, cpu, clients] = [figures(), figures(), figures()];
       const visible = {
         uncommitted: txns * RECORDS,
         committed: (txns - Math.floor((txns * share) / 100)) * RECORDS,
@@ -118,11 +124,13 @@ async function measure(side: Side, n: number): Promise<Round> {
           );
           const client = run("consume", ...of, ...how, "-records", visible[level], "-idle", "5s");
           mbs[level].push(Number(got["mb_per_s"]));
+          cpu[level].push(Number(got["broker_cpu_s_per_gb"]));
           clients[level].push((txns * RECORDS) / Number(client["seconds"]));
         }
       }
       for (const level of LEVELS) round[`${level}_${share}`] = median(mbs[level])!;
       round[`ratio_${share}`] = median(mbs.committed)! / median(mbs.uncommitted)!;
+      round[`cpu_${share}`] = median(cpu.committed)! / median(cpu.uncommitted)!;
       round[`client_ratio_${share}`] = median(clients.committed)! / median(clients.uncommitted)!;
     }
   } finally {
