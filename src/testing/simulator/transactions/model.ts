@@ -222,8 +222,6 @@ export interface ModelOptions {
   readonly timesOutEarly: boolean;
   /** Transactional ids are forgotten during the run. */
   readonly idsExpire: boolean;
-  /** A coordinator may be unable to load: what it holds is not listed until it can. */
-  readonly loadsFail: boolean;
   /** Producer state in partitions is forgotten during the run. */
   readonly producersExpire: boolean;
 }

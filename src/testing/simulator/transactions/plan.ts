@@ -111,12 +111,7 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
     thinkUsMax,
     level,
     changesLevel: chance(10),
-    model: {
-      idsExpire,
-      producersExpire,
-      timesOutEarly: scenario.faults.has("clock_jump"),
-      loadsFail: scenario.faults.has("read_errors"),
-    },
+    model: { idsExpire, producersExpire, timesOutEarly: scenario.faults.has("clock_jump") },
     settings: {
       "transaction.state.log.num.partitions": pick([1, 2, 5]),
       "transaction.abort.timed.out.transaction.cleanup.interval.ms": pick([20, 150]),

@@ -181,7 +181,7 @@ export class Watcher {
       stateFilters: ["Ongoing"],
       producerIdFilters: [],
     });
-    if (response.errorCode !== 0 || model.options.loadsFail) return;
+    if (response.errorCode !== 0) return;
     const listed = new Set(response.transactionStates.map((each) => each.transactionalId));
     for (const transaction of open) {
       if (listed.has(transaction.id.name) || !model.isSurelyOpen(transaction)) continue;
