@@ -1,6 +1,7 @@
 // Transactions on the command line: produced whole or not at all, seen by who reads what is committed, and by operators.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import process from "node:process";
 import { type Client, connect } from "../../mod.ts";
 import { type CliRig, startCliRig, textOf } from "./rig.ts";
 
@@ -60,6 +61,31 @@ test("an input that is wrong half-way leaves nothing, or what was committed befo
     "2 records in 1 transaction are committed, the last one was aborted",
   );
   expect(await committed("wrong")).toBe("a\nb\n");
+});
+
+test("Ctrl-C aborts what is open, and keeps what was committed", async () => {
+  for (const [words, kept] of [
+    [[], ""],
+    [["--records-per-transaction", "2"], "line 0\nline 1\n"],
+  ] as const) {
+    const topic = `stopped-${words.length}`;
+    await client.admin.createTopic({ name: topic, partitions: 1 });
+    const child = rig.start(["produce", topic, "--transactional-id", topic, ...words]);
+    let told = "";
+    child.stderr!.on("data", (piece) => (told += piece));
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    child.stdin!.write(lines(3));
+    // All three are under way or there.
+    for (let tries = 0; tries < 2_000; tries++) {
+      const [end] = await client.admin.offsets([{ topic, partition: 0, at: "latest" }]);
+      if (end!.ok && end!.value.offset >= 3) break;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    process.kill(child.pid!, "SIGINT");
+    expect(await ended).toBe(130);
+    expect(told).toContain(kept === "" ? "nothing is committed" : "the last one was aborted");
+    expect(await committed(topic)).toBe(kept);
+  }
 });
 
 test("a record that is refused aborts all of it, and says why", async () => {

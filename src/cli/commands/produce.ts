@@ -307,7 +307,7 @@ async function produceAll(
     return;
   }
   const lines = new LineSplitter(LINE_BYTES_MAX);
-  for await (const chunk of chunks) {
+  for await (const chunk of untilInterrupted(chunks, interrupted)) {
     for (const line of lines.push(chunk)) {
       const record = fromLine(line, lines.count);
       const waiting = record === null ? null : send(record);
@@ -321,9 +321,29 @@ async function produceAll(
     // What was read is still delivered; then the command ends.
     if (interrupted.aborted) return;
   }
+  // Half a line is nobody's record.
+  if (interrupted.aborted) return;
   const last = lines.end();
   const record = last === null ? null : fromLine(last, lines.count);
   if (record !== null) await send(record);
+}
+
+/** Ends with Ctrl-C, also while nothing comes. */
+async function* untilInterrupted(
+  chunks: AsyncIterable<Uint8Array>,
+  interrupted: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let stop: (() => void) | null = null;
+  interrupted.addEventListener("abort", () => stop?.(), { once: true });
+  while (!interrupted.aborted) {
+    const next = await new Promise<IteratorResult<Uint8Array> | null>((resolve, reject) => {
+      stop = () => resolve(null);
+      iterator.next().then(resolve, reject);
+    });
+    if (next === null || next.done === true) return;
+    yield next.value;
+  }
 }
 
 async function wholeInput(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
