@@ -269,6 +269,8 @@ export class ParkedFetch implements LogWaiter {
         return this.#readLog(log, request, bytesMax, isFirst, tries - 1);
       }
       if (found === "unreadable") return refuse("kafka_storage_error");
+      // So does what drops the oldest segments.
+      if (request.fetchOffset < log.logStartOffset) return refuse("offset_out_of_range");
       return fetchResult(log, batches, found);
     };
     const { aborted } = this.#logs;
