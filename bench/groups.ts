@@ -90,7 +90,7 @@ function placeOf(
     topic: topic.name,
     topicId: topic.id,
     partitions: topic.partitions,
-    ledger: new Ledger(topic.partitions),
+    ledger: new Ledger(topic.partitions, 45_000),
     sessionMs: 45_000,
     heartbeatMs,
   };

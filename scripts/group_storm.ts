@@ -245,7 +245,7 @@ async function stormOf(protocol: Protocol): Promise<void> {
     topic,
     topicId: made.topicId!,
     partitions,
-    ledger: new Ledger(partitions),
+    ledger: new Ledger(partitions, sessionMs),
     sessionMs,
     heartbeatMs,
   };
@@ -299,7 +299,9 @@ async function stormOf(protocol: Protocol): Promise<void> {
       ? undefined
       : `${violations.length}: ${violations.slice(0, 4).join("; ")}`,
   );
-  console.log(`# ${name}: answers of refusal: ${errors}`);
+  console.log(
+    `# ${name}: ${ledger.expired} partitions taken from members that were too slow; answers of refusal: ${errors}`,
+  );
 }
 
 console.log(`# seed ${flags.seed}, ${flags.runtime}, ${slotCount} members, ${flags.seconds} s`);

@@ -66,6 +66,7 @@ export class ClassicMember extends StormMember {
     }
     this.memberId = joined.memberId;
     this.epoch = joined.generationId;
+    const sentMs = performance.now();
     const synced = await connection.request(
       SyncGroup,
       connection.versionOf(SyncGroup),
@@ -89,6 +90,7 @@ export class ClassicMember extends StormMember {
       synced.assignment.length === 0
         ? []
         : decodeStoredValue(ConsumerProtocolAssignment, synced.assignment).assignedPartitions;
+    this.place.ledger.heard(this.owner, sentMs);
     this.#isIn = true;
     await this.own(assigned[0]?.partitions ?? [], this.epoch);
     this.isStable = !this.isSilent;
@@ -110,6 +112,7 @@ export class ClassicMember extends StormMember {
 
   async #heartbeat(): Promise<void> {
     const connection = await this.connection();
+    const sentMs = performance.now();
     const { errorCode } = await connection.request(Heartbeat, connection.versionOf(Heartbeat), {
       groupId: this.place.group,
       generationId: this.epoch,
@@ -118,9 +121,11 @@ export class ClassicMember extends StormMember {
     });
     if (this.isSilent) return;
     if (errorCode !== NONE) return await this.#refused("Heartbeat", errorCode);
+    this.place.ledger.heard(this.owner, sentMs);
     if (this.isStable) return;
     // it was silent for less than a session: it owns what it owned
-    for (const partition of this.owned) this.place.ledger.take(this.owner, this.epoch, partition);
+    for (const partition of this.owned)
+      this.place.ledger.take(this.owner, this.epoch, partition, performance.now());
     this.isStable = true;
   }
 

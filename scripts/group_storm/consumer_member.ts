@@ -18,6 +18,7 @@ export class ConsumerMember extends StormMember {
     const { group, topic, topicId, sessionMs } = this.place;
     if (isJoining) this.epoch = 0;
     this.#isTelling = true; // unless an answer comes
+    const sentMs = performance.now();
     const answer = await connection.request(
       ConsumerGroupHeartbeat,
       connection.versionOf(ConsumerGroupHeartbeat, 1),
@@ -46,12 +47,14 @@ export class ConsumerMember extends StormMember {
       if (!LOADING.includes(answer.errorCode)) return;
       return await pause(50);
     }
+    this.place.ledger.heard(this.owner, sentMs);
     this.#isIn = true;
     this.#isTelling = false;
     this.epoch = answer.memberEpoch;
     if (!this.isStable) {
       // new, or silent for less than a session: then it owns what it owned
-      for (const partition of this.owned) this.place.ledger.take(this.owner, this.epoch, partition);
+      for (const partition of this.owned)
+        this.place.ledger.take(this.owner, this.epoch, partition, performance.now());
       this.isStable = true;
     }
     if (answer.assignment !== null) {

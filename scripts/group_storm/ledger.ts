@@ -8,11 +8,17 @@ export class Ledger {
   /** Highest committed offset of each partition that was acknowledged; -1: none. */
   readonly acked: number[];
   commits = 0;
+  /** Partitions that were given away while their owner had not been heard for a session: the machine was too slow. */
+  expired = 0;
+  readonly #sessionMs: number;
+  /** When each owner sent the last request that kept its session alive. */
+  readonly #heardMs = new Map<string, number>();
   readonly #owners: (string | undefined)[];
   /** "epoch:partition" to its owner. */
   readonly #byEpoch = new Map<string, string>();
 
-  constructor(partitions: number) {
+  constructor(partitions: number, sessionMs: number) {
+    this.#sessionMs = sessionMs;
     this.acked = new Array(partitions).fill(-1);
     this.#owners = new Array(partitions).fill(undefined);
   }
@@ -25,10 +31,18 @@ export class Ledger {
     return this.#owners[partition];
   }
 
-  take(owner: string, epoch: number, partition: number): void {
+  /** A request that keeps the session of its member, and was sent then, has been answered without an error. */
+  heard(owner: string, sentMs: number): void {
+    this.#heardMs.set(owner, sentMs);
+  }
+
+  take(owner: string, epoch: number, partition: number, nowMs: number): void {
     const other = this.#owners[partition];
-    if (other !== undefined && other !== owner)
-      this.#wrong(`${owner} was given ${partition} in ${epoch} while ${other} owns it`);
+    if (other !== undefined && other !== owner) {
+      // Its session may have ended before it knew, and began no earlier than it sent what was answered last.
+      if (nowMs - (this.#heardMs.get(other) ?? nowMs) >= this.#sessionMs) this.expired++;
+      else this.#wrong(`${owner} was given ${partition} in ${epoch} while ${other} owns it`);
+    }
     const key = `${epoch}:${partition}`;
     const before = this.#byEpoch.get(key);
     if (before !== undefined && before !== owner)

@@ -138,7 +138,8 @@ export abstract class StormMember {
     const added = partitions.filter((each) => !this.owned.has(each));
     // The answer came while it was alive; if it has died since, nothing was taken.
     if (this.#isSilent || this.isEnding) return false;
-    for (const partition of partitions) ledger.take(this.owner, epoch, partition);
+    for (const partition of partitions)
+      ledger.take(this.owner, epoch, partition, performance.now());
     for (const partition of added) this.owned.add(partition);
     return added.length === 0 || (await this.#read(added));
   }
