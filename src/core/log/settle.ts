@@ -271,8 +271,6 @@ export class Settler {
         parts.push(part);
       }
       await target.append([batches]);
-      const sync = () => segmentFiles.use(log, segment, false, (file) => file.sync());
-      await part.sync.wrote(batches.length, pace.syncBytes, pace.waitsForSyncs, sync);
       let offset = 0;
       for (let at = 0; at < batches.length; ) {
         const sizeBytes = batchSizeAt(batches, at, batches.length);
@@ -284,8 +282,17 @@ export class Settler {
       }
       return offset;
     };
+    // What was dropped meanwhile needs none.
+    const sync = async () => {
+      if (!log.segments.includes(segment)) return;
+      await segmentFiles.use(log, segment, false, (file) => file.sync());
+    };
     try {
-      return await segmentFiles.use(log, segment, true, append);
+      const offset = await segmentFiles.use(log, segment, true, append);
+      // Only now: within, whoever removes the file would wait for this, and this for them.
+      const part = parts.find((each) => each.segment === segment)!;
+      await part.sync.wrote(batches.length, pace.syncBytes, pace.waitsForSyncs, sync);
+      return offset;
     } catch (error) {
       await segmentFiles.reopen(log, segment);
       throw error;

@@ -376,6 +376,48 @@ describe("settling beside failures and deletions", () => {
     }
   });
 
+  // The sync in between was asked for while the append still held the file: it waited for the removal, and that for it.
+  test("segments settled in part, and dropped while more is added, hold nobody up", async () => {
+    const large = [topic("t", 1, { "segment.bytes": "8388608" })];
+    for (const upTo of [850, "topic"] as const) {
+      const door = gate();
+      let appends = 0;
+      const plugin = hookedStorage(storageMemory(), (call, name) => {
+        if (call !== "append" || !name.startsWith("segments/")) return undefined;
+        // The second slice is the one that is synced.
+        return ++appends === 2 ? door.pass() : undefined;
+      });
+      const rig = await LogRig.open(plugin, {
+        topics: large,
+        journalFileBytes: 2.5 * 1024 * 1024,
+        journalBytesMax: 0,
+      });
+      await fill(rig, 300, 10_000);
+      await rig.logs.maintain(false);
+      expect(rig.logs.log(large[0]!.id, 0)!.segments[0]!.settledBytes).toBeGreaterThan(0);
+      await fill(rig, 600, 10_000, "t", 300);
+      appends = 0;
+      door.shut();
+      let done = 0;
+      const isDone = () => void done++;
+      const maintaining = rig.logs.maintain(false).then(isDone);
+      for (let turn = 0; turn < 50 && door.waiting === 0; turn++) await settle();
+      expect(door.waiting).toBe(1);
+      const dropping = (
+        upTo === "topic"
+          ? rig.logs.topicDeleted(large[0]!)
+          : rig.logs.deleteRecords(large[0]!.id, 0, upTo)
+      ).then(isDone);
+      await settle();
+      door.open();
+      for (let turn = 0; turn < 200 && done < 2; turn++) await settle();
+      expect(done).toBe(2);
+      await Promise.all([maintaining, dropping]);
+      expect(rig.test.events("log_maintenance_failed")).toEqual([]);
+      await rig.close();
+    }
+  });
+
   test("maintenance ends when the states alone are larger than a journal file", async () => {
     const many = Array.from({ length: 700 }, (_, i) => topic(`many${i}`));
     const rig = await LogRig.open(storageMemory(), {
