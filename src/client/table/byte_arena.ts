@@ -180,6 +180,14 @@ export class ByteArena {
   }
 
   #newPage(bytesMin: number): Page {
+    // Before there is a new one, which may be made to measure: what is moved must not take its room.
+    if (!this.#isTidying) {
+      this.#isTidying = true;
+      this.#tidy();
+      this.#isTidying = false;
+      const current = this.#current as Page | null;
+      if (current !== null && current.end + bytesMin <= current.bytes.length) return current;
+    }
     const before = this.#current;
     const id = this.#freeIds.pop() ?? this.#pages.length;
     if (id > PAGES_MAX - 1) throw new RangeError("The table is too large: 16 GiB");
@@ -193,14 +201,7 @@ export class ByteArena {
     this.#current = page;
     this.sizeBytes += bytes.length;
     if (before !== null && before.liveBytes === 0) this.#drop(before);
-    if (!this.#isTidying) {
-      this.#isTidying = true;
-      this.#tidy();
-      this.#isTidying = false;
-    }
-    // Tidying may have filled it.
-    const current = this.#current as Page;
-    return current.end + bytesMin <= current.bytes.length ? current : this.#newPage(bytesMin);
+    return page;
   }
 
   #drop(page: Page): void {

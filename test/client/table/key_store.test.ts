@@ -43,6 +43,22 @@ const keysIn = (store: KeyStore, ...range: Parameters<KeyStore["order"]["range"]
   store.order.range(...range).map((slot) => textOf(store.keyOf(slot)));
 
 describe("the key store", () => {
+  test("takes values that are longer than its pages, beside short ones", () => {
+    const store = storeOf();
+    const lengths = [10, 300, 600_000, 20, 900_000, 262_136, 3, 5_000_000, 40];
+    for (let round = 0; round < 3; round++) {
+      for (const [i, length] of lengths.entries()) {
+        put(store, `k${i}`, String(round).repeat(length), { offset: round * 100 + i });
+      }
+      for (const [i, length] of lengths.entries()) {
+        expect(valueIn(store, `k${i}`) === String(round).repeat(length)).toBe(true);
+      }
+    }
+    const live = lengths.reduce((sum, length) => sum + length);
+    expect(store.sizeBytes).toBeLessThan(3 * live);
+    expect(store.spilled).toBe(0);
+  });
+
   for (const keep of ["values", "offsets"] as const) {
     for (let seed = 1; seed <= 6; seed++) {
       test(`keep ${keep}: holds what a Map holds, in order, seed ${seed}`, () => {
