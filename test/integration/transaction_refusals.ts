@@ -267,6 +267,7 @@ export class TransactionRefusals extends TransactionRig {
     await list("by a state and one that is none", { stateFilters: ["Ongoing", "Nonsense"] });
     await list("by another producer", { producerIdFilters: [999_999] });
     await list("older than a day", { durationFilter: 86_400_000 });
+    await this.#isOlderThan(by.transactionalId, 0);
     await list("of any age", { durationFilter: 0 });
     await list("by an age below -1", { durationFilter: -5 });
     await list("by a name", { transactionalIdPattern: `^${by.transactionalId}$` });
@@ -274,5 +275,14 @@ export class TransactionRefusals extends TransactionRig {
     await list("by any name", { transactionalIdPattern: ".*" });
     await list("by no name", { transactionalIdPattern: "" });
     await list("by what is no expression", { transactionalIdPattern: "(" });
+  }
+
+  /** Until it is; the clock of the machine may be set back meanwhile. */
+  async #isOlderThan(transactionalId: string, ageMs: number): Promise<void> {
+    const { transactionStates } = await this.client.ask(DescribeTransactions, 0, {
+      transactionalIds: [transactionalId],
+    });
+    const startMs = Number(transactionStates[0]!.transactionStartTimeMs);
+    while (Date.now() - startMs <= ageMs) await new Promise((done) => setTimeout(done, 1));
   }
 }

@@ -414,13 +414,14 @@ describe("order of state-changing requests", () => {
 test("int64 values beyond 2^53 are refused where nobody deals with them", async () => {
   const harness = await Harness.start();
   const client = harness.connect();
-  // InitProducerId v3 with producer id 2^62.
+  // WriteTxnMarkers v1 with producer id 2^62.
   client.sendRaw(
     join([
-      hex("00160003000000010001610000"),
-      hex("000003e8"),
+      hex("001b000100000001000161"),
+      hex("0002"), // no tags; one marker
       hex("4000000000000000"),
-      hex("000000"),
+      hex("0000" + "01" + "01" + "00000000"), // epoch, commit, no topics, the coordinator's epoch
+      hex("0000"),
     ]),
   );
   await settle();
