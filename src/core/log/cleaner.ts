@@ -241,8 +241,12 @@ export class Cleaner {
     counts: CleaningCounts,
   ): Promise<number | Stop> {
     const { settler, runtime, settings, decompressedBytesMax } = this.#options;
-    const copies = groupSegments(log, plan.dirtyEnd).map(bytesOf);
-    if (!(await this.#hasRoomFor(Math.max(...copies)))) return NO_ROOM;
+    // The journal keeps what is copied out of it until all of it is.
+    let copyBytes = unsettledBytesOf(log, plan.dirtyEnd);
+    for (const group of groupSegments(log, plan.dirtyEnd)) {
+      copyBytes = Math.max(copyBytes, bytesOf(group));
+    }
+    if (!(await this.#hasRoomFor(copyBytes))) return NO_ROOM;
     // Only what lies in files of its own is rewritten.
     this.#figures.reached("copy", log.settledEnd, plan.dirtyEnd);
     if (!(await settler.settleUpTo(log, plan.dirtyEnd, this.#copyPace))) return STOPPED;
@@ -284,6 +288,9 @@ export class Cleaner {
     keys: KeyOffsets,
   ): Promise<number | Stop> {
     let mappedEnd = dirtyStart;
+    const tail = log.segments[log.segmentIndexOf(dirtyEnd - 1)];
+    const tailStart = tail?.baseOffset ?? dirtyEnd;
+    let tailBytes = 0;
     const transactions = new CleanedTransactions();
     const onRead = async () => this.#figures.reached("keys", mappedEnd, dirtyEnd);
     const visit = (batch: RecordBatch): Stop | null => {
@@ -293,13 +300,22 @@ export class Cleaner {
         if (stop !== null) return stop;
       }
       mappedEnd = batch.lastOffset + 1;
+      if (batch.baseOffset >= tailStart) tailBytes += batch.sizeBytes;
       return null;
     };
     const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, transactions, visit, onRead);
     if (stop === TOO_MANY_KEYS && mappedEnd > dirtyStart) return mappedEnd;
     if (stop !== null) return stop;
-    // Nothing of it was cleaned away before. A key that is passed over comes back once its tombstone goes.
-    return mappedEnd === dirtyEnd ? dirtyEnd : passedOver(mappedEnd, dirtyEnd);
+    // A key that is passed over comes back once its tombstone goes.
+    if (mappedEnd === dirtyEnd) return dirtyEnd;
+    // A cleaning that was cut short has taken the last of it, where that was meant to go on: what it left is all there.
+    const isAllThere =
+      tail !== undefined &&
+      tail.generation > 0 &&
+      dirtyStart <= tailStart &&
+      mappedEnd >= tailStart &&
+      tailBytes === tail.settledBytes;
+    return isAllThere ? dirtyEnd : passedOver(mappedEnd, dirtyEnd);
   }
 
   #takeKeys(batch: RecordBatch, fromOffset: number, keys: KeyOffsets): Stop | null {
@@ -470,6 +486,15 @@ export class Cleaner {
     const { scheduler } = this.#options.runtime;
     return new Promise((resolve) => void scheduler.after(ms, "cleaner_pause", resolve));
   }
+}
+
+/** What of the segments that begin before `endOffset` lies in the journal alone. */
+function unsettledBytesOf({ segments }: PartitionLog, endOffset: number): number {
+  let sizeBytes = 0;
+  for (const segment of segments) {
+    if (segment.baseOffset < endOffset) sizeBytes += segment.sizeBytes - segment.settledBytes;
+  }
+  return sizeBytes;
 }
 
 /** Of whole segments that do not grow. */

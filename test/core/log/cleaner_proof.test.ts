@@ -7,7 +7,9 @@ import { EMPTY_READ, type LogReader } from "../../../src/core/log/log_reader.ts"
 import type { PartitionLog } from "../../../src/core/log/partition_log.ts";
 import { Settler } from "../../../src/core/log/settle.ts";
 import { CLEANER_DEFAULTS } from "../../../src/core/partition/lazy_cleaner.ts";
+import { Settings } from "../../../src/core/settings/dynamic.ts";
 import { CompactedModel, keyedBatch, readRows } from "../../support/compacted_log.ts";
+import { hookedStorage } from "../../support/hooked_storage.ts";
 import { LogRig, topic } from "../../support/log_rig.ts";
 
 const CONFIGS = {
@@ -113,7 +115,7 @@ describe("Cleaner", () => {
     await again.close();
   });
 
-  test("waits while the disk has no room for two copies of what it writes at a time", async () => {
+  test("waits while the disk has no room for two copies of what it copies out of the journal, or writes at a time", async () => {
     let usable = 7000;
     let looks = 0;
     const usableBytes = async () => {
@@ -129,10 +131,65 @@ describe("Cleaner", () => {
     const before = await rig.storage.segments!.list("");
     expect(await rig.logs.clean()).toBe(0);
     expect(looks).toBe(1);
-    // Not even settled: what there is to clean is some 50 KB, in segments of 4.
+    // Not even settled: what there is to clean is some 50 KB, in segments of 4, and all of it is copied out of the journal first.
     expect(await rig.storage.segments!.list("")).toEqual(before);
-    expect(rig.test.events("log_cleaning_failed").map(({ level }) => level)).toEqual(["warn"]);
-    usable = 8000;
+    const copiedBytes = logOf(rig)
+      .segments.slice(0, -1)
+      .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    expect(copiedBytes).toBeGreaterThan(40_000);
+    usable = 2 * copiedBytes - 1;
+    expect(await rig.logs.clean()).toBe(0);
+    expect(await rig.storage.segments!.list("")).toEqual(before);
+    expect(rig.test.events("log_cleaning_failed").map(({ level }) => level)).toEqual([
+      "warn",
+      "warn",
+    ]);
+    usable = 2 * copiedBytes;
+    expect(await rig.logs.clean()).toBe(1);
+    expect(model.wrongIn(await readRows(rig))).toBe(null);
+    await rig.close();
+  });
+
+  test("goes on behind a cleaning that was cut short, also where less may be cleaned by now", async () => {
+    const lag = { ...CONFIGS, "min.compaction.lag.ms": "30000" };
+    let isFull = false;
+    const plugin = hookedStorage(storageMemory(), (call, name) => {
+      // The first group comes to its end, and the next does not.
+      const isSecond = name.endsWith(".1.log") && !name.endsWith("/00000000000000000000.1.log");
+      return isFull && call === "append" && isSecond
+        ? Promise.reject(new Error("no space left"))
+        : undefined;
+    });
+    const rig = await LogRig.open(plugin, { topics: [topic("t", 1, CONFIGS)] });
+    const model = new CompactedModel();
+    const put = async (key: string) => {
+      const entries = [{ key, value: key.padEnd(100, ".") }];
+      const timestampMs = rig.test.wallMs;
+      model.write(entries, timestampMs);
+      await rig.append(keyedBatch(entries, { timestampMs }));
+    };
+    const isFirst = () => logOf(rig).segments.length < 2;
+    // One segment, whose last record is written again later.
+    for (let i = 0; isFirst(); i++) {
+      await put(`${i % 2 === 0 ? "old " : ""}${i}`);
+      if (logOf(rig).segments[0]!.sizeBytes > 3500 && i % 2 === 1) {
+        logOf(rig).roll(rig.test.wallMs);
+        rig.test.wallMs += 50_000;
+      }
+    }
+    for (let round = 0; round < 5; round++) for (let i = 1; i < 40; i += 2) await put(`${i}`);
+    isFull = true;
+    expect(await rig.logs.clean()).toBe(0);
+    const [first, second] = logOf(rig).segments;
+    expect([first!.generation, second!.generation, logOf(rig).cleanedEnd]).toEqual([1, 0, 0]);
+    isFull = false;
+    const later = topic("t", 1, lag);
+    rig.logs.topicChanged(later, new Settings().topicSettings(later.configs));
+    expect(await rig.logs.clean()).toBe(1);
+    expect(rig.test.events("log_not_cleanable")).toEqual([]);
+    expect(logOf(rig).cleanedEnd).toBe(second!.baseOffset);
+    expect(model.wrongIn(await readRows(rig))).toBe(null);
+    rig.test.wallMs += 100_000;
     expect(await rig.logs.clean()).toBe(1);
     expect(model.wrongIn(await readRows(rig))).toBe(null);
     await rig.close();
