@@ -9,7 +9,7 @@ import { StorageError } from "../../src/contracts/errors.ts";
 import type { SegmentFile } from "../../src/contracts/storage.ts";
 import type { FileLayer } from "../../src/files/file_layer.ts";
 import type { Directories, Folder } from "./directories.ts";
-import { storageErrorOf } from "./fs_errors.ts";
+import { isOutOfSpace, storageErrorOf } from "./fs_errors.ts";
 import { gather, partsAfter, smallBytesOf } from "./gather.ts";
 import type { HandleOwner, Handles } from "./handles.ts";
 import { SyncGate } from "./sync_gate.ts";
@@ -29,6 +29,9 @@ export interface FileSurroundings {
   readonly staging: Uint8Array;
   readonly pool: BufferPool;
   readonly warmReadBytes: number;
+  readonly freedAtOnceBytes: number;
+  /** Frees at once what removed files still hold; false when they hold nothing. */
+  freeSpaceNow(): Promise<boolean>;
   /** The file has closed its handle. */
   onClosed(file: FsFile): void;
 }
@@ -89,12 +92,17 @@ export class FsFile implements SegmentFile, HandleOwner {
     if (total === 0) return position;
     this.#isAppending = true;
     try {
-      if (total <= WRITE_NOW_BYTES_MAX && this.#around.handles.tryOpen(this)) {
-        this.#hasWritten = true;
-        this.#writeNow(chunks, total, position);
-        this.#gate.mark();
-      } else {
-        await this.#writeLater(chunks, total, position);
+      try {
+        if (total <= WRITE_NOW_BYTES_MAX && this.#around.handles.tryOpen(this)) {
+          this.#hasWritten = true;
+          this.#writeNow(chunks, total, position);
+          this.#gate.mark();
+        } else {
+          await this.#writeLater(chunks, total, position);
+        }
+      } catch (error) {
+        if (!isOutOfSpace(error)) throw error;
+        await this.#writeOnceFreed(chunks, total, position, error);
       }
     } catch (error) {
       throw this.#poisoned(error, `append ${total} bytes to segment "${this.name}"`);
@@ -138,19 +146,23 @@ export class FsFile implements SegmentFile, HandleOwner {
       );
     }
     this.#isAppending = true;
+    const before = this.#sizeBytes;
+    // Nobody reads from here on what is about to go.
+    this.#sizeBytes = sizeBytes;
     try {
       await this.#onHandle(async () => {
         this.#hasWritten = true;
+        await this.#cut(sizeBytes);
+        // Only now: a sync that began meanwhile need not have brought it.
         this.#needsFullSync = true;
-        this.#around.files.truncate(this.fd, sizeBytes);
         this.#gate.mark();
       });
     } catch (error) {
+      this.#sizeBytes = before;
       throw this.#poisoned(error, `truncate segment "${this.name}"`);
     } finally {
       this.#isAppending = false;
     }
-    this.#sizeBytes = sizeBytes;
     this.#warmFrom = Math.min(this.#warmFrom, sizeBytes);
     await this.sync();
   }
@@ -197,6 +209,29 @@ export class FsFile implements SegmentFile, HandleOwner {
       }
       this.#gate.mark();
     });
+  }
+
+  /** What a full disk has refused, once more: what removed files still hold may be what is missing. */
+  #writeOnceFreed(
+    chunks: readonly Uint8Array[],
+    total: number,
+    position: number,
+    refusal: unknown,
+  ): Promise<void> {
+    return this.#call(async () => {
+      if (!(await this.#around.freeSpaceNow())) throw refusal;
+      await this.#writeLater(chunks, total, position);
+    });
+  }
+
+  /** Steps, as in the removal of a file: what a recycled file has behind its end may be all of it. */
+  async #cut(sizeBytes: number): Promise<void> {
+    const { files, freedAtOnceBytes } = this.#around;
+    let at = files.sizeOf(this.path) ?? sizeBytes;
+    do {
+      at = Math.max(sizeBytes, at - freedAtOnceBytes);
+      await files.truncateLater(this.fd, at);
+    } while (at > sizeBytes);
   }
 
   #readNow(target: Uint8Array, position: number): number {
@@ -246,16 +281,23 @@ export class FsFile implements SegmentFile, HandleOwner {
   }
 
   /** Runs `call` with an open handle that stays open meanwhile, and lets close() wait for it. */
-  async #onHandle<T>(call: () => Promise<T>): Promise<T> {
+  #onHandle<T>(call: () => Promise<T>): Promise<T> {
     const { handles } = this.#around;
-    this.#calls++;
-    try {
+    return this.#call(async () => {
       await handles.pin(this);
       try {
         return await call();
       } finally {
         handles.unpin(this);
       }
+    });
+  }
+
+  /** Lets close() wait for `call`. */
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    this.#calls++;
+    try {
+      return await call();
     } finally {
       this.#calls--;
       if (this.#calls === 0) this.#onIdle?.();

@@ -17,6 +17,7 @@ import { FORMAT_FILE } from "./folder_format.ts";
 import { storageErrorOf } from "./fs_errors.ts";
 import { type FileSurroundings, type FoundFile, FsFile, WRITE_NOW_BYTES_MAX } from "./fs_file.ts";
 import { Handles } from "./handles.ts";
+import type { Shrinker } from "./shrinker.ts";
 
 /** Letters, digits, dot, underscore and hyphen in parts between slashes; no part is "." or "..". */
 const NAME = /^(?!\.{1,2}(?:\/|$))[a-zA-Z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[a-zA-Z0-9._-]+)*$/;
@@ -27,6 +28,7 @@ const POOL_IDLE_BYTES_MAX = 4 * 1024 * 1024;
 export interface FsSegmentsOptions {
   readonly handlesMax: number;
   readonly warmReadBytes: number;
+  readonly freedAtOnceBytes: number;
 }
 
 export class FsSegments implements SegmentStore {
@@ -37,6 +39,7 @@ export class FsSegments implements SegmentStore {
   readonly #files: FileLayer;
   readonly #root: Folder;
   readonly #directories: Directories;
+  readonly #shrinker: Shrinker;
   readonly #around: FileSurroundings;
   readonly #open = new Map<string, FsFile>();
   /** Names that a call is about to open or change: nobody else may meanwhile. */
@@ -47,11 +50,13 @@ export class FsSegments implements SegmentStore {
     files: FileLayer,
     root: Folder,
     directories: Directories,
+    shrinker: Shrinker,
     options: FsSegmentsOptions,
   ) {
     this.#files = files;
     this.#root = root;
     this.#directories = directories;
+    this.#shrinker = shrinker;
     this.#around = {
       files,
       directories,
@@ -59,6 +64,8 @@ export class FsSegments implements SegmentStore {
       staging: new Uint8Array(WRITE_NOW_BYTES_MAX),
       pool: new BufferPool({ idleBytesMax: POOL_IDLE_BYTES_MAX }),
       warmReadBytes: options.warmReadBytes,
+      freedAtOnceBytes: options.freedAtOnceBytes,
+      freeSpaceNow: () => shrinker.freeNow(),
       onClosed: (file) => this.#open.delete(file.name),
     };
   }
@@ -122,8 +129,9 @@ export class FsSegments implements SegmentStore {
       const folder = this.#directories.ofFile(this.#root, name);
       folder.removals++;
       try {
-        await this.#unlink(name, folder);
-        await this.#directories.syncUp(folder);
+        const sizeBytes = this.#sizeOf(name) ?? 0;
+        if (this.#shrinker.isLarge(sizeBytes)) await this.#removeLarge(name, folder, sizeBytes);
+        else await this.#removeNow(name, folder);
       } finally {
         folder.removals--;
       }
@@ -167,7 +175,8 @@ export class FsSegments implements SegmentStore {
   /** Closes every file. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await allSettledOrThrow([...this.#open.values()].map((file) => file.close()));
+    const closing = [...this.#open.values()].map((file) => file.close());
+    await allSettledOrThrow([...closing, this.#shrinker.close()]);
   }
 
   #opened(name: string, folder: Folder, found: FoundFile): FsFile {
@@ -197,6 +206,25 @@ export class FsSegments implements SegmentStore {
     } finally {
       this.#files.close(fd);
     }
+  }
+
+  async #removeNow(name: string, folder: Folder): Promise<void> {
+    await this.#unlink(name, folder);
+    await this.#directories.syncUp(folder);
+  }
+
+  /** The name goes now, durably; the space step by step behind it. */
+  async #removeLarge(name: string, folder: Folder, sizeBytes: number): Promise<void> {
+    const held = await this.#shrinker.hold(this.#pathOf(name), sizeBytes);
+    try {
+      // It may have waited for others.
+      this.#mustBeOpen();
+      await this.#removeNow(name, folder);
+    } catch (error) {
+      if (held !== null) this.#shrinker.letGo(held);
+      throw error;
+    }
+    if (held !== null) this.#shrinker.free(held);
   }
 
   async #unlink(name: string, folder: Folder): Promise<void> {

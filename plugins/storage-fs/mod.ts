@@ -12,6 +12,7 @@ import { Directories } from "./directories.ts";
 import { checkFormat } from "./folder_format.ts";
 import { storageErrorOf } from "./fs_errors.ts";
 import { FsSegments } from "./fs_segments.ts";
+import { Shrinker } from "./shrinker.ts";
 
 export type { FileLayer, FolderEntry } from "../../src/files/file_layer.ts";
 
@@ -28,6 +29,11 @@ export interface FsStorageOptions {
    * they are in the page cache. What lies before is read off the loop. Default 64 MiB.
    */
   readonly warmReadBytes?: number;
+  /**
+   * Most bytes of a file that are freed in one go, when it is removed or cut: others wait for the disk
+   * meanwhile. A larger file's name goes at once, its space in steps of so many bytes. Default 8 MiB.
+   */
+  readonly freedAtOnceBytes?: number;
   /** Replaces node:fs, for tests. */
   readonly files?: FileLayer;
 }
@@ -61,11 +67,15 @@ async function openFolder(
     try {
       await checkFormat(files, path);
       await directories.syncUp(root);
-      const segments = new FsSegments(files, root, directories, {
+      const { scheduler, log } = context.runtime;
+      const freedAtOnceBytes = Math.max(1, options.freedAtOnceBytes ?? 8 * 1024 * 1024);
+      const shrinker = new Shrinker(files, scheduler, log, freedAtOnceBytes);
+      const segments = new FsSegments(files, root, directories, shrinker, {
         handlesMax: Math.max(1, options.fileHandlesMax ?? 512),
         warmReadBytes: options.warmReadBytes ?? 64 * 1024 * 1024,
+        freedAtOnceBytes,
       });
-      const location = { path, volume: () => volumeOf(files, path) };
+      const location = { path, volume: () => volumeOf(files, path, shrinker) };
       return { segments, location, close: () => closeFolder(segments, unlock) };
     } catch (error) {
       await unlock();
@@ -77,9 +87,13 @@ async function openFolder(
   }
 }
 
-async function volumeOf(files: FileLayer, path: string) {
+async function volumeOf(files: FileLayer, path: string, shrinker: Shrinker) {
   try {
-    return (await files.volume?.(path)) ?? UNKNOWN_VOLUME;
+    const found = await files.volume?.(path);
+    if (found === undefined) return UNKNOWN_VOLUME;
+    const { totalBytes, usableBytes } = found;
+    // What is about to be freed can be used: an append that finds no room waits for it.
+    return { totalBytes, usableBytes: Math.min(totalBytes, usableBytes + shrinker.heldBytes) };
   } catch {
     // A host that lacks the call, or a volume that does not say: nobody depends on it.
     return UNKNOWN_VOLUME;

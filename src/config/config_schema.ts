@@ -31,6 +31,9 @@ const fsOptions = z.strictObject({
   warmReadBytes: count(0, 1024 * 1024 * MIB)
     .optional()
     .meta({ description: "Bytes at the end of a file read at once; 64 MiB" }),
+  freedAtOnceBytes: count(MIB, 1024 * 1024 * MIB)
+    .optional()
+    .meta({ description: "Most bytes of a removed or cut file freed in one go; 8 MiB" }),
 });
 const historyRevisions = count(1, 100_000_000).optional().meta({
   description: "Revisions kept for watches that lag; 10,000",

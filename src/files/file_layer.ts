@@ -18,10 +18,14 @@ export interface FileLayer {
   /** The same, letting the event loop go on where the host can. */
   writeLater(fd: number, parts: readonly Uint8Array[], position: number): Promise<number>;
   truncate(fd: number, sizeBytes: number): void;
+  /** The same off the event loop: to free a large file takes tens of milliseconds. */
+  truncateLater(fd: number, sizeBytes: number): Promise<void>;
   /** "data": fdatasync, which also brings a size that has grown. "all": fsync. */
   sync(fd: number, what: "data" | "all"): Promise<void>;
   /** Makes what was created, renamed and removed in this folder durable. */
   syncDirectory(path: string): Promise<void>;
+  /** Whether a name leads to the file of this handle: its own, or a hard link that somebody made. */
+  hasName(fd: number): boolean;
   rename(from: string, to: string): void;
   unlink(path: string): Promise<void>;
   /** Makes one folder; false when it is there already. */

@@ -30,6 +30,10 @@ export function nodeFiles(): FileLayer {
     write: writeNow,
     writeLater: writeInSlices,
     truncate: (fd, sizeBytes) => fs.ftruncateSync(fd, sizeBytes),
+    truncateLater: (fd, sizeBytes) =>
+      new Promise((resolve, reject) =>
+        fs.ftruncate(fd, sizeBytes, (error) => (error ? reject(error) : resolve())),
+      ),
     sync: (fd, what) =>
       new Promise((resolve, reject) =>
         (what === "data" ? fs.fdatasync : fs.fsync)(fd, (error) =>
@@ -56,6 +60,7 @@ export function nodeFiles(): FileLayer {
           }
         }),
       ),
+    hasName: (fd) => fs.fstatSync(fd).nlink > 0,
     rename: (from, to) => fs.renameSync(from, to),
     unlink: (path) =>
       new Promise((resolve, reject) =>

@@ -22,7 +22,7 @@ export type ByteChange =
   | {
       readonly kind: "truncate";
       readonly at: Point;
-      readonly endedAt: Point;
+      endedAt: Point;
       readonly sizeBytes: number;
     };
 

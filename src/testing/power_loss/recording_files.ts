@@ -40,8 +40,10 @@ export interface RecordedFiles {
   write(fd: number, parts: readonly Uint8Array[], position: number): number;
   writeLater(fd: number, parts: readonly Uint8Array[], position: number): Promise<number>;
   truncate(fd: number, sizeBytes: number): void;
+  truncateLater(fd: number, sizeBytes: number): Promise<void>;
   sync(fd: number, what: "data" | "all"): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  hasName(fd: number): boolean;
   rename(from: string, to: string): void;
   unlink(path: string): Promise<void>;
   makeDirectory(path: string): boolean;
@@ -125,11 +127,13 @@ class Files {
       write: (fd, parts, position) => this.#write(fd, parts, position),
       writeLater: (fd, parts, position) => this.#writeLater(fd, parts, position),
       truncate: (fd, sizeBytes) => this.#truncate(fd, sizeBytes),
+      truncateLater: (fd, sizeBytes) => this.#truncateLater(fd, sizeBytes),
       sync: (fd, what) => {
         const { file, path } = this.#handle(fd);
         return this.#sync(file, what, path);
       },
       syncDirectory: (path) => this.#syncDirectory(path),
+      hasName: (fd) => isIn(this.#root, this.#handle(fd).file),
       rename: (from, to) => this.#rename(from, to),
       unlink: (path) => this.#unlink(path),
       makeDirectory: (path) => this.#makeDirectory(path),
@@ -206,6 +210,20 @@ class Files {
     const at = this.now++;
     file.changes.push({ kind: "truncate", at, endedAt: at, sizeBytes });
     file.content.resize(sizeBytes);
+  }
+
+  async #truncateLater(fd: number, sizeBytes: number): Promise<void> {
+    const { file } = this.#writable(fd);
+    const change = {
+      kind: "truncate" as const,
+      at: this.now++,
+      endedAt: Number.POSITIVE_INFINITY,
+      sizeBytes,
+    };
+    file.changes.push(change);
+    await this.#pause();
+    file.content.resize(sizeBytes);
+    change.endedAt = this.now++;
   }
 
   async #syncDirectory(path: string): Promise<void> {
@@ -322,6 +340,13 @@ class Files {
     if (!handle.isWritable) throw failure("EBADF", handle.path);
     return handle;
   }
+}
+
+function isIn(folder: FolderNode, file: FileNode): boolean {
+  for (const entry of folder.entries.values()) {
+    if (entry === file || (entry.kind === "folder" && isIn(entry, file))) return true;
+  }
+  return false;
 }
 
 function partsOf(path: string): string[] {

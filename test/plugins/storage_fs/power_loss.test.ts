@@ -12,7 +12,9 @@ import { brokenPromise, needlessSyncs, type Scenario } from "../../support/power
 type Held = { readonly starts: Uint8Array } | { readonly is: Uint8Array } | "absent";
 
 async function openOn(files: RecordedFiles): Promise<Storage & { segments: SegmentStore }> {
-  const storage = await storageFs({ directory: "/srv/data", files }).open(pluginContext());
+  // What is larger than that goes in steps.
+  const options = { directory: "/srv/data", files, freedAtOnceBytes: 700 };
+  const storage = await storageFs(options).open(pluginContext());
   return storage as Storage & { segments: SegmentStore };
 }
 
