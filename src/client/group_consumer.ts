@@ -17,6 +17,7 @@ import {
 } from "./group/group_options.ts";
 import type { HandedOut, OffsetsTransaction, Owned } from "./group/ownership.ts";
 import type { TopicPartition } from "./group/partition_key.ts";
+import { offsetsFault } from "./option_checks.ts";
 
 /** Iterate it once: over records, or over `batches()`. Leaving the loop leaves the group. */
 export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
@@ -125,14 +126,8 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
    */
   async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
     const { ownership } = this.#running();
-    for (const { topic, partition, offset } of offsets ?? []) {
-      const isPlace = typeof topic === "string" && topic !== "" && isWhole(partition);
-      if (isPlace && isWhole(offset)) continue;
-      const text = isPlace
-        ? `An offset is a whole number from 0: found ${offset} for ${topic}-${partition}`
-        : `An offset to commit has a topic and a partition: found "${topic}" and ${partition}`;
-      throw new ClientError("invalid_request", text);
-    }
+    const fault = offsets === undefined ? null : offsetsFault(offsets);
+    if (fault !== null) throw fault;
     if (this.#isOut)
       throw new ClientError("closed", "This consumer is closed: nothing is committed any more");
     await (offsets === undefined ? ownership.commitGiven() : ownership.commitChosen(offsets));
@@ -311,10 +306,6 @@ export class GroupConsumer implements AsyncIterable<ConsumedRecord> {
     const text = `This member of group "${this.#options.group}" does not have ${topic}-${partition}`;
     throw new ClientError("invalid_request", text);
   }
-}
-
-function isWhole(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** Over the whole batch: what compaction left out behind its last record is done with as well. */

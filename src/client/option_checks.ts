@@ -2,6 +2,34 @@
 // Invariant: what passes is a number within its bound or one of the words there are; nothing is corrected.
 // Kafka: ConfigDef validators.
 
+import { ClientError } from "./client_error.ts";
+
+/**
+ * What offsets to commit have wrong; null when nothing.
+ *
+ * @returns "invalid_request", or null
+ */
+export function offsetsFault(offsets: unknown): ClientError | null {
+  if (!Array.isArray(offsets)) {
+    const text = `Offsets to commit are a list of { topic, partition, offset }: found ${shown(offsets)}`;
+    return new ClientError("invalid_request", text);
+  }
+  for (const each of offsets) {
+    const { topic, partition, offset } = each ?? {};
+    const isPlace = typeof topic === "string" && topic !== "" && isWhole(partition);
+    if (isPlace && isWhole(offset)) continue;
+    const text = isPlace
+      ? `An offset is a whole number from 0: found ${offset} for ${topic}-${partition}`
+      : `An offset to commit has a topic and a partition: found "${topic}" and ${partition}`;
+    return new ClientError("invalid_request", text);
+  }
+  return null;
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
 /**
  * Refuses numbers out of bounds and words that nobody knows. What is left out passes.
  *

@@ -191,6 +191,12 @@ export class Producer {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<readonly Delivery[]> {
     const { signal } = options;
+    if (!Array.isArray(records)) {
+      const text = `sendAll wants a list of records: found ${records}`;
+      const fault = new ClientError("invalid_record", text);
+      this.#transaction?.lost(fault);
+      throw fault;
+    }
     if (records.length === 0) return [];
     const deliveries: Delivery[] = new Array(records.length);
     let left = records.length;

@@ -101,6 +101,9 @@ export function sizeOf({ key, value, headers = {} }: ProducerRecord): number {
 
 /** What a record holds that cannot be sent, for callers whose types nobody checked; null for a sound one. */
 export function faultOf(record: ProducerRecord): string | null {
+  if (typeof record !== "object" || record === null) {
+    return `it must be an object with a topic: found ${record}`;
+  }
   const { topic, key, value, headers, timestampMs } = record;
   if (typeof topic !== "string") return `topic must be text: found ${typeof topic}`;
   if (!isPayload(key)) return `key must be bytes, text or null: found ${typeof key}`;

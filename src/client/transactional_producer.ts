@@ -6,7 +6,7 @@ import { ClientError } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
 import type { GroupMetadata, OffsetToCommit } from "./group/group_options.ts";
 import type { GroupConsumer } from "./group_consumer.ts";
-import { checkOptions } from "./option_checks.ts";
+import { checkOptions, offsetsFault } from "./option_checks.ts";
 import { Producer, type ProducerTransaction } from "./producer.ts";
 import type { ProducerOptions } from "./producer_record.ts";
 import type { TransactionEngine, TransactionPhase } from "./transaction/transaction_engine.ts";
@@ -29,7 +29,10 @@ export interface TransactionCallOptions {
 }
 
 const LOWEST = { transactionTimeoutMs: 1 };
-const TRANSACTION_TIMEOUT_MS = 60_000;
+/** Unless said. */
+export const TRANSACTION_TIMEOUT_MS = 60_000;
+/** What the wire holds; a broker allows less (transaction.max.timeout.ms). */
+const TIMEOUT_MS_MAX = 0x7fff_ffff;
 
 /** Between the sender, which is there from the start, and the engine, which comes with the first transaction. */
 class Door implements ProducerTransaction {
@@ -80,6 +83,10 @@ export class TransactionalProducer extends Producer {
       throw new TypeError(`transactionalId must be a name: found ${found}`);
     }
     checkOptions({ transactionTimeoutMs }, LOWEST);
+    if (!(Number.isInteger(transactionTimeoutMs) && transactionTimeoutMs <= TIMEOUT_MS_MAX)) {
+      const text = `transactionTimeoutMs must be whole milliseconds, at most ${TIMEOUT_MS_MAX}`;
+      throw new TypeError(`${text}: found ${transactionTimeoutMs}`);
+    }
     const { acks = "all", idempotent = true } = own as ProducerOptions;
     if (acks !== "all" || !idempotent) {
       const text = 'A producer of transactions needs acks "all", and is idempotent';
@@ -132,6 +139,12 @@ export class TransactionalProducer extends Producer {
     options: TransactionCallOptions = {},
   ): Promise<void> {
     const engine = await this.#engine();
+    const fault = offsetsFault(offsets) ?? groupFault(group);
+    if (fault !== null) {
+      // What was to be committed with the transaction is missing, whether anybody looks at this promise or not.
+      engine.lost(fault);
+      throw engine.refusal() ?? fault;
+    }
     const { who, isStill } = committerOf(group);
     await engine.sendOffsets(offsets, who, isStill, this.#bounds(options));
   }
@@ -204,6 +217,15 @@ export class TransactionalProducer extends Producer {
     if (this.#ending !== null) throw new ClientError("closed", "The producer is closed");
     return engine;
   }
+}
+
+/** For callers whose types nobody checked. */
+function groupFault(group: unknown): ClientError | null {
+  if (typeof group === "string") return null;
+  const isObject = typeof group === "object" && group !== null;
+  if (isObject && ("groupId" in group || "groupMetadata" in group)) return null;
+  const text = `Offsets are committed for a group: its name, groupMetadata() of a consumer, or a consumer with a group: found ${isObject ? "another object" : String(group)}`;
+  return new ClientError("invalid_request", text);
 }
 
 function committerOf(group: string | GroupMetadata | GroupConsumer): {

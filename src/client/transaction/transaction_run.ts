@@ -12,10 +12,11 @@ import type { GroupConsumer } from "../group_consumer.ts";
 import type { Delivery } from "../producer_batch.ts";
 import type { ProducerRecord } from "../producer_record.ts";
 import type { TransactionOptions, TransactionScope } from "../transaction.ts";
-import type {
-  TransactionalProducer,
-  TransactionalProducerOptions,
-  TransactionCallOptions,
+import {
+  TRANSACTION_TIMEOUT_MS,
+  type TransactionalProducer,
+  type TransactionalProducerOptions,
+  type TransactionCallOptions,
 } from "../transactional_producer.ts";
 
 type MakeProducer = (options: TransactionalProducerOptions) => TransactionalProducer;
@@ -26,6 +27,7 @@ export class TransactionPool {
   readonly #producer: MakeProducer;
   /** By transactional id; those of our own making as well. */
   readonly #producers = new Map<string, TransactionalProducer>();
+  readonly #options = new Map<TransactionalProducer, TransactionOptions["producer"]>();
   readonly #busy = new Set<string>();
   /** Names of our own making that are free. */
   readonly #free: string[] = [];
@@ -39,6 +41,11 @@ export class TransactionPool {
     body: (tx: TransactionScope) => T | Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> => {
+    if (typeof body !== "function") {
+      throw new TypeError(
+        "transaction(body, options) wants a function that is given the transaction",
+      );
+    }
     const { transactionalId } = options;
     const name =
       transactionalId ?? this.#free.pop() ?? `millrace-${randomUuid(this.#context.runtime.random)}`;
@@ -48,7 +55,7 @@ export class TransactionPool {
     }
     this.#busy.add(name);
     try {
-      const producer = this.#producers.get(name) ?? this.#made(name, options);
+      const producer = this.#usable(name, options) ?? this.#made(name, options);
       return await runIn(producer, body, options);
     } finally {
       this.#busy.delete(name);
@@ -61,9 +68,23 @@ export class TransactionPool {
     }
   };
 
+  /** The producer of the name, unless it was made for something else. */
+  #usable(name: string, options: TransactionOptions): TransactionalProducer | undefined {
+    const producer = this.#producers.get(name);
+    if (producer?.phase !== "ready") return producer;
+    const { transactionalId, transactionTimeoutMs = TRANSACTION_TIMEOUT_MS } = options;
+    const isOther =
+      producer.transactionTimeoutMs !== transactionTimeoutMs ||
+      (transactionalId === undefined && !isAlike(this.#options.get(producer), options.producer));
+    if (!isOther) return producer;
+    this.#drop(name);
+    return undefined;
+  }
+
   #drop(name: string): void {
     const producer = this.#producers.get(name);
     this.#producers.delete(name);
+    if (producer !== undefined) this.#options.delete(producer);
     void producer?.close().catch(() => {});
   }
 
@@ -74,8 +95,15 @@ export class TransactionPool {
       ...(transactionTimeoutMs === undefined ? {} : { transactionTimeoutMs }),
     });
     this.#producers.set(transactionalId, made);
+    this.#options.set(made, producer);
     return made;
   }
+}
+
+function isAlike(a: object = {}, b: object = {}): boolean {
+  const [left, right] = [a, b] as Record<string, unknown>[];
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...names].every((name) => left![name] === right![name]);
 }
 
 async function runIn<T>(
@@ -137,7 +165,7 @@ class OpenTransaction implements TransactionScope {
     group: GroupConsumer | string | GroupMetadata,
     offsets?: readonly OffsetToCommit[],
   ): Promise<void> | undefined {
-    if (typeof group === "object" && "groupMetadata" in group) {
+    if (typeof group === "object" && group !== null && "groupMetadata" in group) {
       if (offsets !== undefined) {
         const text =
           "Of a consumer goes what it has handed out: give its groupMetadata() to choose offsets";
@@ -148,8 +176,11 @@ class OpenTransaction implements TransactionScope {
       return undefined;
     }
     if (this.#isOver) return over();
-    if (offsets === undefined)
-      throw new TypeError("Which offsets of the group are to be committed?");
+    if (offsets === undefined) {
+      const text =
+        "commitOffsets wants a consumer with a group, or a group and offsets: found no offsets";
+      throw new TypeError(text);
+    }
     const sent = this.#producer.sendOffsets(offsets, group);
     sent.catch(() => {});
     return sent;

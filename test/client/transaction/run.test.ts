@@ -2,7 +2,12 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../src/base/prng.ts";
-import type { Client, GroupConsumer, GroupConsumerOptions } from "../../../src/client/mod.ts";
+import type {
+  Client,
+  ClientError,
+  GroupConsumer,
+  GroupConsumerOptions,
+} from "../../../src/client/mod.ts";
 import { failureOf, text } from "../rig.ts";
 import { cases, type Rig, startRig, until, valuesOf } from "./rig.ts";
 
@@ -52,6 +57,63 @@ for (const { way, level } of cases) {
       expect(given).toBe(42);
       expect((await valuesOf(client, "out")).sort()).toEqual(["a", "b", "c"]);
       expect((await client.admin.listGroupOffsets("h"))[0]!.offset).toBe(5);
+    });
+
+    test("what cannot be sent or committed keeps the transaction from being committed, and is said", async () => {
+      const place = { topic: "in", partition: 0 };
+      // biome-ignore lint/suspicious/noExplicitAny: what callers without types may do
+      const wrongs: [(tx: any) => void, RegExp][] = [
+        [(tx) => void tx.send(null), /must be an object with a topic/],
+        [(tx) => void tx.sendAll(undefined), /wants a list of records/],
+        [(tx) => void tx.sendAll([null]), /must be an object with a topic/],
+        [(tx) => void tx.enqueue(undefined), /must be an object with a topic/],
+        [(tx) => void tx.commitOffsets("h", [place]), /whole number from 0: found undefined/],
+        [(tx) => void tx.commitOffsets("h", [{ ...place, offset: -5 }]), /found -5 for in-0/],
+        [(tx) => void tx.commitOffsets("h", [null]), /has a topic and a partition/],
+        [(tx) => void tx.commitOffsets("h", 5), /list of \{ topic, partition, offset \}: found 5/],
+        [(tx) => void tx.commitOffsets(5, []), /for a group: its name.*found 5/],
+      ];
+      for (const [wrong, said] of wrongs) {
+        const failure = await failureOf(
+          client.transaction((tx) => {
+            void tx.send({ topic: "out", value: "never" });
+            wrong(tx);
+          }),
+        );
+        expect(failure.message).toMatch(said);
+        expect((failure as ClientError).remedy).toBe("abort");
+      }
+      expect(await valuesOf(client, "out")).toEqual([]);
+      expect(await client.admin.listGroupOffsets("h")).toEqual([]);
+      const none = client.transaction(null as never);
+      expect((await none.catch((error: unknown) => error)) as Error).toBeInstanceOf(TypeError);
+      for (const transactionTimeoutMs of [2.5, 1e12]) {
+        const late = client.transaction(() => {}, { transactionTimeoutMs });
+        expect(String(await late.catch((error: unknown) => error))).toContain(
+          "TypeError: transactionTimeoutMs must be whole milliseconds",
+        );
+      }
+    });
+
+    test("each has the time-out it asks for, whatever the one before had", async () => {
+      const timeouts = async (id: string) => {
+        const [found] = await client.admin.describeTransactions([id]);
+        return found!.ok ? found!.value.timeoutMs : found!.error.code;
+      };
+      for (const transactionalId of [undefined, "named"]) {
+        const named = transactionalId === undefined ? {} : { transactionalId };
+        for (const transactionTimeoutMs of [5_000, 30_000, undefined, 5_000]) {
+          const own = transactionTimeoutMs === undefined ? {} : { transactionTimeoutMs };
+          await client.transaction(
+            async (tx) => {
+              await tx.send({ topic: "out", value: "x" });
+              expect(await timeouts(tx.transactionalId)).toBe(transactionTimeoutMs ?? 60_000);
+            },
+            { ...named, ...own },
+          );
+        }
+      }
+      expect(await valuesOf(client, "out")).toHaveLength(8);
     });
 
     test("a body that throws is aborted, and its error rethrown as it is", async () => {
