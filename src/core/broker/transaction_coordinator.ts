@@ -155,7 +155,8 @@ export class TransactionCoordinator implements TransactionGate {
       transactionalId,
       (shard, now, reply) => {
         const { decision, result } = admit(shard, now);
-        return { records: decision.records, answers: [answer(reply, result.outcome)] };
+        const { records, spareBytes = 0 } = decision;
+        return { records, answers: [answer(reply, result.outcome)], spareBytes };
       },
       this.#shards.stopping,
     );

@@ -103,6 +103,29 @@ describe("deciding and answering", () => {
     expect(rig.shard.map.has("d")).toBe(false);
   });
 
+  test("room that is wanted beside records is there, or they are refused", async () => {
+    const rig = new Rig();
+    const put = (length: number, spareBytes: number) =>
+      rig.run((shard, _now, reply) => ({
+        ...shard.put([{ key: "a", value: "x".repeat(length) }], reply),
+        spareBytes,
+      })).done;
+    rig.log.batchBytesMax = 61 + 300;
+    expect(await put(200, 0)).toBe("put");
+    expect(await put(200, 100)).toBe("unknown_server_error");
+    expect(await put(100, 100)).toBe("put");
+  });
+
+  test("what no record can hold is refused, and the shard stays as it is", async () => {
+    const rig = new Rig();
+    const waits = rig.waitFor("b");
+    expect(await rig.put("#a").done).toBe("unknown_server_error");
+    expect(rig.shards.length).toBe(1);
+    expect(await rig.put("b").done).toBe("put");
+    expect(await waits.done).toBe("v");
+    expect(rig.shard.offsets).toEqual([0]);
+  });
+
   test("what cannot be compressed fits into its batch all the same, or is refused", async () => {
     for (const codec of CODECS) {
       const rig = new Rig();

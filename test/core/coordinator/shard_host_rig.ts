@@ -1,6 +1,7 @@
 // A shard of texts in a host over a scripted log: what the tests of hosts decide on and look at.
 
 import { DecodeError } from "../../../src/base/byte_reader.ts";
+import { EncodeError } from "../../../src/base/byte_writer.ts";
 import {
   answer,
   type Decide,
@@ -26,12 +27,15 @@ export interface Entry {
 export const encoder = new TextEncoder();
 export const decoder = new TextDecoder();
 
-/** Keys that begin with "?" are of a type that is not known, "!" of one that cannot be read. */
+/** Keys that begin with "?" are of a type that is not known, "!" of one that cannot be read, "#" of one that cannot be written. */
 export const serde: RecordSerde<Entry> = {
-  encode: ({ key, value }) => ({
-    key: encoder.encode(key),
-    value: value === null ? null : encoder.encode(value),
-  }),
+  encode({ key, value }) {
+    if (key.startsWith("#")) throw new EncodeError("not writable");
+    return {
+      key: encoder.encode(key),
+      value: value === null ? null : encoder.encode(value),
+    };
+  },
   decode(key, value) {
     const text = decoder.decode(key);
     if (text.startsWith("?")) return null;

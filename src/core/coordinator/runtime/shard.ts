@@ -36,8 +36,10 @@ export interface Decision<Record> {
   readonly answers: readonly Answer[];
   /** Every part of the records is right by itself: they may go into several batches. For removals of any number. */
   readonly mayBeSplit?: true;
+  /** Bytes that a batch has to have left beside all of the records: for a later decision about the same, which says more. */
+  readonly spareBytes?: number;
   /**
-   * The records are larger than a batch may be, so that none was written: what follows instead. Without it, every reply
+   * The records are larger than a batch may be, or hold what no record can, so that none was written: what follows instead. Without it, every reply
    * of the decision is refused with unknown_server_error, as Kafka does. Only once: its own records must fit.
    */
   readonly tooLarge?: (now: Now) => Decision<Record>;

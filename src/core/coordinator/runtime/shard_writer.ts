@@ -4,6 +4,7 @@
 // Kafka: CoordinatorRuntime.CoordinatorContext, append and flushCurrentBatch.
 
 import { assert } from "../../../base/assert.ts";
+import { EncodeError } from "../../../base/byte_writer.ts";
 import type { Runtime } from "../../../contracts/runtime.ts";
 import type { Codec } from "../../../record/compression.ts";
 import {
@@ -144,21 +145,26 @@ export class ShardWriter<R> {
   }
 
   /** Replays the records and puts them into a batch. @returns false, and nothing is done, when they are too large */
-  #write({ records, mayBeSplit }: Decision<R>, now: Now, producer: Producer | null): boolean {
+  #write(
+    { records, mayBeSplit, spareBytes = 0 }: Decision<R>,
+    now: Now,
+    producer: Producer | null,
+  ): boolean {
     if (records.length === 0) return true;
-    const { log, serde, shard } = this.#options;
+    const { log, shard } = this.#options;
     const batchBytesMax = plainBytesMax(log.batchBytesMax, this.#options.codec());
     const encoded: EncodedRecord[] = [];
     let sizeBytes = 0;
     for (const record of records) {
-      const each = serde.encode(record);
+      const each = this.#encoded(record);
+      if (each === null) return false;
       const eachBytes = recordBytesMax(each);
-      if (!fitsBatch(eachBytes, batchBytesMax)) return false;
+      if (!fitsBatch(eachBytes + spareBytes, batchBytesMax)) return false;
       sizeBytes += eachBytes;
       encoded.push(each);
     }
     const isWhole = mayBeSplit !== true || producer !== null;
-    if (isWhole && !fitsBatch(sizeBytes, batchBytesMax)) return false;
+    if (isWhole && !fitsBatch(sizeBytes + spareBytes, batchBytesMax)) return false;
     if (producer !== null) {
       if (this.#open !== null) this.#append();
       if (this.#isOver) return true;
@@ -178,6 +184,16 @@ export class ShardWriter<R> {
     // Nothing else comes into it.
     if (producer !== null) this.#append();
     return true;
+  }
+
+  /** Null: it has a string of more bytes than a record's may have, as text that was no UTF-8 in a request has thrice as many. */
+  #encoded(record: R): EncodedRecord | null {
+    try {
+      return this.#options.serde.encode(record);
+    } catch (error) {
+      if (error instanceof EncodeError) return null;
+      throw error;
+    }
   }
 
   #openBatch(): AppendBatch {

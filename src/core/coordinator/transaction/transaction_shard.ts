@@ -69,6 +69,10 @@ export interface TransactionShardOptions {
 
 /** Most tombstones of one decision: some milliseconds of encoding. */
 const EXPIRED_MAX = 1000;
+/** Most bytes by which the record of an end may be larger than that of the last partition: what was begun can be ended. */
+const END_BYTES_MAX = 64;
+/** Until a completion that the topic does not take any more is tried again. */
+const TOO_LARGE_RETRY_MS = 10_000;
 const TIMEOUTS_KEY = "timeouts";
 const EXPIRY_KEY = "expiry";
 
@@ -182,7 +186,8 @@ export class TransactionShard implements Shard<TransactionRecord> {
 
   addPartitions(ask: AddAsk, now: Now, reply: Reply<Outcome<null>>): Decided {
     const added = this.#add(ask, now);
-    return { records: added.records, answers: [answer(reply, added.outcome)] };
+    const { records, outcome } = added;
+    return { records, answers: [answer(reply, outcome)], spareBytes: END_BYTES_MAX };
   }
 
   /** @returns for each of the partitions why it is not in the transaction, or null */
@@ -218,7 +223,8 @@ export class TransactionShard implements Shard<TransactionRecord> {
       result.outcome = refuse("unknown_server_error");
       return NO_DECISION;
     };
-    return { decision: { records: added.records, answers: [], tooLarge }, result };
+    const { records } = added;
+    return { decision: { records, answers: [], tooLarge, spareBytes: END_BYTES_MAX }, result };
   }
 
   /** @returns what the producer goes on with; by the older protocol that is what it has */
@@ -298,7 +304,27 @@ export class TransactionShard implements Shard<TransactionRecord> {
       if (known === undefined || !isPrepared(known) || !this.#writes.write(known)) continue;
       records.push(this.#record(completed(known, now.wallMs)));
     }
-    return { records, answers: [], mayBeSplit: true };
+    const tooLarge = () =>
+      this.#eachByItself(records, "markers", TOO_LARGE_RETRY_MS, (id, then) =>
+        this.#complete([id], then),
+      );
+    return { records, answers: [], mayBeSplit: true, tooLarge };
+  }
+
+  /** One of the records is larger than the topic takes by now: it keeps none of the others back. */
+  #eachByItself(
+    records: readonly TransactionRecord[],
+    key: string,
+    aloneMs: number,
+    decide: (transactionalId: string, now: Now) => Decided,
+  ): Decided {
+    const delayMs = records.length > 1 ? 0 : aloneMs;
+    for (const { transactionalId } of records) {
+      this.#options.timers.set(`${key} ${transactionalId}`, delayMs, (now) =>
+        decide(transactionalId, now),
+      );
+    }
+    return NO_DECISION;
   }
 
   // Time
@@ -314,12 +340,25 @@ export class TransactionShard implements Shard<TransactionRecord> {
   }
 
   #abortOverdue(now: Now): Decided {
-    const { takeProducerId, log } = this.#options;
-    const ends: Extract<Ended, { kind: "next" }>[] = [];
+    const overdue: string[] = [];
     for (const [transactionalId, deadlineMs] of this.#deadlines) {
+      if (this.#byId.get(transactionalId)?.state !== "ongoing") {
+        this.#deadlines.delete(transactionalId);
+      } else if (deadlineMs < now.monotonicMs) overdue.push(transactionalId);
+    }
+    this.#checkTimeoutsLater();
+    return this.#timeOut(overdue, now);
+  }
+
+  #timeOut(transactionalIds: readonly string[], now: Now): Decided {
+    const { takeProducerId, settings, log } = this.#options;
+    const ends: Extract<Ended, { kind: "next" }>[] = [];
+    for (const transactionalId of transactionalIds) {
       const known = this.#byId.get(transactionalId);
-      if (known?.state !== "ongoing") this.#deadlines.delete(transactionalId);
-      if (known?.state !== "ongoing" || deadlineMs >= now.monotonicMs) continue;
+      const deadlineMs = this.#deadlines.get(transactionalId);
+      // It may have been ended since it was looked at, and another one begun.
+      if (known?.state !== "ongoing" || deadlineMs === undefined) continue;
+      if (deadlineMs >= now.monotonicMs) continue;
       const ended = fence(known, this.#level, now.wallMs, takeProducerId);
       // Without a producer id at hand it is tried again next time.
       if (ended.kind !== "next") continue;
@@ -327,10 +366,13 @@ export class TransactionShard implements Shard<TransactionRecord> {
       log.info("transaction_timed_out", { transactionalId, producerId, producerEpoch, timeoutMs });
       ends.push(ended);
     }
-    this.#checkTimeoutsLater();
-    return ends.length === 0
-      ? NO_DECISION
-      : { ...this.#ended(ends), answers: [], mayBeSplit: true };
+    if (ends.length === 0) return NO_DECISION;
+    const ended = this.#ended(ends);
+    const tooLarge = () =>
+      this.#eachByItself(ended.records, "overdue", settings.timeoutCheckMs, (id, then) =>
+        this.#timeOut([id], then),
+      );
+    return { ...ended, answers: [], mayBeSplit: true, tooLarge };
   }
 
   /** Forgets the ids that nobody has used for long. */
