@@ -103,6 +103,7 @@ export class Cleaner {
   #lastAppendedBytes = 0;
   #throttledBytes = 0;
   #throttledSinceMs = 0;
+  #throttledPace = Number.POSITIVE_INFINITY;
 
   constructor(options: CleanerOptions) {
     this.#options = options;
@@ -120,7 +121,8 @@ export class Cleaner {
       afterSlice: (sizeBytes) => {
         // Read and written for the cleaner's sake.
         this.#throttledBytes += 2 * sizeBytes;
-        return this.#pause();
+        // Nobody else can give up what the journal has of the log until this is done: the rest is owed by the phases after it.
+        return this.#pause(WAIT_MS_MAX);
       },
     };
   }
@@ -141,6 +143,7 @@ export class Cleaner {
     this.#isRunning = true;
     this.#throttledBytes = 0;
     this.#throttledSinceMs = this.#options.runtime.clock.monotonicMs();
+    this.#throttledPace = this.#options.settings().bytesPerSecond;
     this.#sliceStartedMs = this.#throttledSinceMs;
     let cleaned = 0;
     try {
@@ -456,15 +459,15 @@ export class Cleaner {
   }
 
   /** Lets everybody else go first, and waits where log.cleaner.io.max.bytes.per.second says so. */
-  async #pause(): Promise<void> {
-    const { settings, runtime, journal } = this.#options;
+  async #pause(waitMsMax = Number.POSITIVE_INFINITY): Promise<void> {
+    const { runtime, journal } = this.#options;
     const { clock, scheduler } = runtime;
     this.#sliceBytes = 0;
     const nowMs = clock.monotonicMs();
-    const owedMs =
-      (this.#throttledBytes / settings().bytesPerSecond) * 1000 - (nowMs - this.#throttledSinceMs);
-    if (owedMs > 1) {
-      // Not at once, so that a stop does not wait for it.
+    for (let leftMs = waitMsMax; leftMs > 0 && !this.#isStopped; leftMs -= WAIT_MS_MAX) {
+      const owedMs = this.#owedMs();
+      if (owedMs <= 1) break;
+      // Not all at once, so that a stop does not wait for it, nor another pace.
       await this.#waitFor(Math.min(owedMs, WAIT_MS_MAX));
     }
     await scheduler.yieldNow();
@@ -480,6 +483,21 @@ export class Cleaner {
       this.#lastAppendedBytes = journal.appendedBytes;
     }
     this.#sliceStartedMs = clock.monotonicMs();
+  }
+
+  /** How long to wait until what was read and written is no more than the pace allows. */
+  #owedMs(): number {
+    const { settings, runtime } = this.#options;
+    const { bytesPerSecond } = settings();
+    const nowMs = runtime.clock.monotonicMs();
+    if (bytesPerSecond !== this.#throttledPace) {
+      // What came before was held to another.
+      this.#throttledPace = bytesPerSecond;
+      this.#throttledBytes = 0;
+      this.#throttledSinceMs = nowMs;
+    }
+    if (this.#throttledBytes === 0) return 0;
+    return (this.#throttledBytes / bytesPerSecond) * 1000 - (nowMs - this.#throttledSinceMs);
   }
 
   #waitFor(ms: number): Promise<void> {

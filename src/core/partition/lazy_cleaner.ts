@@ -34,19 +34,21 @@ export class LazyCleaner {
   readonly #options: LazyCleanerOptions;
   #cleaner: Cleaner | null = null;
   #running: Promise<number> | null = null;
-  #dueMs: number;
+  /** When there was last nothing to clean. */
+  #idleSinceMs: number;
   #isClosed = false;
 
   constructor(options: LazyCleanerOptions) {
     this.#options = options;
-    this.#dueMs = options.runtime.clock.monotonicMs() + options.backoffMs();
+    this.#idleSinceMs = options.runtime.clock.monotonicMs();
   }
 
   /** Called now and then: begins to clean where that is due, and does not wait for it. */
   look(): void {
-    const { clock, scheduler } = this.#options.runtime;
-    if (this.#running !== null || this.#isClosed || clock.monotonicMs() < this.#dueMs) return;
-    scheduler.spawn("log_cleaner", async () => {
+    const { runtime, backoffMs } = this.#options;
+    if (this.#running !== null || this.#isClosed) return;
+    if (runtime.clock.monotonicMs() < this.#idleSinceMs + backoffMs()) return;
+    runtime.scheduler.spawn("log_cleaner", async () => {
       await this.run();
     });
   }
@@ -73,7 +75,7 @@ export class LazyCleaner {
   }
 
   async #run(): Promise<number> {
-    const { runtime, backoffMs } = this.#options;
+    const { runtime } = this.#options;
     let cleaned = 0;
     try {
       if (this.#mayBeDue()) {
@@ -85,7 +87,7 @@ export class LazyCleaner {
     } catch (error) {
       runtime.log.error("log_cleaner_failed", { error: String(error) });
     }
-    if (cleaned === 0) this.#dueMs = runtime.clock.monotonicMs() + backoffMs();
+    if (cleaned === 0) this.#idleSinceMs = runtime.clock.monotonicMs();
     return cleaned;
   }
 
