@@ -57,6 +57,8 @@ export interface TransactionPlan {
 }
 
 const NEVER = 86_400_000;
+/** From taking an id to the first use of it a loop asks for offsets, reads, and sends heartbeats. */
+const WAYS_TO_FIRST_USE = 20;
 
 export function drawTransactions(random: SeededRandom, scenario: Scenario): TransactionPlan {
   const pick = <T>(values: readonly T[]): T => values[random.below(values.length)]!;
@@ -116,7 +118,9 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
       "transaction.state.log.num.partitions": pick([1, 2, 5]),
       "transaction.abort.timed.out.transaction.cleanup.interval.ms": pick([20, 150]),
       "transaction.remove.expired.transaction.cleanup.interval.ms": pick([30, 200]),
-      "transactional.id.expiration.ms": idsExpire ? pick([100, 500]) : NEVER,
+      "transactional.id.expiration.ms": idsExpire
+        ? Math.max(pick([100, 500]), idLifeMsMin(scenario))
+        : NEVER,
       "producer.id.expiration.ms": producersExpire ? pick([50, 400]) : NEVER,
       "producer.id.expiration.check.interval.ms": pick([20, 100]),
       "transaction.partition.verification.enable": true,
@@ -126,6 +130,11 @@ export function drawTransactions(random: SeededRandom, scenario: Scenario): Tran
       "log.cleaner.max.compaction.lag.ms": pick([100, 400, NEVER]),
     },
   };
+}
+
+/** An id that is forgotten before anybody can have used it lets nobody come to an end. */
+function idLifeMsMin({ network }: Scenario): number {
+  return (WAYS_TO_FIRST_USE * network.latencyUsMax) / 1000;
 }
 
 function drawTopics(
