@@ -310,9 +310,9 @@ function checkOnce(
 }
 
 /** Nobody is in the middle of anything, and how ids ended last is how the model knows it. */
-async function checkCoordinators(
-  client: SimClient,
-  connection: SimConnection,
+export async function checkCoordinators(
+  client: Pick<SimClient, "backOff">,
+  connection: Pick<SimConnection, "request">,
   model: TransactionModel,
 ): Promise<void> {
   const ids = [...model.ids.values()].filter(({ taken }) => taken.length > 0);
@@ -326,10 +326,16 @@ async function checkCoordinators(
     const described = await connection.request(DescribeTransactions, 0, {
       transactionalIds: ids.map(({ name }) => name),
     });
+    const states = new Map(
+      listed.transactionStates.map((each) => [each.transactionalId, each.transactionState]),
+    );
     const passes = described.transactionStates.some((each) => {
       const code = errorByCode(each.errorCode)?.code;
-      if (code !== undefined) return code !== "transactional_id_not_found";
-      return !AT_REST.has(each.transactionState);
+      // It may have expired between the two answers: then the next list is without it.
+      if (code === "transactional_id_not_found") {
+        return model.options.idsExpire && states.has(each.transactionalId);
+      }
+      return code !== undefined || !AT_REST.has(each.transactionState);
     });
     // A shard that loads now, and what it finds open, have their time.
     const ends = listed.transactionStates.some((each) => !AT_REST.has(each.transactionState));
@@ -337,9 +343,6 @@ async function checkCoordinators(
       await client.backOff();
       continue;
     }
-    const states = new Map(
-      listed.transactionStates.map((each) => [each.transactionalId, each.transactionState]),
-    );
     for (const each of described.transactionStates) {
       checkState(model, each, states.get(each.transactionalId));
     }
