@@ -158,10 +158,11 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     this.runtime.close();
   }
 
-  /** To be told of every topic that is there or changes. */
-  topicChanged(topic: TopicImage): void {
-    if (topic.name !== this.#options.topicName) return;
+  /** To be told of every topic that is there or changes. @returns whether it has taken the place of this one, which is gone */
+  topicChanged(topic: TopicImage): boolean {
+    if (topic.name !== this.#options.topicName) return false;
     this.#leaderEpoch = topic.leaderEpoch;
+    const isOther = this.#topic !== null && this.#topic.id !== topic.id;
     if (this.#topic?.id !== topic.id) {
       this.runtime.dropAll(this.#options.abandon);
       this.#topic = topic;
@@ -169,6 +170,7 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     for (let partition = 0; partition < topic.partitionCount; partition++) {
       this.runtime.led(partition, topic.leaderEpoch);
     }
+    return isOther;
   }
 
   /** To be told of every topic that goes. @returns whether it was this one */

@@ -26,6 +26,7 @@ export class LazyTransactions {
   #open: OpenTransactions | null = null;
   #loading: Promise<OpenTransactions> | null = null;
   #isClosed = false;
+  readonly #endFollowing: () => void;
   #warmUpTimer: Timer | null = null;
 
   constructor(options: TransactionsOptions) {
@@ -49,6 +50,13 @@ export class LazyTransactions {
         return this.#ready().then(({ coordinator }) => coordinator.admit(...batch));
       },
     };
+    this.#endFollowing = options.cluster.follow({
+      topicChanged: () => {},
+      topicDeleted: ({ name }) => {
+        // Once it is there, the coordinator hears of it by itself.
+        if (name === TRANSACTION_TOPIC && this.#open === null) this.#abandon();
+      },
+    });
   }
 
   /** Begins to load what there is, a while after the start: open transactions run out of time, and ends are completed. */
@@ -64,8 +72,20 @@ export class LazyTransactions {
 
   close(): void {
     this.#isClosed = true;
+    this.#endFollowing();
     this.#warmUpTimer?.cancel();
     this.#open?.coordinator.close();
+  }
+
+  /** The topic goes before anybody has looked into it: what it left open is aborted, before anything new can be begun. */
+  #abandon(): void {
+    const open = this.#openIfLoaded();
+    if (open !== null) {
+      open.coordinator.abandonRest();
+      return;
+    }
+    const abandoned = this.#ready().then(({ coordinator }) => coordinator.abandonRest());
+    this.#options.runtime.scheduler.spawn("transactions_abandoned", () => abandoned);
   }
 
   get #isTopicThere(): boolean {

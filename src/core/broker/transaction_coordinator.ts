@@ -17,11 +17,13 @@ import {
   type Reply,
 } from "../coordinator/runtime/shard.ts";
 import type { TransactionGate } from "../coordinator/transaction/ports.ts";
+import { bumpedEpoch } from "../coordinator/transaction/transaction.ts";
 import {
   type TransactionRecord,
   transactionRecordSerde,
 } from "../coordinator/transaction/transaction_record.ts";
 import { TransactionShard } from "../coordinator/transaction/transaction_shard.ts";
+import type { ProducerEntry } from "../log/producer_state.ts";
 import type { LogManager } from "../partition/log_manager.ts";
 import type { Settings } from "../settings/dynamic.ts";
 import { BrokerTransactionSettings } from "./broker_transaction_settings.ts";
@@ -31,6 +33,7 @@ import { LocalMarkers, type TransactionalGroups } from "./local_markers.ts";
 const BUSY = "concurrent_transactions";
 /** Requests that may wait on one shard. */
 const PENDING_MAX = 100_000;
+const NO_PRODUCERS: readonly [number, ProducerEntry][] = [];
 
 export interface TransactionCoordinatorOptions {
   readonly cluster: Cluster;
@@ -82,8 +85,12 @@ export class TransactionCoordinator implements TransactionGate {
       }),
     });
     this.#endFollowing = cluster.follow({
-      topicChanged: (topic) => this.#shards.topicChanged(topic),
-      topicDeleted: (topic) => void this.#shards.topicDeleted(topic),
+      topicChanged: (topic) => {
+        if (this.#shards.topicChanged(topic)) this.abandonRest();
+      },
+      topicDeleted: (topic) => {
+        if (this.#shards.topicDeleted(topic)) this.abandonRest();
+      },
     });
   }
 
@@ -165,6 +172,31 @@ export class TransactionCoordinator implements TransactionGate {
   /** Loads the shards that hold anything: open transactions run out of time only then. */
   warmUp(): Promise<void> {
     return this.#shards.warmUp();
+  }
+
+  /**
+   * The topic is gone, and its shards have abandoned what they knew of. What is open besides is of shards that were not loaded, or
+   * could not be: it is aborted, since nobody else ever will.
+   */
+  abandonRest(): void {
+    const { cluster, logs, runtime } = this.#options;
+    let count = 0;
+    for (const topic of cluster.image.topicsByName.keys()) {
+      for (const { partition, producers } of logs.topicNamed(topic)?.logs.values() ?? []) {
+        for (const [producerId, entry] of producers?.entries() ?? NO_PRODUCERS) {
+          if (entry.transactionStartOffset < 0) continue;
+          const marker = {
+            producerId,
+            producerEpoch: bumpedEpoch(entry.epoch),
+            coordinatorEpoch: Math.max(entry.coordinatorEpoch, 0),
+            isCommit: false,
+            transactionVersion: 2,
+          };
+          if (this.markers.append(marker, { topic, partition }).ok) count++;
+        }
+      }
+    }
+    if (count > 0) runtime.log.warn("partitions_abandoned", { count });
   }
 
   /** Drops all shards, for good: who waits is told not_coordinator. Idempotent. */

@@ -169,6 +169,30 @@ describe("the topic of the coordinator itself", () => {
   });
 });
 
+describe("the topic of the coordinator itself, which nobody has looked into since the start,", () => {
+  test("is deleted with open transactions: they are aborted", async () => {
+    const producer = await openIn("a", "b");
+    expect(await calls.commitOffset(producer, "g", "a", 17)).toBe("none");
+    await stop();
+    await start();
+    await deleted("__transaction_state");
+    for (const topic of ["a", "b", "__consumer_offsets"]) {
+      for (let isStable = false; !isStable; ) {
+        const [stable, all] = await ends(topic);
+        isStable = stable === all;
+        if (!isStable) await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+    expect(await calls.read()).toEqual([]);
+    expect(await calls.committedOffset("g", "a")).toBe(-1);
+    expect(await calls.produce(producer, ["late"], { sequence: 1 })).not.toBe("ok");
+    const again = await calls.init();
+    expect(await calls.produce(again, ["more"])).toBe("ok");
+    expect((await calls.end(again)).errorCode).toBe(0);
+    expect(await calls.read()).toEqual(["more"]);
+  });
+});
+
 describe("a batch that comes late", () => {
   test("by the older protocol, after the end, opens nothing", async () => {
     const producer = await calls.init();
