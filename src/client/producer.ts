@@ -6,7 +6,6 @@
 import type { Timer } from "../contracts/runtime.ts";
 import { aborted, ClientError } from "./client_error.ts";
 import type { ClientContext } from "./context.ts";
-import { checkOptions } from "./option_checks.ts";
 import {
   type Delivery,
   type DeliveryWaiter,
@@ -25,23 +24,8 @@ import {
   sizeOf,
 } from "./producer_record.ts";
 import { ProducerSender, type SenderTransaction } from "./producer_sender.ts";
-import { type TopicRules, topicRules } from "./producer_topic.ts";
-
-const IN_FLIGHT_MAX_IDEMPOTENT = 5;
-const LOWEST = {
-  lingerMs: 0,
-  batchBytesMax: 1,
-  requestBytesMax: 1,
-  bufferBytesMax: 1,
-  bufferWaitMsMax: 0,
-  deliveryTimeoutMs: 1,
-  inFlightMax: 1,
-  unknownTopicWaitMs: 0,
-};
-const WORDS = {
-  acks: ["all", 1, 0],
-  compression: ["none", "gzip", "snappy", "lz4", "zstd"],
-};
+import { type ProducerSettings, producerSettings } from "./producer_settings.ts";
+import { learn, newTopic, type TopicState, topicRules } from "./producer_topic.ts";
 
 /** After these, what is known of a topic is no longer true. */
 const OUTDATED: ReadonlySet<string> = new Set([
@@ -57,25 +41,17 @@ export interface ProducerTransaction extends SenderTransaction {
   refusal(): ClientError | null;
 }
 
-/** What the producer knows of a topic. */
-interface TopicState extends TopicRules {
-  readonly name: string;
-  readonly queues: PartitionQueue[];
-  readonly line: ProducerLine;
-  isReady: boolean;
-  loading: Promise<void> | null;
-  partitionCount: number;
-}
-
 /** Made by `Client.producer`. Send, or enqueue and flush. */
 export class Producer {
   readonly #context: ClientContext;
-  readonly #options: Required<Omit<ProducerOptions, "compressionLevel">> & ProducerOptions;
+  readonly #options: ProducerSettings;
   readonly #sender: ProducerSender;
   readonly #transaction: ProducerTransaction | null;
   readonly #topics = new Map<string, TopicState>();
   readonly #batches = new Set<ProducerBatch>();
   readonly #onClose: () => void;
+  /** While records are placed anew: the batches that took them. */
+  #filled: Set<ProducerBatch> | null = null;
   #bufferedBytes = 0;
   #waitingBytes = 0;
   #lineTimer: Timer | null = null;
@@ -99,36 +75,15 @@ export class Producer {
     this.#context = context;
     this.#transaction = transaction;
     this.#onClose = onClose;
-    checkOptions(options, LOWEST, WORDS);
-    const acks = options.acks ?? "all";
-    const idempotent = options.idempotent ?? acks === "all";
-    if (idempotent && acks !== "all") {
-      throw new ClientError("invalid_required_acks", 'An idempotent producer needs acks "all"');
-    }
-    this.#options = {
-      ...options,
-      acks,
-      idempotent,
-      compression: options.compression ?? "none",
-      partitioner: options.partitioner ?? "topic",
-      lingerMs: options.lingerMs ?? 0,
-      batchBytesMax: options.batchBytesMax ?? 1_000_000,
-      requestBytesMax: options.requestBytesMax ?? 8 * 1024 * 1024,
-      bufferBytesMax: options.bufferBytesMax ?? 64 * 1024 * 1024,
-      bufferWaitMsMax: options.bufferWaitMsMax ?? 60_000,
-      deliveryTimeoutMs: options.deliveryTimeoutMs ?? 120_000,
-      inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX_IDEMPOTENT,
-      mayCreateTopics: options.mayCreateTopics ?? true,
-      unknownTopicWaitMs: options.unknownTopicWaitMs ?? 3_000,
-    };
-    const { inFlightMax } = this.#options;
+    this.#options = producerSettings(options);
+    const { acks, idempotent } = this.#options;
     this.#sender = new ProducerSender(context, {
       acks: acks === "all" ? -1 : acks,
       isIdempotent: idempotent,
       lingerMs: this.#options.lingerMs,
       deliveryTimeoutMs: this.#options.deliveryTimeoutMs,
       requestBytesMax: this.#options.requestBytesMax,
-      inFlightMax: idempotent ? Math.min(inFlightMax, IN_FLIGHT_MAX_IDEMPOTENT) : inFlightMax,
+      inFlightMax: this.#options.inFlightMax,
       versionMin: this.#options.compression === "zstd" ? 7 : 3,
       transaction,
       isCrowded: () =>
@@ -138,6 +93,7 @@ export class Producer {
         if (topic !== undefined) await this.#load(topic);
         return topic?.batchBytesMax ?? this.#options.batchBytesMax;
       },
+      onMissing: (queue) => this.#missing(queue),
       onSplit: (batch, parts) => {
         this.#batches.delete(batch);
         for (const part of parts) this.#batches.add(part);
@@ -376,7 +332,10 @@ export class Producer {
     }
     let topic = this.#topics.get(record.topic);
     if (topic === undefined) {
-      topic = this.#newTopic(record.topic);
+      const line = new ProducerLine((deltaBytes) => {
+        this.#waitingBytes += deltaBytes;
+      });
+      topic = newTopic(record.topic, line, this.#options.batchBytesMax);
       this.#topics.set(record.topic, topic);
     }
     const { bufferBytesMax, bufferWaitMsMax } = this.#options;
@@ -450,7 +409,8 @@ export class Producer {
       else this.#sender.wake(queue);
     }
     const timestampMs = record.timestampMs ?? runtime.clock.wallMs();
-    batch.append(timestampMs, key, value, headers, waiter);
+    batch.append(timestampMs, key, value, headers, waiter, record.partition !== undefined);
+    this.#filled?.add(batch);
     batch.chargedBytes += sizeBytes;
     this.#bufferedBytes += sizeBytes;
     this.#records++;
@@ -484,9 +444,9 @@ export class Producer {
     // Partitions may have been added since.
     const own = this.#topics.get(queue.topic);
     const known = this.#context.metadata.known(queue.topic);
-    if (own !== undefined && known !== null) own.partitionCount = known.partitions.length;
+    const isOther = own !== undefined && known !== null && learn(own, known);
     // The topic was made again, or allows less: it is asked for anew, and who comes meanwhile waits in line.
-    const isOutdated = error !== null && OUTDATED.has(error.code);
+    const isOutdated = isOther || (error !== null && OUTDATED.has(error.code));
     if (isOutdated && own?.isReady === true) void this.#load(own);
     this.#batches.delete(batch);
     this.#bufferedBytes -= batch.chargedBytes;
@@ -538,22 +498,6 @@ export class Producer {
     return new ClientError("buffer_full", text, { retriable: true });
   }
 
-  #newTopic(name: string): TopicState {
-    return {
-      name,
-      queues: [],
-      line: new ProducerLine((deltaBytes) => {
-        this.#waitingBytes += deltaBytes;
-      }),
-      isReady: false,
-      loading: null,
-      partitionCount: 0,
-      partitioner: null,
-      partitionerError: null,
-      batchBytesMax: this.#options.batchBytesMax,
-    };
-  }
-
   /** Learns how many partitions the topic has, and what it asks of its producers. */
   #load(topic: TopicState): Promise<void> {
     topic.isReady = false;
@@ -567,7 +511,7 @@ export class Producer {
         mayCreate: this.#options.mayCreateTopics,
         unknownWaitMs: this.#options.unknownTopicWaitMs,
       });
-      topic.partitionCount = info.partitions.length;
+      learn(topic, info);
       Object.assign(topic, await topicRules(this.#context, topic.name, this.#options));
       topic.isReady = true;
     } catch (error) {
@@ -578,7 +522,58 @@ export class Producer {
     } finally {
       topic.loading = null;
     }
+    this.#moveMissing(topic);
     this.#admit(topic);
+  }
+
+  /** A partition that records wait for is not there. */
+  #missing({ topic: name }: PartitionQueue): void {
+    const topic = this.#topics.get(name);
+    const known = this.#context.metadata.known(name);
+    if (topic === undefined || known === null || known.topicId === null) return;
+    if (learn(topic, known)) void this.#load(topic);
+    else if (topic.isReady) this.#moveMissing(topic);
+  }
+
+  /** The topic was made anew with fewer partitions: what was for one that is gone is placed anew, in order. */
+  #moveMissing(topic: TopicState): void {
+    for (const queue of topic.queues.slice(topic.partitionCount)) {
+      // What is under way comes back first.
+      if (topic.topicId === null || queue === undefined || queue.inFlight.length > 0) continue;
+      for (const batch of queue.takeAll()) this.#placeAnew(topic, queue.partition, batch);
+    }
+  }
+
+  #placeAnew(topic: TopicState, partition: number, batch: ProducerBatch): void {
+    this.#batches.delete(batch);
+    this.#bufferedBytes -= batch.chargedBytes;
+    this.#bytes -= batch.chargedBytes - RECORD_OVERHEAD_BYTES * batch.count;
+    this.#records -= batch.count;
+    const filled = new Set<ProducerBatch>();
+    this.#filled = filled;
+    for (const { isNamed, waiter, ...record } of batch.unpack()) {
+      const place = isNamed ? { topic: topic.name, partition } : { topic: topic.name };
+      const error = this.#append(topic, { ...record, ...place }, waiter);
+      if (error !== null) this.#lost(error, waiter);
+    }
+    this.#filled = null;
+    batch.becomes(filled);
+  }
+
+  /** A record that was taken has no place any more. */
+  #lost(error: Error, waiter: DeliveryWaiter | null): void {
+    this.#records++;
+    this.#failed++;
+    this.#transaction?.lost(error);
+    if (waiter !== null) {
+      waiter.reject(error);
+      return;
+    }
+    this.#untold++;
+    this.#failure ??=
+      error instanceof ClientError
+        ? error
+        : new ClientError("invalid_record", error.message, { cause: error });
   }
 }
 

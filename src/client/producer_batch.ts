@@ -26,6 +26,16 @@ export interface DeliveryWaiter {
   resolve(delivery: Delivery): void;
   reject(error: unknown): void;
 }
+/** A record taken out of a batch again. */
+export interface UnpackedRecord {
+  readonly timestampMs: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly RecordHeader[];
+  readonly waiter: DeliveryWaiter | null;
+  /** Whether its partition was named rather than chosen. */
+  readonly isNamed: boolean;
+}
 interface PlacedWaiter {
   readonly waiter: DeliveryWaiter;
   readonly delta: number;
@@ -60,6 +70,8 @@ export class ProducerBatch {
   lastError: unknown = null;
   readonly #options: Sequenced;
   readonly #waiters: PlacedWaiter[] = [];
+  /** Records whose partition was named, where there are any. */
+  #named: Set<number> | null = null;
   readonly #settled: (() => void)[] = [];
 
   constructor(order: number, createdMs: number, options: BatchOptions) {
@@ -84,8 +96,13 @@ export class ProducerBatch {
     value: Uint8Array | null,
     headers: readonly RecordHeader[],
     waiter: DeliveryWaiter | null,
+    isNamed: boolean,
   ): void {
     const delta = this.builder.append(timestampMs, key, value, headers);
+    if (isNamed) {
+      this.#named ??= new Set();
+      this.#named.add(delta);
+    }
     if (waiter !== null) this.#waiters.push({ waiter, delta, timestampMs });
   }
 
@@ -128,14 +145,8 @@ export class ProducerBatch {
       this.bytes !== null && this.count > 1,
       "only a sealed batch of several records is split",
     );
-    const sent = new RecordBatch(this.bytes!, 0, this.bytes!.length);
-    const block = openRecords(sent, {
-      compression: this.#options.compression!,
-      sizeBytesMax: this.builder.sizeBytes,
-    });
-    assert(typeof block !== "string", `a batch of our own cannot be read: ${block}`);
+    const cursor = this.#cursor();
     const baseTimestampMs = baseTimestampAt(this.bytes!, 0);
-    const cursor = new RecordCursor(block as RecordBlock);
     const recordBytes = () => {
       const bodyBytes = cursor.bodyEnd - cursor.bodyStart;
       return sizeOfVarint(bodyBytes) + bodyBytes;
@@ -157,7 +168,8 @@ export class ProducerBatch {
         const waiter = own?.delta === at ? own.waiter : null;
         if (waiter !== null) placed++;
         const timestampMs = baseTimestampMs + cursor.timestampDelta;
-        part.append(timestampMs, cursor.key(), cursor.value(), cursor.headers()!, waiter);
+        const isNamed = this.#named?.has(at) ?? false;
+        part.append(timestampMs, cursor.key(), cursor.value(), cursor.headers()!, waiter, isNamed);
         at++;
         hasMore = cursor.next();
       } while (hasMore && at < end && part.builder.sizeBytes + recordBytes() <= sizeBytesMax);
@@ -171,13 +183,52 @@ export class ProducerBatch {
       parts.push(part);
     }
     parts[0]!.chargedBytes += chargedBytes;
-    let left = parts.length;
+    this.becomes(new Set(parts));
+    return parts;
+  }
+
+  /** Its records are in others now: when these are settled, it is. */
+  becomes(batches: ReadonlySet<ProducerBatch>): void {
+    let left = batches.size;
     const oneIsSettled = () => {
       if (--left > 0) return;
       for (const tell of this.#settled) tell();
     };
-    for (const part of parts) part.#settled.push(oneIsSettled);
-    return parts;
+    for (const batch of batches) batch.#settled.push(oneIsSettled);
+    if (left === 0) oneIsSettled();
+  }
+
+  /** Its records in order, for other batches. This one is of no use any more. */
+  unpack(): readonly UnpackedRecord[] {
+    if (this.bytes === null) this.seal(null, -1);
+    const cursor = this.#cursor();
+    const baseTimestampMs = baseTimestampAt(this.bytes!, 0);
+    const records: UnpackedRecord[] = [];
+    let placed = 0;
+    for (let at = 0; cursor.next(); at++) {
+      const own = this.#waiters[placed];
+      const waiter = own?.delta === at ? own.waiter : null;
+      if (waiter !== null) placed++;
+      records.push({
+        timestampMs: baseTimestampMs + cursor.timestampDelta,
+        key: cursor.key(),
+        value: cursor.value(),
+        headers: cursor.headers()!,
+        waiter,
+        isNamed: this.#named?.has(at) ?? false,
+      });
+    }
+    return records;
+  }
+
+  #cursor(): RecordCursor {
+    const sent = new RecordBatch(this.bytes!, 0, this.bytes!.length);
+    const block = openRecords(sent, {
+      compression: this.#options.compression!,
+      sizeBytesMax: this.builder.sizeBytes,
+    });
+    assert(typeof block !== "string", `a batch of our own cannot be read: ${block}`);
+    return new RecordCursor(block as RecordBlock);
   }
 
   fail(error: unknown): void {
@@ -299,6 +350,15 @@ export class PartitionQueue {
       this.needsIdentity = true;
     }
     this.topicId = topicId;
+  }
+
+  /** Takes out everything, for other partitions: this one is there no more. */
+  takeAll(): readonly ProducerBatch[] {
+    this.close();
+    this.identity = null;
+    this.needsIdentity = true;
+    this.isIdentityKnown = false;
+    return this.pending.splice(0);
   }
 
   /** Takes out those that wait and that a later one has overtaken: under new sequences they would lie behind it. */

@@ -48,6 +48,8 @@ export interface SenderOptions {
   readonly isCrowded: () => boolean;
   /** What a batch of the topic may take, asked for now; never rejects. */
   readonly batchBytesMaxOf: (topic: string) => Promise<number>;
+  /** The topic has no such partition, as far as is known. */
+  readonly onMissing: (queue: PartitionQueue) => void;
   /** A batch has become several. */
   readonly onSplit: (batch: ProducerBatch, parts: readonly ProducerBatch[]) => void;
   /** A batch is delivered (null) or lost. */
@@ -262,6 +264,7 @@ export class ProducerSender {
     if (info.topicId !== null) queue.belongsTo(info.topicId);
     const partition = info.partitions[queue.partition];
     if (partition !== undefined && partition.leader >= 0) return partition;
+    if (partition === undefined) this.#options.onMissing(queue);
     this.#context.metadata.invalidate(queue.topic);
     this.#retryLater(queue);
     return null;

@@ -7,6 +7,7 @@ import type { ClientContext } from "../context.ts";
 import { checkOptions } from "../option_checks.ts";
 import type { Producer } from "../producer.ts";
 import type { ProducerOptions } from "../producer_record.ts";
+import { producerSettings } from "../producer_settings.ts";
 import { Table, type TableParts } from "./table.ts";
 import type { TableOptions } from "./table_options.ts";
 
@@ -40,10 +41,18 @@ export async function openTable<K extends CodecChoice, V extends CodecChoice>(
   name: string,
   options: TableOptions<K, V>,
 ): Promise<Table<Decoded<K>, Decoded<V>>> {
+  if (typeof name !== "string") throw new TypeError(`A table wants a topic's name: found ${name}`);
   checkOptions<TableOptions>(options, LOWEST, WORDS);
   const keys = codecOf(options.key ?? "bytes");
   const values = codecOf(options.value ?? "bytes");
-  const { unknownWaitMs = 0 } = options;
+  const { unknownWaitMs = 0, producer = {} } = options;
+  for (const word of ["acks", "mayCreateTopics", "transactionalId"]) {
+    if (!(word in producer)) continue;
+    throw new TypeError(
+      `A table's producer has no option ${word}: send in a transaction, or by a producer of your own`,
+    );
+  }
+  producerSettings(producer);
   await context.metadata.topic(name, { unknownWaitMs });
   const { policy, tombstonesMs } = await settingsOf(context, name);
   if (policy !== null && !policy.split(",").some((word) => word.trim() === "compact")) {

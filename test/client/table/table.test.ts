@@ -329,10 +329,14 @@ for (const way of ways) {
         { bytesMax: 0 },
         { key: "xml" },
         { isolation: "serializable" },
+        { producer: { compression: "brotli" } },
+        { producer: { acks: 0 } },
+        { producer: { transactionalId: "x" } },
       ] as unknown as TableOptions[];
       for (const options of wrong) {
         expect(await failureOf(client.table("plain", options))).toBeInstanceOf(TypeError);
       }
+      expect(await failureOf(client.table(null as never))).toBeInstanceOf(TypeError);
       await compacted(client);
       const table = await client.table("users");
       expect(() => table.watch({ key: new Uint8Array(1), prefix: new Uint8Array(1) })).toThrow(
