@@ -105,6 +105,14 @@ describe("millrace table", () => {
     expect([await ended, errors]).toEqual([0, ""]);
   }, 30_000);
 
+  test("says which flag gives it more memory", async () => {
+    const { code, stderr } = await rig.call(["table", "scan", "users", "--bytes-max", "1"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^millrace: Table "users" does not fit: .*: give more with --bytes-max\n$/,
+    );
+  });
+
   test("refuses a topic that is not compacted, unless told to take it", async () => {
     await rig.ok(["topic", "create", "plain"]);
     await rig.ok(

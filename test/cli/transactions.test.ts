@@ -145,6 +145,10 @@ test("operators list, describe, find and abort", async () => {
   const aborted = await rig.ok(["transaction", "abort", "billing-1"]);
   expect(aborted).toBe('Fenced the producer of "billing-1": aborted its transaction\n');
   expect(await rig.ok(["transaction", "abort", "billing-1"])).toContain("nothing was open");
+  // What is over is not told as open.
+  expect(await rig.ok(["transaction", "describe", "billing-1"])).toMatch(
+    /^billing-1: (CompleteAbort|Empty), producer/,
+  );
   await expect(producer.commit()).rejects.toMatchObject({ remedy: "close" });
   expect(await committed("open")).toBe("");
 });

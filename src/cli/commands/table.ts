@@ -179,6 +179,10 @@ function withTable(
     try {
       await work(table);
     } catch (error) {
+      if (error instanceof ClientError && error.code === "buffer_full") {
+        const text = `${error.message.replace(/: raise .*$/, "")}: give more with --bytes-max`;
+        throw new CommandError(error.code, text);
+      }
       // Whoever read has had enough, as `head` does; or asked for the end.
       if (!(error instanceof BrokenPipe) && !host.interrupted.aborted) throw error;
     } finally {

@@ -33,8 +33,10 @@ export const command: Command = {
         return 0;
       }
       const { producerId, producerEpoch, state, timeoutMs, startMs, coordinator } = found;
+      // Of one that is over, too, the coordinator remembers when it began.
+      const isOver = state === "Empty" || state === "Dead" || state.startsWith("Complete");
       const since =
-        startMs === null
+        startMs === null || isOver
           ? ""
           : `, open for ${durationText(Math.max(Date.now() - startMs, 0) / 1_000)} of ${durationText(timeoutMs / 1_000)}`;
       await host.print(
