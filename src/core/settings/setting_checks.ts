@@ -95,7 +95,27 @@ export function checkBrokerTogether(
   configs: ReadonlyMap<string, string>,
   inForce: (name: string) => string | null,
 ): string | null {
-  return lagsFault((name) => configs.get(name) ?? inForce(name), "log.cleaner.");
+  const textOf = (name: string) => configs.get(name) ?? inForce(name);
+  return timesFault(textOf) ?? lagsFault(textOf, "log.cleaner.");
+}
+
+/** Bounds that the definitions of Kafka do not tell. Kafka: KafkaConfig.validateValues. */
+function timesFault(textOf: (name: string) => string | null): string | null {
+  const bounds = [
+    ["log.roll.ms", 1],
+    ["log.roll.jitter.ms", 0],
+  ] as const;
+  for (const [name, least] of bounds) {
+    const text = textOf(name);
+    if (text !== null && Number(text) < least) {
+      return `Invalid configuration: ${name} (${text}) must be at least ${least}`;
+    }
+  }
+  const names = ["log.retention.ms", "log.retention.minutes", "log.retention.hours"];
+  // The first that is there is the one that counts.
+  const name = names.find((each) => textOf(each) !== null);
+  if (name === undefined || Number(textOf(name)) !== 0) return null;
+  return `Invalid configuration: ${name} (0) must be at least 1, or -1 for no bound`;
 }
 
 function lagsFault(textOf: (name: string) => string | null, prefix: string): string | null {

@@ -103,4 +103,17 @@ describe("setting checks", () => {
     broker.set("log.cleaner.max.compaction.lag.ms", "7");
     expect(checkBrokerTogether(broker, none)).toContain("log.cleaner.max.compaction.lag.ms (7)");
   });
+
+  test("holds a broker's times to the bounds that Kafka has without saying so", () => {
+    const faultOf = (own: Record<string, string>, inForce: Record<string, string> = {}) =>
+      checkBrokerTogether(new Map(Object.entries(own)), (name) => inForce[name] ?? null);
+    expect(faultOf({ "log.roll.ms": "0" })).toContain("log.roll.ms (0)");
+    expect(faultOf({ "log.roll.ms": "1" })).toBe(null);
+    expect(faultOf({ "log.roll.jitter.ms": "-1" })).toContain("log.roll.jitter.ms (-1)");
+    expect(faultOf({ "log.roll.jitter.ms": "0" })).toBe(null);
+    expect(faultOf({ "log.retention.ms": "0" })).toContain("log.retention.ms (0)");
+    expect(faultOf({}, { "log.retention.hours": "0" })).toContain("log.retention.hours (0)");
+    expect(faultOf({ "log.retention.ms": "-1" }, { "log.retention.minutes": "0" })).toBe(null);
+    expect(faultOf({}, { "log.retention.minutes": "0" })).toContain("log.retention.minutes (0)");
+  });
 });
