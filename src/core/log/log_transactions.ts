@@ -35,6 +35,11 @@ export class LogTransactions {
     return this.#open.size;
   }
 
+  /** Those that could still be undone. */
+  get endedCount(): number {
+    return this.#ended.length - this.#endedFrom;
+  }
+
   /** Infinity when there is none. */
   get firstUnstableOffset(): number {
     if (this.#isStale) {

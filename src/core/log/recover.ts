@@ -181,6 +181,9 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
     file.writtenFrom = result.endPosition;
     // After a kill the pages may be in the operating system alone: what is served has to be on disk.
     if (!isVouchedFor) await file.file.sync();
+    // What was ended in it will not be undone: of a journal full of small transactions that is more than a start may hold.
+    for (const { transactions, logEndOffset } of replay.logs)
+      transactions?.onCommitted(logEndOffset);
   }
   for (const partitionLog of replay.logs) {
     finish(partitionLog, log);

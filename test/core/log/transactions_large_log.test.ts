@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { ok } from "../../../src/base/outcome.ts";
+import { PartitionLog } from "../../../src/core/log/partition_log.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
 import { batchOf, caller, LogRig, type RigOptions, topic } from "../../support/log_rig.ts";
 import { readCommitted } from "../../support/transaction_model.ts";
@@ -82,3 +83,34 @@ test("is found by what a start reads of the journal alone", async () => {
   // Six times the log, and no more to read: a journal file or two.
   expect(entries[1]!).toBeLessThan(entries[0]! + 200);
 }, 30_000);
+
+test("is not held in memory by a start that goes through many files of ended transactions", async () => {
+  const plugin = storageMemory();
+  // Nothing is given up: all of it is replayed.
+  const options = { ...OPTIONS, journalBytesMax: 10_000_000 };
+  const rig = await LogRig.open(plugin, options);
+  const count = 600;
+  for (let i = 0; i < count; i++) {
+    await send(rig, 8, i, ["x"]);
+    await end(rig, 8, i + 1, i % 3 !== 0);
+  }
+  await rig.close();
+  const { applyMarker } = PartitionLog.prototype;
+  let replayed = 0;
+  let endedMax = 0;
+  PartitionLog.prototype.applyMarker = function (...marker) {
+    applyMarker.apply(this, marker);
+    replayed++;
+    endedMax = Math.max(endedMax, this.transactions!.endedCount);
+  };
+  try {
+    const again = await LogRig.open(plugin, options);
+    expect(replayed).toBe(count);
+    // As many as one file of the journal holds.
+    expect(endedMax).toBeLessThan(100);
+    expect(logOf(again).lastStableOffset).toBe(2 * count);
+    await again.close();
+  } finally {
+    PartitionLog.prototype.applyMarker = applyMarker;
+  }
+});
