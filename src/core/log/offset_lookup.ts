@@ -1,7 +1,12 @@
 // The first record at or after a timestamp, and the record with the greatest one. The indexes name
 // a batch; only that batch is opened. Kafka: UnifiedLog.fetchOffsetByTimestamp, LogSegment.findOffsetByTimestamp.
 
-import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
+import {
+  baseOffsetAt,
+  lastOffsetAt,
+  maxTimestampAt,
+  recordCountAt,
+} from "../../record/batch_header.ts";
 import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
 import { type OpenOptions, openRecords, type RecordFault } from "../../record/record_block.ts";
 import { RecordCursor } from "../../record/record_reader.ts";
@@ -113,7 +118,8 @@ async function newestReadable(
           const isCut = baseOffsetAt(batches, at) < log.logStartOffset;
           const found = isCut ? newestInBatch(log, batches, at, open) : maxTimestampAt(batches, at);
           if (typeof found === "string") return found;
-          newestMs = Math.max(newestMs, found);
+          // Of one that was emptied only its header is left, which tells of times that no record has.
+          if (recordCountAt(batches, at) > 0) newestMs = Math.max(newestMs, found);
           offset = lastOffsetAt(batches, at) + 1;
         }
       } finally {

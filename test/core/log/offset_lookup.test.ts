@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import { compacted, keyedBatch, logOf } from "../../support/compacted_log.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
 import { batchOf, caller, LogRig, type RigOptions, topic } from "../../support/log_rig.ts";
 import { settle } from "../../support/test_runtime.ts";
@@ -59,6 +60,28 @@ describe("findOffset() of the greatest timestamp", () => {
     expect(await newest(rig)).toEqual([3, START_MS + 800]);
     await rig.logs.deleteRecords(rig.logs.topicNamed("t")!.id, 0, 5);
     expect(await newest(rig)).toEqual([5, START_MS + 400]);
+    await rig.close();
+  });
+
+  // The header of a producer's last batch stays when its records go, with the greatest timestamp they had: none was found.
+  test("passes over batches that cleaning has emptied", async () => {
+    const both = { "cleanup.policy": "compact,delete", "retention.ms": "-1" };
+    const rig = await LogRig.open(storageMemory(), compacted(both));
+    const producer = { producerId: 5, producerEpoch: 0, baseSequence: 0 };
+    const put = async (key: string, ms: number, own = {}) => {
+      await rig.append(keyedBatch([{ key, value: "x" }], { timestampMs: START_MS + ms, ...own }));
+    };
+    await put("first", 900);
+    await put("again", 1000, producer);
+    await put("third", 100);
+    await put("fourth", 200);
+    logOf(rig).roll(rig.test.wallMs);
+    await put("again", 50);
+    expect(await rig.logs.clean()).toBe(1);
+    expect(await newest(rig)).toEqual([0, START_MS + 900]);
+    const id = rig.logs.topicNamed("t")!.id;
+    expect((await rig.logs.deleteRecords(id, 0, 1)).ok).toBe(true);
+    expect(await newest(rig)).toEqual([3, START_MS + 200]);
     await rig.close();
   });
 
