@@ -77,6 +77,7 @@ describe("findOffset() of the greatest timestamp", () => {
     await put("fourth", 200);
     logOf(rig).roll(rig.test.wallMs);
     await put("again", 50);
+    logOf(rig).roll(rig.test.wallMs);
     expect(await rig.logs.clean()).toBe(1);
     expect(await newest(rig)).toEqual([0, START_MS + 900]);
     const id = rig.logs.topicNamed("t")!.id;
