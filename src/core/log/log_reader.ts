@@ -253,6 +253,8 @@ export class LogReader {
     const at = log.segmentIndexOf(wanted.offset);
     const segment = log.segments[at];
     if (segment === undefined) {
+      // The topic went while what comes before was read.
+      if (log.topic.isDeleted) return MOVED_READ;
       if (wanted.offset >= log.logStartOffset) {
         this.#reportCorrupt(log, wanted.offset, "no segment", 0);
         return CORRUPT_READ;
