@@ -170,9 +170,12 @@ export class AbortedIndex {
       throw error;
     }
     const page = decodeAborted(bytes);
+    const at = log.segments.indexOf(segment);
+    const end = at < 0 ? Number.POSITIVE_INFINITY : log.segmentEnd(at);
     let last = segment.baseOffset - 1;
     for (const { lastOffset } of page ?? NONE) {
-      if (lastOffset <= last) return null;
+      // Out of order, or of another segment, whose file was written in the place of this one.
+      if (lastOffset <= last || lastOffset >= end) return null;
       last = lastOffset;
     }
     return page;

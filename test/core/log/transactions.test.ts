@@ -6,6 +6,7 @@ import process from "node:process";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { ok } from "../../../src/base/outcome.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
+import { decodeAborted, encodeAborted } from "../../../src/core/log/aborted_list.ts";
 import type { EndMarker } from "../../../src/core/log/producer_state.ts";
 import { batchesIn } from "../../../src/record/record_batch.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
@@ -430,6 +431,18 @@ describe("the files of what was aborted", () => {
         bytes[9]! ^= 1;
         return bytes;
       },
+    ],
+    [
+      "those of another segment",
+      (bytes: Uint8Array) =>
+        encodeAborted(
+          decodeAborted(bytes)!.map(({ producerId, ...offsets }) => ({
+            producerId,
+            firstOffset: offsets.firstOffset + 1_000_000,
+            lastOffset: offsets.lastOffset + 1_000_000,
+            lastStableOffset: offsets.lastStableOffset + 1_000_000,
+          })),
+        ),
     ],
   ] as const) {
     test(`are made again from the log when they are ${name}`, async () => {
