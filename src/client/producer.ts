@@ -318,10 +318,13 @@ export class Producer {
     if (refusal !== null) return refused(refusal);
     const taken = this.#take(record, waiter);
     // What was handed over and is not taken is missing; who has given it up by a signal knows.
-    taken?.catch((error: unknown) => {
-      if (!(error instanceof ClientError && error.code === "aborted")) transaction.lost(error);
+    const told = taken?.catch((error: unknown) => {
+      throw error instanceof ClientError && error.code === "aborted"
+        ? error
+        : transaction.lost(error);
     });
-    return taken;
+    told?.catch(() => {});
+    return told ?? null;
   }
 
   #take(record: ProducerRecord, waiter: DeliveryWaiter | null): Promise<void> | null {

@@ -28,8 +28,8 @@ export interface SenderTransaction {
   readonly failure: ClientError | null;
   /** Whether batches of a partition may go; if not, the sender is woken when they may. */
   admits(topic: string, partition: number): boolean;
-  /** A batch is lost. */
-  lost(error: unknown): void;
+  /** A batch is lost. @returns what to say of it */
+  lost(error: unknown): unknown;
 }
 
 export interface SenderOptions {
@@ -519,8 +519,8 @@ export class ProducerSender {
   }
 
   #settle(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
-    this.#options.transaction?.lost(error);
-    batch.fail(error);
+    const { transaction } = this.#options;
+    batch.fail(transaction === null ? error : transaction.lost(error));
     this.#options.onSettled(queue, batch, error);
   }
 

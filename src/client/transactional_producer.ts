@@ -59,8 +59,8 @@ class Door implements ProducerTransaction {
   admits(topic: string, partition: number): boolean {
     return this.engine!.admits(topic, partition);
   }
-  lost(error: unknown): void {
-    this.engine?.lost(error);
+  lost(error: unknown): unknown {
+    return this.engine === null ? error : this.engine.lost(error);
   }
 }
 

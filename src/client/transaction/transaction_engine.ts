@@ -132,7 +132,7 @@ export class TransactionEngine {
     this.#wanted.set(key, place);
     this.#adding ??= Promise.resolve()
       .then(() => this.#addWanted())
-      .catch((error: unknown) => this.lost(error, true))
+      .catch((error: unknown) => void this.lost(error, true))
       .finally(() => {
         this.#adding = null;
         this.#host.wake();
@@ -140,18 +140,25 @@ export class TransactionEngine {
     return false;
   }
 
-  /** Something of this transaction is lost, or refused: it cannot be committed any more. */
-  lost(error: unknown, isFromCoordinator = false): void {
+  /**
+   * Something of this transaction is lost, or refused: it cannot be committed any more.
+   *
+   * @returns what to say of it: what is to be done now, too
+   */
+  lost(error: unknown, isFromCoordinator = false): unknown {
     // It leaves a hole in the sequences of this epoch.
     if (this.#phase === "aborting") this.#needsEpoch ||= this.#protocol === 1;
     const isTaking = this.#phase === "open" || (this.#phase === "committing" && this.#isFlushing);
-    if (!isTaking) return;
+    if (!isTaking) return error;
     const cause =
       error instanceof ClientError
         ? error
         : new ClientError("unknown_server_error", String(error), { cause: error });
-    if (isFinal(cause, isFromCoordinator) && cause.remedy === null) this.#die(cause);
-    else this.#failure ??= mustAbort(cause);
+    if (isFinal(cause, isFromCoordinator) && cause.remedy === null) return this.#die(cause);
+    const said = mustAbort(cause);
+    this.#failure ??= said;
+    // What a partitioner of the caller's own throws comes as it is.
+    return error instanceof ClientError ? said : error;
   }
 
   /** Takes the transactional id over, unless that was done: whoever had it is fenced, what it left open is aborted. */

@@ -18,6 +18,7 @@ import {
   type TransactionalProducerOptions,
   type TransactionCallOptions,
 } from "../transactional_producer.ts";
+import { mustAbort } from "./transaction_errors.ts";
 
 type MakeProducer = (options: TransactionalProducerOptions) => TransactionalProducer;
 
@@ -204,6 +205,15 @@ class OpenTransaction implements TransactionScope {
 
   /** Offsets first, then all of it. */
   async commit(bounds: TransactionCallOptions): Promise<void> {
+    try {
+      await this.#commit(bounds);
+    } catch (error) {
+      // Also what a consumer says of itself.
+      throw error instanceof ClientError ? mustAbort(error) : error;
+    }
+  }
+
+  async #commit(bounds: TransactionCallOptions): Promise<void> {
     for (const consumer of this.#consumers) {
       const handed = consumer.inHand();
       if (handed === null) continue;

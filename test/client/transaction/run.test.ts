@@ -95,6 +95,33 @@ for (const { way, level } of cases) {
       }
     });
 
+    test("what is awaited in the body says what is to be done, too", async () => {
+      const transactionalId = "late";
+      const failures = [
+        client.transaction(async (tx) => {
+          await tx.send({ topic: "out", value: 5 as never });
+        }),
+        client.transaction(async (tx) => {
+          await tx.send({ topic: "out", value: "x".repeat(2_000_000) });
+        }),
+        client.transaction(
+          async (tx) => {
+            await tx.send({ topic: "out", partition: 0, value: "never" });
+            await until(async () => {
+              const [found] = await client.admin.describeTransactions([transactionalId]);
+              return found!.ok && found!.value.state === "CompleteAbort";
+            });
+            await tx.send({ topic: "out", partition: 0, value: "never" });
+          },
+          { transactionalId, transactionTimeoutMs: 100 },
+        ),
+      ].map(failureOf);
+      for (const failure of await Promise.all(failures)) {
+        expect((failure as ClientError).remedy).toMatch(/^(abort|close)$/);
+      }
+      expect(await valuesOf(client, "out")).toEqual([]);
+    });
+
     test("each has the time-out it asks for, whatever the one before had", async () => {
       const timeouts = async (id: string) => {
         const [found] = await client.admin.describeTransactions([id]);
