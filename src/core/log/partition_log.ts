@@ -108,6 +108,8 @@ export class PartitionLog implements JournalClient {
   stateFile = 0;
   startFile = 0;
   #stateBytes = 0;
+  /** Where the first segment ended that no state knows the end of; -1 when there is none. */
+  #rolledAt = -1;
   waiters: Set<LogWaiter> | null = null;
   readonly #journal: Journal;
 
@@ -404,9 +406,8 @@ export class PartitionLog implements JournalClient {
   }
 
   /**
-   * Moves the log start offset up and writes that down; whole segments before it are dropped.
+   * Moves the log start offset up, to the high watermark at most, and writes that down; whole segments before it are dropped.
    *
-   * @param offset At most the high watermark.
    * @returns The segments that were dropped (their files can go once the group has settled), and the group.
    */
   moveStart(offset: number): {
@@ -416,6 +417,9 @@ export class PartitionLog implements JournalClient {
     assert(offset <= this.highWatermark, "the log start offset may not pass the high watermark");
     this.logStartOffset = offset;
     const dropped = this.dropBeforeStart();
+    // To a start after a crash that segment would be one with the next, and its file, which goes now, be missed.
+    if (this.#rolledAt >= 0 && offset >= this.#rolledAt)
+      return { dropped, group: this.writeState() };
     const payload = new Uint8Array(8);
     new DataView(payload.buffer).setFloat64(0, offset);
     const group = this.#journal.append(this, EntryKind.start, 0, payload, -1, "sync");
@@ -450,6 +454,7 @@ export class PartitionLog implements JournalClient {
 
   /** Writes the whole state down; it describes exactly what the journal holds before it. */
   writeState(): CommitGroup {
+    this.#rolledAt = -1;
     const payload = encodeState(this.state());
     const format = formatOfState(payload);
     const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync", format);
@@ -566,13 +571,11 @@ export class PartitionLog implements JournalClient {
     file.liveStateBytes += sizeBytes;
   }
 
-  /**
-   * Ends the last segment here: what is appended from now on belongs to the next. No entry says so; should
-   * a crash come before the next state, the two are one again.
-   */
+  /** Ends the last segment here. No entry says so: after a crash before the next state the two are one again. */
   roll(wallMs: number): void {
     const { logEndOffset } = this;
     assert((this.segments.at(-1)?.sizeBytes ?? 0) > 0, "an empty segment need not end");
+    if (this.#rolledAt < 0) this.#rolledAt = logEndOffset;
     this.segments.push({
       baseOffset: logEndOffset,
       sizeBytes: 0,
