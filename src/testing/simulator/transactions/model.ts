@@ -100,6 +100,18 @@ export class ModelPartition {
   get floor(): Floor {
     return { highWatermark: this.highWatermark, lastStableOffset: this.lastStableOffset };
   }
+
+  /**
+   * It was said to be stable up to there. A log start past an open transaction lifts the stable offset, and one that retention
+   * moved may go back in a crash until it is synced: what may be its doing is no floor.
+   *
+   * @param logStartOffset Of the same answer; -1 when that did not say
+   */
+  stableUpTo(lastStableOffset: number, logStartOffset: number): void {
+    const mayBeLifted = logStartOffset < 0 || lastStableOffset <= logStartOffset;
+    if (this.topic.shape.expires && mayBeLifted) return;
+    this.lastStableOffset = Math.max(this.lastStableOffset, lastStableOffset);
+  }
 }
 
 /** An InitProducerId on its way. Without an answer it may take effect at any time. */

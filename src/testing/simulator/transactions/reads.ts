@@ -176,7 +176,7 @@ export async function listOffsetOf(
     }
     // Records may be deleted from under an open transaction.
     if (!topic.shape.expires) model.stableTold(partition, offset, -1);
-    partition.lastStableOffset = Math.max(partition.lastStableOffset, offset);
+    partition.stableUpTo(offset, -1);
   } else if (offset < floor.highWatermark) {
     model.fail(STABLE, `${partition.label}: latest offset ${offset} after ${floor.highWatermark}`);
   }
@@ -209,7 +209,7 @@ function judgeEnds(
   const mayHaveMoved = partition.topic.shape.expires && logStartOffset < 0;
   if (!mayHaveMoved) model.stableTold(partition, lastStableOffset, logStartOffset);
   partition.highWatermark = Math.max(partition.highWatermark, highWatermark);
-  partition.lastStableOffset = Math.max(partition.lastStableOffset, lastStableOffset);
+  partition.stableUpTo(lastStableOffset, logStartOffset);
 }
 
 /** Offsets, order, and who may have written it. @param limit Exclusive: nothing at or past it may be served */
