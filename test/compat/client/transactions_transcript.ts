@@ -75,6 +75,15 @@ for (const wish of ["settled", "first"] as const) {
   };
   /** What is answered is done; other brokers' views of it may be a moment behind. */
   const ended = (offset: number) => until(async () => (await ends())[0] === offset, `${offset}`);
+  /** As many as were committed; Kafka writes the marker of a group's offsets after it has answered. */
+  const offsetsOf = async (group: string, count: number) => {
+    let found: Awaited<ReturnType<typeof admin.listGroupOffsets>> = [];
+    await until(async () => {
+      found = await admin.listGroupOffsets(group);
+      return found.length === count;
+    }, `${count} offsets`);
+    return found;
+  };
   const named = (name: string) => step.bind(null, `${wish}_${name}`);
 
   const producer = begin("one");
@@ -122,7 +131,7 @@ for (const wish of ["settled", "first"] as const) {
     await producer.send(put("g", 1));
     await producer.sendOffsets(offsets, group);
     await producer.commit();
-    const after = await admin.listGroupOffsets(group);
+    const after = await offsetsOf(group, 1);
     return [before, after.map(({ offset, metadata }) => [offset, metadata])];
   });
   await named("offsets_of_a_zombie")(async () => {
@@ -213,7 +222,7 @@ for (const wish of ["settled", "first"] as const) {
       untilEnd: true,
     });
     for await (const { value } of out) seen.push(text(value));
-    const offsets = await admin.listGroupOffsets(group);
+    const offsets = await offsetsOf(group, 2);
     return [seen.sort(), offsets.map(({ partition, offset }) => [partition, offset! > 0])];
   });
   await named("operators")(async () => {
