@@ -17,12 +17,10 @@ import type {
   EndMarker,
 } from "../coordinator/runtime/coordinator_log.ts";
 import type { Producer } from "../coordinator/runtime/shard.ts";
-import type { LogRead } from "../log/log_reader.ts";
+import { type LogRead, MOVES_MAX } from "../log/log_reader.ts";
 import type { AppendVerdict, PartitionLog } from "../log/partition_log.ts";
 import type { LogManager } from "../partition/log_manager.ts";
 
-/** How often bytes that are read may turn out to have gone elsewhere meanwhile: a cleaning moves segment after segment. */
-const MOVES_MAX = 16;
 const REASONS: Readonly<Record<NonNullable<LogRead["fault"]>, string>> = {
   corrupt: "A batch is damaged on disk",
   io: "The disk could not be read",

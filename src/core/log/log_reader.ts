@@ -34,6 +34,12 @@ export interface LogRead {
   readonly fault: "corrupt" | "io" | "moved" | null;
 }
 
+/**
+ * How often whoever reads may be told "moved" and asks again: the index knows where the bytes are by then. A cleaning moves
+ * segment after segment.
+ */
+export const MOVES_MAX = 16;
+
 const NOTHING = new Uint8Array(0);
 const nothing = (fault: LogRead["fault"]): LogRead => ({
   batches: NOTHING,

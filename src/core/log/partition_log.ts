@@ -177,42 +177,13 @@ export class PartitionLog implements JournalClient {
         };
       }
     }
-    const { settings, leaderEpoch } = this.topic;
     const { bytes } = batch;
     const baseOffset = this.logEndOffset;
     const endOffset = baseOffset + batch.recordCount;
     patchBaseOffset(bytes, 0, baseOffset);
-    patchLeaderEpoch(bytes, 0, leaderEpoch);
-    const rolls = isRollDue(
-      this.segments.at(-1),
-      settings,
-      this.partition,
-      bytes.length,
-      endOffset,
-      batch.maxTimestampMs,
-      wallMs,
-    );
-    const group = this.#journal.append(
-      this,
-      EntryKind.batch,
-      rolls ? FLAG_SEGMENT_START : 0,
-      bytes,
-      endOffset,
-      commitMode(settings),
-      batch.isTransactional ? FORMAT_TRANSACTIONS : FORMAT_PLAIN,
-    );
-    this.#journal.lastFile.liveBytes += bytes.length;
-    this.applyBatch(
-      baseOffset,
-      endOffset,
-      this.#journal.lastFile.number,
-      this.#journal.lastPosition,
-      bytes.length,
-      batch.maxTimestampMs,
-      leaderEpoch,
-      rolls,
-      wallMs,
-    );
+    patchLeaderEpoch(bytes, 0, this.topic.leaderEpoch);
+    const format = batch.isTransactional ? FORMAT_TRANSACTIONS : FORMAT_PLAIN;
+    const group = this.#place(bytes, endOffset, batch.maxTimestampMs, 0, format, wallMs);
     if (batch.producerId >= 0) this.rememberProducer(batch, baseOffset, endOffset, wallMs);
     return { kind: "appended", baseOffset, logAppendTimeMs: batch.logAppendTimeMs, group };
   }
@@ -233,39 +204,54 @@ export class PartitionLog implements JournalClient {
     const isStamped = settings.messageTimestampType === "LogAppendTime";
     const baseOffset = this.logEndOffset;
     const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
+    const flag = marker.isCommit ? FLAG_COMMIT : FLAG_ABORT;
+    const group = this.#place(bytes, baseOffset + 1, wallMs, flag, FORMAT_TRANSACTIONS, wallMs);
+    this.applyMarker(marker, baseOffset, wallMs, wallMs);
+    return { kind: "appended", baseOffset, logAppendTimeMs: isStamped ? wallMs : -1, group };
+  }
+
+  /** Gives a batch that bears the next offset its place: in the journal, and in this segment or a new one. */
+  #place(
+    bytes: Uint8Array,
+    endOffset: number,
+    maxTimestampMs: number,
+    flags: number,
+    format: number,
+    wallMs: number,
+  ): CommitGroup {
+    const { settings, leaderEpoch } = this.topic;
     const rolls = isRollDue(
       this.segments.at(-1),
       settings,
       this.partition,
       bytes.length,
-      baseOffset + 1,
-      wallMs,
+      endOffset,
+      maxTimestampMs,
       wallMs,
     );
     const group = this.#journal.append(
       this,
       EntryKind.batch,
-      (rolls ? FLAG_SEGMENT_START : 0) | (marker.isCommit ? FLAG_COMMIT : FLAG_ABORT),
+      rolls ? flags | FLAG_SEGMENT_START : flags,
       bytes,
-      baseOffset + 1,
+      endOffset,
       commitMode(settings),
-      FORMAT_TRANSACTIONS,
+      format,
     );
     const { lastFile, lastPosition } = this.#journal;
     lastFile.liveBytes += bytes.length;
     this.applyBatch(
-      baseOffset,
-      baseOffset + 1,
+      this.logEndOffset,
+      endOffset,
       lastFile.number,
       lastPosition,
       bytes.length,
-      wallMs,
+      maxTimestampMs,
       leaderEpoch,
       rolls,
       wallMs,
     );
-    this.applyMarker(marker, baseOffset, wallMs, wallMs);
-    return { kind: "appended", baseOffset, logAppendTimeMs: isStamped ? wallMs : -1, group };
+    return group;
   }
 
   /** Takes in what a marker at `offset` says: from `appendMarker`, and from replay at recovery. */

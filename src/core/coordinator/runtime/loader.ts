@@ -1,8 +1,7 @@
 // Brings a shard up to date: reads its partition from the start to the end and replays every record, and the ends of
 // transactions where their markers stand. What a transaction wrote that is still open stays pending.
 // Invariant: a shard is loaded whole or not at all. A damaged batch, or a record that cannot be read, fails the load: to go
-// on without it would lose what was acknowledged. What a transaction wrote is told apart, and so is its end.
-// Kafka: CoordinatorLoaderImpl, which fails likewise.
+// on without it would lose what was acknowledged. Kafka: CoordinatorLoaderImpl, which fails likewise.
 
 import { DecodeError } from "../../../base/byte_reader.ts";
 import type { Runtime } from "../../../contracts/runtime.ts";

@@ -39,8 +39,9 @@ export interface Decision<Record> {
   /** Bytes that a batch has to have left beside all of the records: for a later decision about the same, which says more. */
   readonly spareBytes?: number;
   /**
-   * The records are larger than a batch may be, or hold what no record can, so that none was written: what follows instead. Without it, every reply
-   * of the decision is refused with unknown_server_error, as Kafka does. Only once: its own records must fit.
+   * The records are larger than a batch may be, or hold what no record can, so that none was written: what follows
+   * instead. Without it, every reply of the decision is refused with unknown_server_error, as Kafka does. Only once: its
+   * own records must fit.
    */
   readonly tooLarge?: (now: Now) => Decision<Record>;
   /** Goes on by itself, unless the shard is dropped before. */
