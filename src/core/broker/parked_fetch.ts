@@ -15,7 +15,7 @@ import type {
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
 import { type KafkaErrorName, type Outcome, refuse } from "../../protocol/errors.ts";
 import type { AbortedFound } from "../log/aborted_index.ts";
-import type { LogRead } from "../log/log_reader.ts";
+import { type LogRead, MOVES_MAX } from "../log/log_reader.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";
 import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 
@@ -23,8 +23,6 @@ import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
 const READ_MEMORY_BYTES = 128 * 1024 * 1024;
 /** What a fetch gets when so much is held already; and one batch, however large, always. */
 const CROWDED_BYTES = 64 * 1024;
-/** How often a partition is read again in one fetch because its bytes went elsewhere: a cleaning moves segment after segment. */
-const TRIES = 16;
 
 /** Why a caller who knows that leader epoch is refused, or null. */
 export function checkEpoch(log: PartitionLog, leaderEpoch: number): KafkaErrorName | null {
@@ -198,7 +196,7 @@ export class ParkedFetch implements LogWaiter {
     const isFirst = state.sizeBytes === 0;
     if (leftBytes <= 0 && !isFirst) return fetchResult(log, null, NO_TRANSACTIONS);
     const bytesMax = Math.min(request.bytesMax, leftBytes);
-    return this.#readLog(log, request, bytesMax, isFirst, TRIES);
+    return this.#readLog(log, request, bytesMax, isFirst, MOVES_MAX);
   }
 
   /** @param tries How often more its bytes may turn out to have gone elsewhere meanwhile. */
@@ -258,14 +256,16 @@ export class ParkedFetch implements LogWaiter {
     bytesMax: number,
     isFirst: boolean,
     tries: number,
-    { batches, endOffset }: LogRead,
+    read: LogRead,
     replacements: number,
   ): Outcome<FetchResult> | Promise<Outcome<FetchResult>> {
+    const { batches, endOffset } = read;
     if (batches.length === 0) return fetchResult(log, batches, NO_TRANSACTIONS);
     const finish = (found: AbortedFound): Outcome<FetchResult> | Promise<Outcome<FetchResult>> => {
       // Cleaning takes markers away together with what they aborted: one without the other tells a lie.
       if (found === "moved" || log.replacements !== replacements) {
         if (tries === 0) return refuse("kafka_storage_error");
+        this.#drop(read);
         return this.#readLog(log, request, bytesMax, isFirst, tries - 1);
       }
       if (found === "unreadable") return refuse("kafka_storage_error");
@@ -276,6 +276,13 @@ export class ParkedFetch implements LogWaiter {
     const { aborted } = this.#logs;
     const found = aborted.collect(log, request.fetchOffset, endOffset);
     return found instanceof Promise ? found.then(finish) : finish(found);
+  }
+
+  /** Gives back what was read in vain: a fetch holds the bytes of one try at a time. */
+  #drop({ buffer }: LogRead): void {
+    if (buffer === null) return;
+    this.#buffers.splice(this.#buffers.lastIndexOf(buffer), 1);
+    this.#logs.pool.release(buffer);
   }
 
   #respond(partitions: readonly Outcome<FetchResult>[]): FetchResponse {

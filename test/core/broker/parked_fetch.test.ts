@@ -4,49 +4,53 @@ import { expect, test } from "bun:test";
 import { ParkedFetch } from "../../../src/core/broker/parked_fetch.ts";
 import { RecordBatchBuilder } from "../../../src/record/record_builder.ts";
 
+const producer = { producerId: 1, producerEpoch: 0, baseSequence: 0, isTransactional: true };
+const builder = new RecordBatchBuilder(producer);
+builder.append(0, null, new Uint8Array(4));
+const batches = builder.build();
+
+const newLog = () => ({
+  topic: { isDeleted: false, leaderEpoch: 0 },
+  logStartOffset: 0,
+  logEndOffset: 2,
+  highWatermark: 2,
+  lastStableOffset: 2,
+  replacements: 0,
+  transactions: {},
+  waiters: null,
+});
+
+/** @param logs What a log manager is to such a fetch. */
+const fetchFrom = (logs: object) =>
+  new ParkedFetch(
+    { isOnline: true, topicNamed: () => ({ id: "" }), ...logs } as never,
+    { clock: { monotonicMs: () => 0 } } as never,
+    { signal: new AbortController().signal } as never,
+    {
+      isolation: "read_committed",
+      waitMsMax: 0,
+      bytesMin: 1,
+      bytesMax: 1000,
+      partitions: [{ topic: "t", partition: 0, fetchOffset: 0, bytesMax: 1000, leaderEpoch: -1 }],
+    } as never,
+  ).run();
+
 test("retention that takes the segment away between the read and the look at what was aborted", async () => {
-  const producer = { producerId: 1, producerEpoch: 0, baseSequence: 0, isTransactional: true };
-  const builder = new RecordBatchBuilder(producer);
-  builder.append(0, null, new Uint8Array(4));
-  const batches = builder.build();
   let hasRead = (): void => {};
-  const log = {
-    topic: { isDeleted: false, leaderEpoch: 0 },
-    logStartOffset: 0,
-    logEndOffset: 2,
-    highWatermark: 2,
-    lastStableOffset: 2,
-    replacements: 0,
-    transactions: {},
-    waiters: null,
-  };
+  const log = newLog();
   let aborted = [{ producerId: 1, firstOffset: 0, lastOffset: 1, lastStableOffset: 2 }];
-  const logs = {
-    isOnline: true,
-    pool: { lentBytes: 0, release: () => {} },
-    topicNamed: () => ({ id: "" }),
-    logIn: () => log,
-    reader: {
-      read: () =>
-        new Promise((resolve) => {
-          hasRead = () => resolve({ fault: null, buffer: null, batches });
-        }),
-    },
-    aborted: { collect: () => aborted },
-  };
   const fetch = () =>
-    new ParkedFetch(
-      logs as never,
-      { clock: { monotonicMs: () => 0 } } as never,
-      { signal: new AbortController().signal } as never,
-      {
-        isolation: "read_committed",
-        waitMsMax: 0,
-        bytesMin: 1,
-        bytesMax: 1000,
-        partitions: [{ topic: "t", partition: 0, fetchOffset: 0, bytesMax: 1000, leaderEpoch: -1 }],
-      } as never,
-    ).run();
+    fetchFrom({
+      pool: { lentBytes: 0, release: () => {} },
+      logIn: () => log,
+      reader: {
+        read: () =>
+          new Promise((resolve) => {
+            hasRead = () => resolve({ fault: null, buffer: null, batches });
+          }),
+      },
+      aborted: { collect: () => aborted },
+    });
 
   const whole = fetch();
   hasRead();
@@ -61,4 +65,28 @@ test("retention that takes the segment away between the read and the look at wha
   const [refused] = (await late).partitions;
   expect(refused!.ok).toBe(false);
   expect(!refused!.ok && refused!.error.code).toBe("offset_out_of_range");
+});
+
+test("a cleaning that moves segment after segment leaves a fetch with the bytes of its last try alone", async () => {
+  const lent = new Set<Uint8Array>();
+  let mostLent = 0;
+  let moves = 10;
+  const log = newLog();
+  const response = await fetchFrom({
+    pool: { lentBytes: 0, release: (buffer: Uint8Array) => lent.delete(buffer) },
+    logIn: () => log,
+    reader: {
+      read: () => {
+        const buffer = new Uint8Array(batches);
+        lent.add(buffer);
+        mostLent = Math.max(mostLent, lent.size);
+        return { fault: null, buffer, batches: buffer };
+      },
+    },
+    aborted: { collect: () => (moves-- > 0 ? "moved" : []) },
+  });
+  expect(response.partitions[0]!.ok).toBe(true);
+  expect([moves, mostLent, lent.size]).toEqual([-1, 1, 1]);
+  response.release();
+  expect(lent.size).toBe(0);
 });
