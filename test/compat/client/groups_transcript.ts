@@ -3,11 +3,11 @@
 import process from "node:process";
 import {
   type Client,
-  ClientError,
   connect,
   type GroupConsumer,
   type GroupConsumerOptions,
 } from "../../../mod.ts";
+import { plain, teller, until } from "./outcomes.ts";
 
 const client: Client = await connect(`kafka://${process.env["BOOTSTRAP"]}`);
 const { admin } = client;
@@ -16,29 +16,7 @@ const topic = `${run}-t`;
 const PARTITIONS = 6;
 const place = { topic, partition: 0 };
 
-async function step(name: string, call: () => Promise<unknown>): Promise<void> {
-  let outcome: unknown;
-  try {
-    outcome = { value: (await call()) ?? null };
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    outcome = { code: error.code, retriable: error.retriable };
-  }
-  console.log(JSON.stringify({ name, ...(outcome as object) }).replaceAll(run, "RUN"));
-}
-
-async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 1_500; tries++) {
-    if (await isSo()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`It never came to ${what}`);
-}
-const plain = (outcomes: readonly unknown[]) =>
-  outcomes.map((each) => {
-    const one = each as { ok: boolean; value?: unknown; error?: { code: string } };
-    return one.ok ? { ok: true, value: one.value } : { ok: false, code: one.error!.code };
-  });
+const step = teller(run);
 
 /** A member that counts what it reads. */
 interface Member {

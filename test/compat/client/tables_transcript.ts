@@ -1,31 +1,16 @@
 // Tables of our client against BOOTSTRAP: what is put, deleted, aborted, cleaned, added and made anew; what each came
 // to, a JSON line each. Where records lie after cleaning differs from run to run and is left out.
 import process from "node:process";
-import { type Client, ClientError, connect, type Table } from "../../../mod.ts";
+import { type Client, connect, type Table } from "../../../mod.ts";
+import { type Step, teller, until } from "./outcomes.ts";
 
 const client: Client = await connect(`kafka://${process.env["BOOTSTRAP"]}`);
 const { admin } = client;
 const topic = `tables-${process.argv[2]}`;
 const TEXT = { key: "text", value: "text" } as const;
 
-async function step(name: string, call: () => Promise<unknown>): Promise<void> {
-  let outcome: unknown;
-  try {
-    outcome = { value: (await call()) ?? null };
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    outcome = { code: error.code, retriable: error.retriable };
-  }
-  const line = JSON.stringify({ name: `table ${name}`, ...(outcome as object) });
-  console.log(line.replaceAll(topic, "RUN"));
-}
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 1_500; tries++) {
-    if (await isSo().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`It never came to ${what}`);
-}
+const tell = teller(topic);
+const step: Step = (name, call) => tell(`table ${name}`, call);
 async function contents(table: Table<string, string>): Promise<string[]> {
   const found: string[] = [];
   for await (const { key, value } of table.scan()) found.push(`${key}=${value}`);

@@ -13,29 +13,13 @@ import {
 import { WirePort } from "../../../src/client/wire_port.ts";
 import { clientRuntime } from "../../../src/main.ts";
 import { ApiVersions } from "../../../src/protocol/messages/18_api_versions.ts";
+import { teller, until } from "./outcomes.ts";
 
 const client: Client = await connect(`kafka://${process.env["BOOTSTRAP"]}`);
 const { admin } = client;
 const run = `transactions-${process.argv[2]}`;
 
-async function step(name: string, call: () => Promise<unknown>): Promise<void> {
-  let outcome: unknown;
-  try {
-    outcome = { value: (await call()) ?? null };
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    const { code, retriable, remedy } = error;
-    outcome = { code, retriable, remedy };
-  }
-  console.log(JSON.stringify({ name, ...(outcome as object) }).replaceAll(run, "RUN"));
-}
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 1_500; tries++) {
-    if (await isSo().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`It never came to ${what}`);
-}
+const step = teller(run, ({ code, retriable, remedy }) => ({ code, retriable, remedy }));
 const said = async (call: Promise<unknown>): Promise<unknown> => {
   try {
     return (await call) ?? "done";

@@ -1,7 +1,8 @@
 // Every admin call of our client, and a producer and a consumer, against BOOTSTRAP: what each came to, a JSON line each.
 // Names, ids, addresses and times differ from broker to broker and are left out or replaced.
 import process from "node:process";
-import { type Admin, type Client, ClientError, connect } from "../../../mod.ts";
+import { type Client, connect } from "../../../mod.ts";
+import { plain, teller, until } from "./outcomes.ts";
 
 const client: Client = await connect(`kafka://${process.env["BOOTSTRAP"]}`);
 const { admin } = client;
@@ -10,41 +11,16 @@ const topic = `${run}-t`;
 const at = { topic, partition: 0 };
 const resource = { type: "topic", name: topic } as const;
 
-async function step(name: string, call: () => Promise<unknown>): Promise<void> {
-  let outcome: unknown;
-  try {
-    outcome = { value: (await call()) ?? null };
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    outcome = { code: error.code, retriable: error.retriable };
-  }
-  console.log(JSON.stringify({ name, ...(outcome as object) }));
-}
-
-/** Brokers learn of what the controller did a moment later. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (await isSo().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("The broker never learned of it");
-}
+const step = teller(run);
 const holds = (name: string, value: string) =>
   until(async () => {
     const [found] = await admin.describeConfigs(resource, [name]);
     return found!.value === value;
-  });
+  }, `${name} ${value}`);
 
-/** Outcomes without the broker's words. */
-const plain = (outcomes: Awaited<ReturnType<Admin["deleteTopics"]>> | readonly unknown[]) =>
-  outcomes.map((each) => {
-    const one = each as { ok: boolean; value?: unknown; error?: { code: string } };
-    return one.ok ? { ok: true, value: one.value } : { ok: false, code: one.error!.code };
-  });
 const isUuid = (id: string | null) => id !== null && id.length === 22;
 const made = ({ topicId, ...rest }: { topicId: string | null; name: string }) => ({
   ...rest,
-  name: rest.name.replace(run, "RUN"),
   hasId: isUuid(topicId),
 });
 const partitionsOf = async (name: string) => (await admin.topic(name)).partitions.length;
@@ -75,7 +51,7 @@ await step("create", async () =>
     await admin.createTopic({ name: topic, partitions: 2, configs: { "retention.ms": "3600000" } }),
   ),
 );
-await until(async () => (await partitionsOf(topic)) === 2);
+await until(async () => (await partitionsOf(topic)) === 2, "a topic");
 await holds("retention.ms", "3600000");
 await step("create_again", () => admin.createTopic({ name: topic }));
 await step("create_bad_name", () => admin.createTopic({ name: `${run}/x` }));
@@ -99,11 +75,11 @@ await step("create_several", async () =>
     ).map((each) => (each.ok ? { ok: true, value: each.value.partitions } : each)),
   ),
 );
-await until(async () => (await partitionsOf(`${run}-a`)) === 1);
+await until(async () => (await partitionsOf(`${run}-a`)) === 1, "another topic");
 await step("list", async () => {
   const own = (await admin.listTopics()).filter(({ name }) => name.startsWith(run));
   return own.map(({ name, topicId, isInternal, partitions }) => [
-    name.replace(run, "RUN"),
+    name,
     isUuid(topicId),
     isInternal,
     partitions.length,
@@ -185,7 +161,7 @@ await step("partitions_validate_only", () =>
 );
 await step("partitions", async () => {
   await admin.createPartitions(topic, 4);
-  await until(async () => (await partitionsOf(topic)) === 4);
+  await until(async () => (await partitionsOf(topic)) === 4, "partitions");
   return partitionsOf(topic);
 });
 await step("partitions_same", () => admin.createPartitions(topic, 4));
@@ -309,7 +285,7 @@ await step("delete_several", async () =>
 await step("delete", () => admin.deleteTopic(topic));
 await step("delete_again", () => admin.deleteTopic(topic));
 const isListed = async () => (await admin.listTopics()).some(({ name }) => name === topic);
-await until(async () => !(await isListed()));
+await until(async () => !(await isListed()), "a topic that is gone");
 await step("deleted_topic", () => admin.topic(topic));
 await client.close();
 process.exit(0);
