@@ -22,10 +22,14 @@ export interface Decoder<K, V> {
   entry(key: Uint8Array, stored: Stored): TableEntry<K, V>;
 }
 
-/** A key that is still looked for, and where it is said to be. */
-interface Missing {
+/** A key that is asked for, and where in the answer it goes. */
+interface Wanted {
   readonly index: number;
   readonly key: Uint8Array;
+}
+
+/** One that is still looked for, and where it is said to be. */
+interface Missing extends Wanted {
   readonly place: Place;
 }
 
@@ -53,7 +57,8 @@ export class KeyReader {
   /** What several keys have, in order. */
   async readAll(keys: readonly Uint8Array[]): Promise<readonly (Stored | null)[]> {
     const found: (Stored | null)[] = new Array(keys.length).fill(null);
-    let missing = this.#fromMemory(keys, found);
+    const wanted = keys.map((key, index) => ({ index, key }));
+    let missing = this.#fromMemory(wanted, found);
     for (let round = 0; missing.length > 0; round++) {
       if (round === ROUNDS_MAX) {
         const { partition, offset } = missing[0]!.place;
@@ -63,13 +68,7 @@ export class KeyReader {
       const gone = await this.#fromLog(missing, found);
       if (gone.length === 0) break;
       await this.#passBy(gone);
-      const again = this.#fromMemory(
-        gone.map(({ key }) => key),
-        (index, stored) => {
-          found[gone[index]!.index] = stored;
-        },
-      );
-      missing = again.map(({ key, place, index }) => ({ key, place, index: gone[index]!.index }));
+      missing = this.#fromMemory(gone, found);
     }
     return found;
   }
@@ -80,26 +79,17 @@ export class KeyReader {
     return record !== undefined && isOf(key, record) ? record.value!.slice() : null;
   }
 
-  #fromMemory(
-    keys: readonly Uint8Array[],
-    found: (Stored | null)[] | ((index: number, stored: Stored | null) => void),
-  ): Missing[] {
+  /** Fills in what is in memory. @returns those that are in the log alone; what has no value stays null */
+  #fromMemory(wanted: readonly Wanted[], found: (Stored | null)[]): readonly Missing[] {
     const store = this.#store;
     const missing: Missing[] = [];
-    const tell = (index: number, stored: Stored | null) => {
-      if (typeof found === "function") found(index, stored);
-      else found[index] = stored;
-    };
-    for (const [index, key] of keys.entries()) {
+    for (const { index, key } of wanted) {
       const slot = store.find(key);
-      if (slot < 0) {
-        tell(index, null);
-        continue;
-      }
+      if (slot < 0) continue;
       const place = store.placeOf(slot);
       const value = store.valueOf(slot);
       if (value === null) missing.push({ index, key, place });
-      else tell(index, { ...place, value: value.slice() });
+      else found[index] = { ...place, value: value.slice() };
     }
     return missing;
   }

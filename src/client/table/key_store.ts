@@ -254,7 +254,7 @@ export class KeyStore {
     return true;
   }
 
-  /** Slots in the order of their keys' bytes, from the first that `KeyOrder.from` finds. */
+  /** Slots of keys that have a value, in the order of their keys' bytes. */
   get order(): KeyOrder {
     if (this.#order === null) {
       const slots: number[] = [];

@@ -127,14 +127,15 @@ export class Table<K = Uint8Array, V = Uint8Array> {
    * @throws {ClientError} what ended the table, or what reading the log throws; and what the codec throws
    */
   async get(key: K): Promise<V | undefined> {
-    const stored = await this.#read(key);
+    const stored = await this.#read(this.#parts.keys.encode(key));
     return stored === null ? undefined : this.#decoder.value(stored.value);
   }
 
   /** The record of a key with where it lies; undefined when it has none. @throws as `get` */
   async entry(key: K): Promise<TableEntry<K, V> | undefined> {
-    const stored = await this.#read(key);
-    return stored === null ? undefined : this.#decoder.entry(this.#parts.keys.encode(key), stored);
+    const bytes = this.#parts.keys.encode(key);
+    const stored = await this.#read(bytes);
+    return stored === null ? undefined : this.#decoder.entry(bytes, stored);
   }
 
   /** Whether a key has a value. Never reads the log. @throws as `get` */
@@ -274,10 +275,9 @@ export class Table<K = Uint8Array, V = Uint8Array> {
     }
   }
 
-  async #read(key: K): Promise<Stored | null> {
-    const bytes = this.#parts.keys.encode(key);
+  async #read(key: Uint8Array): Promise<Stored | null> {
     await this.#begin();
-    return this.#values.read(bytes);
+    return this.#values.read(key);
   }
 
   async #begin(): Promise<void> {
