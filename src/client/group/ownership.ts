@@ -172,7 +172,7 @@ export class Ownership {
   /** Forgets all partitions at once; the application has not been told. */
   drop(): readonly TopicPartition[] {
     const lost = this.all.map(({ topic, partition }) => ({ topic, partition }));
-    this.#isLost ||= this.all.some(({ given, committed }) => given >= 0 && given !== committed);
+    this.#isLost ||= this.all.some(isMoved);
     if (this.all.some(({ given, base }) => given !== base)) this.transaction?.lost();
     this.#stop(lost);
     this.#owned.clear();
@@ -296,10 +296,7 @@ export class Ownership {
   async commitGiven(): Promise<void> {
     if (this.#isLost) throw this.#notMember();
     for (const owned of this.#owned.values()) advance(owned);
-    const moved = this.all.filter(({ given, committed }) => given >= 0 && given !== committed);
-    return this.commitChosen(
-      moved.map(({ topic, partition, given }) => ({ topic, partition, offset: given })),
-    );
+    return this.commitChosen(offsetsIn(this.all));
   }
 
   /** Commits what the application says it is done with; automatic commits go on from there, and not back. */
@@ -360,11 +357,10 @@ export class Ownership {
   inHand(): HandedOut {
     if (this.#isLost) throw this.#notMember();
     for (const owned of this.#owned.values()) advance(owned);
-    const moved = this.all.filter(({ given, committed }) => given >= 0 && given !== committed);
-    const offsets = offsetsIn(moved);
+    const moved = this.all.filter(isMoved);
+    const offsets = moved.map(handedOutOf);
     return {
       offsets,
-      isStill: () => !this.#isLost && moved.every((owned) => this.has(owned)),
       committed: () => {
         for (const [at, owned] of moved.entries()) {
           keep(owned, offsets[at]!.offset);
@@ -529,8 +525,6 @@ function advance(owned: Owned): void {
 /** What a transaction commits for a member. */
 export interface HandedOut {
   readonly offsets: readonly OffsetToCommit[];
-  /** Whether all of it is still this member's. */
-  isStill(): boolean;
   /** It was committed. */
   committed(): void;
 }
@@ -540,10 +534,18 @@ function keep(owned: Owned, offset: number): void {
   owned.base = offset;
 }
 
+/** Whether something was handed out that is not committed. */
+function isMoved({ given, committed }: Owned): boolean {
+  return given >= 0 && given !== committed;
+}
+
+function handedOutOf({ topic, partition, given }: Owned): OffsetToCommit {
+  return { topic, partition, offset: given };
+}
+
 /** What is to be committed of these. */
 function offsetsIn(held: readonly Owned[]): OffsetToCommit[] {
-  const moved = held.filter(({ given, committed }) => given >= 0 && given !== committed);
-  return moved.map(({ topic, partition, given }) => ({ topic, partition, offset: given }));
+  return held.filter(isMoved).map(handedOutOf);
 }
 
 /** Of a topic that has gone: should it come again, at its beginning. */
