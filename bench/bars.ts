@@ -1,6 +1,8 @@
 // The figures of the side-by-side run, the bars they are held to, and the tables that say which hold.
 // A bar is a ratio of Millrace to Kafka in the same run: at least (more is better) or at most (less is better).
-import { median, type Side, show } from "./sides.ts";
+import { ratioCell } from "./ratio_table.ts";
+import { medianOf, type Rounds } from "./rounds.ts";
+import { type Side, show } from "./sides.ts";
 
 export interface Bar {
   readonly key: string;
@@ -57,44 +59,24 @@ export const BARS: readonly Bar[] = [
   },
 ];
 
-/** What one side showed in each round. */
-export type Rounds = Partial<Record<Side, Partial<Record<string, number>>[]>>;
-
-export function mediansOf(rounds: Rounds, side: Side, key: string): number | undefined {
-  const all = (rounds[side] ?? []).map((round) => round[key]);
-  return median(all.filter((each): each is number => each !== undefined));
-}
-
-function cell(
-  bar: Bar,
-  ours: number | undefined,
-  theirs: number | undefined,
-  goal: number | undefined,
-): string {
-  if (ours === undefined || theirs === undefined || theirs === 0 || bar.key === "others")
-    return "–";
-  const ratio = ours / theirs;
-  if (goal === undefined) return `${show(ratio)}×`;
-  const holds = bar.better > 0 ? ratio >= goal : ratio <= goal;
-  return `${show(ratio)}× (${bar.better > 0 ? "≥" : "≤"} ${goal}) ${holds ? "✓" : "✗"}`;
-}
-
 /** The table of medians and ratios, and the list of bars that do not hold. */
 export function tableOf(rounds: Rounds): string {
   const lines = [
     "| figure (median) | Kafka | Kafka, fsync | Millrace, Bun | to Kafka | to Kafka, fsync | Millrace, Deno | to Kafka | to Kafka, fsync |",
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
   ];
+  const figureOf = medianOf(rounds);
   for (const bar of BARS) {
-    const of = (side: Side) => mediansOf(rounds, side, bar.key);
+    const { key, better, toKafka, toFsync } = bar;
+    const of = (side: Side) => figureOf(side, key);
     const [kafka, fsync] = [of("kafka"), of("kafka-fsync")];
     const cells = [show(kafka), show(fsync)];
     for (const side of ["millrace-bun", "millrace-deno"] as const) {
       const ours = of(side);
       cells.push(
         show(ours),
-        cell(bar, ours, kafka, bar.toKafka),
-        cell(bar, ours, fsync, bar.toFsync),
+        key === "others" ? "–" : ratioCell(ours, kafka, better, toKafka),
+        key === "others" ? "–" : ratioCell(ours, fsync, better, toFsync),
       );
     }
     lines.push(`| ${bar.label} | ${cells.join(" | ")} |`);

@@ -2,23 +2,17 @@
 //   bun bench/compaction.ts [--rounds 3] [--sides kafka,millrace-bun,millrace-deno] [--mb 160] [--busy-mb 480]
 //                           [--secs 4] [--rate 2000] [--json FILE] [--write]
 // --write puts the table into bench/RESULTS.md. The method is in METHOD.md; three rounds take about six minutes.
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { connect } from "../mod.ts";
 import { answerHelp } from "../scripts/usage.ts";
-import {
-  ask,
-  median,
-  processBusyS,
-  type Running,
-  removeFolder,
-  SIDES,
-  type Side,
-  show,
-  startSide,
-} from "./sides.ts";
+import { SeededRandom } from "../src/base/prng.ts";
+import { type Row, tableOf } from "./ratio_table.ts";
+import { writeResults } from "./results_page.ts";
+import { inRounds, medianOf, type Round, runFolder } from "./rounds.ts";
+import { ask, processBusyS, type Running, removeFolder, type Side, startSide } from "./sides.ts";
 
 answerHelp(import.meta.url);
 
@@ -34,7 +28,6 @@ const { values: flags } = parseArgs({
     write: { type: "boolean", default: false },
   },
 });
-type Round = Partial<Record<string, number>>;
 
 const KEYS = 50_000;
 const VALUE_BYTES = 480;
@@ -45,10 +38,7 @@ const BUSY_PARTITIONS = 4;
 const OPTIONS = ["log.cleaner.backoff.ms=200"];
 const TOPIC_CONFIGS = { "segment.bytes": String(16 * 1024 * 1024) };
 
-const folder = mkdtempSync(
-  join(process.env["BENCH_DIR"] ?? tmpdir(), "millrace-bench-compaction-"),
-);
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const folder = runFolder("compaction-");
 
 /** A cleaning by the broker's own word: bytes gone through, and the wall clock at both ends. */
 interface Cleaning {
@@ -57,18 +47,12 @@ interface Cleaning {
   readonly endedMs: number;
 }
 
-let state = 1;
-function below(n: number): number {
-  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-  return Math.floor((state / 2 ** 32) * n);
-}
+const random = SeededRandom.of(1);
 
 /** Values as different as text is: cleaning copies them, nothing compresses them. */
 const VALUES = Array.from({ length: 64 }, () => {
   const words = Array.from({ length: VALUE_BYTES / 8 }, () =>
-    below(2 ** 32)
-      .toString(36)
-      .padEnd(8, "x"),
+    random.uint32().toString(36).padEnd(8, "x"),
   );
   return new TextEncoder().encode(words.join("").slice(0, VALUE_BYTES));
 });
@@ -85,9 +69,9 @@ async function load(address: string, topic: string, megabytes: number, partition
   const producer = client.producer({ batchBytesMax: 64 * 1024, lingerMs: 5 });
   const encoder = new TextEncoder();
   for (let count = (megabytes * 1e6) / VALUE_BYTES; count > 0; count--) {
-    const key = encoder.encode(`key-${String(below(KEYS)).padStart(8, "0")}`);
-    const value = VALUES[below(VALUES.length)]!;
-    const partition = below(partitions);
+    const key = encoder.encode(`key-${String(random.below(KEYS)).padStart(8, "0")}`);
+    const value = VALUES[random.below(VALUES.length)]!;
+    const partition = random.below(partitions);
     const room = producer.enqueue({ topic, partition, key, value });
     if (room !== null) await room;
   }
@@ -216,15 +200,6 @@ async function measure(side: Side, n: number): Promise<Round> {
 
 // --- the table -------------------------------------------------------------------------------------------------------
 
-interface Row {
-  readonly key: string;
-  readonly label: string;
-  readonly better: 1 | -1 | 0;
-  /** Against Kafka's figure. */
-  readonly bar?: number;
-  /** Of our own figure. */
-  readonly most?: number;
-}
 const ROWS: readonly Row[] = [
   { key: "clean_mb_s", label: "cleaning alone: MB/s of log", better: 1, bar: 1 },
   { key: "clean_cpu_s_per_gb", label: "CPU for that: s per GB of log", better: -1 },
@@ -235,70 +210,20 @@ const ROWS: readonly Row[] = [
   },
   { key: "quiet_p99_ms", label: "end to end without cleaning, p99: ms", better: -1 },
   { key: "meanwhile_p99_ms", label: "end to end while it cleans, p99: ms", better: -1 },
-  { key: "p99_ratio", label: "the second by the first", better: 0, most: 2 },
+  { key: "p99_ratio", label: "the second by the first", better: -1, limit: 2, standsAlone: true },
   { key: "quiet_ack_p99_ms", label: "acknowledged without cleaning, p99: ms", better: -1 },
   { key: "meanwhile_ack_p99_ms", label: "acknowledged while it cleans, p99: ms", better: -1 },
   { key: "quiet_p50_ms", label: "end to end without cleaning, p50: ms", better: -1 },
   { key: "meanwhile_p50_ms", label: "end to end while it cleans, p50: ms", better: -1 },
-  { key: "overlap", label: "share of that time in which it cleaned", better: 0 },
+  { key: "overlap", label: "share of that time in which it cleaned", better: 1, standsAlone: true },
 ];
 
-function tableOf(rounds: Partial<Record<Side, Round[]>>): string {
-  const of = (side: Side, key: string) => {
-    const values = (rounds[side] ?? []).map((each) => each[key]);
-    return median(values.filter((each) => each !== undefined && !Number.isNaN(each)) as number[]);
-  };
-  const mark = (holds: boolean) => (holds ? "✓" : "✗");
-  const lines = [
-    `Rounds: ${flags.rounds}; ${flags.mb} MB alone, ${flags["busy-mb"]} MB under load, ${KEYS} keys, values of ${VALUE_BYTES} bytes.`,
-    "",
-    "| figure (median) | Kafka | Millrace, Bun | to Kafka | Millrace, Deno | to Kafka |",
-    "| --- | ---: | ---: | ---: | ---: | ---: |",
-  ];
-  for (const { key, label, better, bar, most } of ROWS) {
-    const kafka = of("kafka", key);
-    const cells = [show(kafka)];
-    for (const side of ["millrace-bun", "millrace-deno"] as const) {
-      const ours = of(side, key);
-      const limit =
-        most === undefined || ours === undefined ? "" : ` (≤ ${most}) ${mark(ours <= most)}`;
-      cells.push(`${show(ours)}${limit}`);
-      if (better === 0 || ours === undefined || kafka === undefined || kafka === 0) cells.push("–");
-      else {
-        const ratio = ours / kafka;
-        const goal = bar === undefined ? "" : ` (≥ ${bar}) ${mark(ratio >= bar)}`;
-        cells.push(`${show(ratio)}×${goal}`);
-      }
-    }
-    lines.push(`| ${label} | ${cells.join(" | ")} |`);
-  }
-  return lines.join("\n");
-}
-
-const rounds: Partial<Record<Side, Round[]>> = {};
-try {
-  for (let n = 0; n < Number(flags.rounds); n++) {
-    for (const name of flags.sides.split(",")) {
-      const side = SIDES.find((each) => each === name);
-      if (side === undefined) throw new Error(`no side ${name}: there are ${SIDES.join(", ")}`);
-      const round = await measure(side, n);
-      (rounds[side] ??= []).push(round);
-      console.error(`round ${n + 1} ${side}: ${JSON.stringify(round)}`);
-      if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rounds)}\n`);
-    }
-  }
-} finally {
-  removeFolder(folder);
-}
-const text = tableOf(rounds);
+const rounds = await inRounds(flags, folder, measure);
+const text = [
+  `Rounds: ${flags.rounds}; ${flags.mb} MB alone, ${flags["busy-mb"]} MB under load, ${KEYS} keys, values of ${VALUE_BYTES} bytes.`,
+  "",
+  tableOf(ROWS, medianOf(rounds), false),
+].join("\n");
 console.log(text);
-if (flags.write) {
-  const file = join(import.meta.dirname, "RESULTS.md");
-  const old = readFileSync(file, "utf8");
-  const [open, close] = ["<!-- compaction -->", "<!-- end -->"];
-  const from = old.indexOf(open);
-  const to = old.indexOf(close, from);
-  if (from < 0 || to < 0) throw new Error(`${file} has lost its markers`);
-  writeFileSync(file, `${old.slice(0, from + open.length)}\n${text}\n${old.slice(to)}`);
-}
+if (flags.write) writeResults("compaction", text);
 process.exit(0);

@@ -4,12 +4,13 @@
 // --write puts the table into bench/RESULTS.md. Each start is timed from outside, by kbench: from the fork to the
 // acknowledgement of a record in a topic created for it.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { answerHelp } from "../scripts/usage.ts";
 import { kafkajs } from "../test/compat/kafkajs/client.ts";
+import { writeResults } from "./results_page.ts";
 import { ask, median, removeFolder, show, startSide, tool } from "./sides.ts";
 
 answerHelp(import.meta.url);
@@ -190,12 +191,4 @@ try {
 }
 const text = lines.join("\n");
 console.log(text);
-if (flags.write) {
-  const file = join(import.meta.dirname, "RESULTS.md");
-  const old = readFileSync(file, "utf8");
-  const [open, close] = ["<!-- footprint -->", "<!-- end -->"];
-  const from = old.indexOf(open);
-  const to = old.indexOf(close, from);
-  if (from < 0 || to < 0) throw new Error(`${file} has lost its markers`);
-  writeFileSync(file, `${old.slice(0, from + open.length)}\n${text}\n${old.slice(to)}`);
-}
+if (flags.write) writeResults("footprint", text);

@@ -2,21 +2,24 @@
 //   bun bench/groups.ts [--rounds 3] [--sides kafka,kafka-fsync,millrace-bun,millrace-deno] [--sizes 1,10,100]
 //                       [--secs 3] [--idle 2000] [--json FILE] [--write]
 // --write puts the table into bench/RESULTS.md. The method is in METHOD.md; members are those of scripts/group_storm.
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { connect } from "../mod.ts";
 import { ClassicMember } from "../scripts/group_storm/classic_member.ts";
 import { ConsumerMember } from "../scripts/group_storm/consumer_member.ts";
 import { Ledger } from "../scripts/group_storm/ledger.ts";
-import { type GroupPlace, pause, type StormMember } from "../scripts/group_storm/member.ts";
+import type { GroupPlace, StormMember } from "../scripts/group_storm/member.ts";
 import { answerHelp } from "../scripts/usage.ts";
 import type { KafkaConnection } from "../src/client/connection.ts";
 import { Fetch } from "../src/protocol/messages/01_fetch.ts";
 import { committedOffsets, openConnection } from "../test/compat/groups/committed.ts";
 import { commitsPerSecond } from "./group_commits.ts";
-import { median, type Running, removeFolder, SIDES, type Side, show, startSide } from "./sides.ts";
+import { type Row, tableOf } from "./ratio_table.ts";
+import { writeResults } from "./results_page.ts";
+import { inRounds, medianOf, type Round, runFolder } from "./rounds.ts";
+import { median, type Running, removeFolder, SIDES, type Side, startSide } from "./sides.ts";
 
 answerHelp(import.meta.url);
 
@@ -36,7 +39,6 @@ const largest = Math.max(...sizes);
 const idleMembers = Number(flags.idle);
 const PROTOCOLS = ["classic", "consumer"] as const;
 type Protocol = (typeof PROTOCOLS)[number];
-type Round = Partial<Record<string, number>>;
 
 const HEARTBEAT_MS = 100;
 /** Of idle members; brokers of the newer protocol ask for it as they come. */
@@ -58,7 +60,7 @@ const OPTIONS = [
   "group.consumer.session.timeout.ms=45000",
 ];
 
-const folder = mkdtempSync(join(process.env["BENCH_DIR"] ?? tmpdir(), "millrace-bench-groups-"));
+const folder = runFolder("groups-");
 
 async function topicOf(bootstrap: string, name: string, partitions: number): Promise<string> {
   const client = await connect(`kafka://${bootstrap}`);
@@ -243,12 +245,8 @@ async function measure(side: Side, n: number): Promise<Round> {
 
 // --- the table -------------------------------------------------------------------------------------------------------
 
-interface Row {
-  readonly key: string;
-  readonly label: string;
-  readonly better: 1 | -1;
-  readonly bar?: number;
-}
+/** Of a member besides its connection. */
+const IDLE_KB_MAX = 20;
 const ROWS: readonly Row[] = [
   ...PROTOCOLS.flatMap((protocol): Row[] => [
     ...sizes.map(
@@ -285,67 +283,16 @@ const ROWS: readonly Row[] = [
       key: `${protocol}_member_kb`,
       label: `${protocol}: of that the member's own: KB`,
       better: -1,
+      below: IDLE_KB_MAX,
     }),
   ),
 ];
-const IDLE_KB_MAX = 20;
-
-function tableOf(rounds: Partial<Record<Side, Round[]>>): string {
-  const of = (side: Side, key: string) =>
-    median((rounds[side] ?? []).map((each) => each[key]).filter((each) => each !== undefined));
-  const lines = [
-    `Rounds: ${flags.rounds}; ${idleMembers} idle members.`,
-    "",
-    "| figure (median) | Kafka | Kafka, fsync | Millrace, Bun | to Kafka | Millrace, Deno | to Kafka |",
-    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-  ];
-  for (const { key, label, better, bar } of ROWS) {
-    const kafka = of("kafka", key);
-    const cells = [show(kafka), show(of("kafka-fsync", key))];
-    for (const side of ["millrace-bun", "millrace-deno"] as const) {
-      const ours = of(side, key);
-      const isIdle = key.endsWith("_member_kb");
-      const mark = (holds: boolean) => (holds ? "✓" : "✗");
-      const limit =
-        isIdle && ours !== undefined ? ` (< ${IDLE_KB_MAX}) ${mark(ours < IDLE_KB_MAX)}` : "";
-      cells.push(`${show(ours)}${limit}`);
-      if (ours === undefined || kafka === undefined || kafka === 0) cells.push("–");
-      else {
-        const ratio = ours / kafka;
-        const holds = better > 0 ? ratio >= (bar ?? 0) : ratio <= (bar ?? 0);
-        const goal = bar === undefined ? "" : ` (${better > 0 ? "≥" : "≤"} ${bar}) ${mark(holds)}`;
-        cells.push(`${show(ratio)}×${goal}`);
-      }
-    }
-    lines.push(`| ${label} | ${cells.join(" | ")} |`);
-  }
-  return lines.join("\n");
-}
-
-const rounds: Partial<Record<Side, Round[]>> = {};
-try {
-  for (let n = 0; n < Number(flags.rounds); n++) {
-    for (const name of flags.sides.split(",")) {
-      const side = SIDES.find((each) => each === name);
-      if (side === undefined) throw new Error(`no side ${name}: there are ${SIDES.join(", ")}`);
-      const round = await measure(side, n);
-      (rounds[side] ??= []).push(round);
-      console.error(`round ${n + 1} ${side}: ${JSON.stringify(round)}`);
-      if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rounds)}\n`);
-    }
-  }
-} finally {
-  removeFolder(folder);
-}
-const text = tableOf(rounds);
+const rounds = await inRounds(flags, folder, measure);
+const text = [
+  `Rounds: ${flags.rounds}; ${idleMembers} idle members.`,
+  "",
+  tableOf(ROWS, medianOf(rounds)),
+].join("\n");
 console.log(text);
-if (flags.write) {
-  const file = join(import.meta.dirname, "RESULTS.md");
-  const old = readFileSync(file, "utf8");
-  const [open, close] = ["<!-- groups -->", "<!-- end -->"];
-  const from = old.indexOf(open);
-  const to = old.indexOf(close, from);
-  if (from < 0 || to < 0) throw new Error(`${file} has lost its markers`);
-  writeFileSync(file, `${old.slice(0, from + open.length)}\n${text}\n${old.slice(to)}`);
-}
+if (flags.write) writeResults("groups", text);
 process.exit(0);

@@ -1,7 +1,6 @@
-// Tables of medians and ratios to Kafka, for the runs with rows of their own, and where they go in RESULTS.md.
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { median, type Side, show } from "./sides.ts";
+// Tables of medians and ratios to Kafka, each beside the bar it is held to.
+import type { FigureOf } from "./rounds.ts";
+import { show } from "./sides.ts";
 
 export interface Row {
   readonly key: string;
@@ -10,18 +9,12 @@ export interface Row {
   readonly better: 1 | -1;
   /** Of the ratio to Kafka as it comes: at least, or at most. */
   readonly bar?: number;
-  /** Of the figure itself. */
+  /** Of the figure itself: at least, or at most. */
   readonly limit?: number;
-}
-
-/** A side's median of a figure; undefined where it has none. */
-export type FigureOf = (side: Side, key: string) => number | undefined;
-
-export function medianOf(
-  rounds: Partial<Record<Side, readonly Partial<Record<string, number>>[]>>,
-): FigureOf {
-  return (side, key) =>
-    median((rounds[side] ?? []).map((each) => each[key]).filter((each) => each !== undefined));
+  /** Of the figure itself: less than that. */
+  readonly below?: number;
+  /** No ratio to Kafka's is shown. */
+  readonly standsAlone?: true;
 }
 
 const mark = (holds: boolean) => (holds ? "✓" : "✗");
@@ -33,35 +26,37 @@ function held(value: number, unit: string, better: 1 | -1, bar: number | undefin
   return `${show(value)}${unit} (${better > 0 ? "≥" : "≤"} ${bar}) ${mark(holds)}`;
 }
 
-export function tableOf(rows: readonly Row[], of: FigureOf): string {
-  const lines = [
-    "| figure (median) | Kafka | Kafka, fsync | Millrace, Bun | to Kafka | Millrace, Deno | to Kafka |",
-    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-  ];
-  for (const { key, label, better, bar, limit } of rows) {
+/** Ours by theirs beside its bar; a dash where there is no such ratio. */
+export function ratioCell(
+  ours: number | undefined,
+  theirs: number | undefined,
+  better: 1 | -1,
+  bar: number | undefined,
+): string {
+  if (ours === undefined || theirs === undefined || theirs === 0) return "–";
+  return held(ours / theirs, "×", better, bar);
+}
+
+function figureCell(ours: number | undefined, { better, limit, below }: Row): string {
+  if (ours === undefined) return show(ours);
+  if (below !== undefined) return `${show(ours)} (< ${below}) ${mark(ours < below)}`;
+  return held(ours, "", better, limit);
+}
+
+/** @param hasFsync Whether there is a column of Kafka with fsync */
+export function tableOf(rows: readonly Row[], of: FigureOf, hasFsync = true): string {
+  const heads = ["figure (median)", "Kafka", ...(hasFsync ? ["Kafka, fsync"] : [])];
+  heads.push("Millrace, Bun", "to Kafka", "Millrace, Deno", "to Kafka");
+  const lines = [`| ${heads.join(" | ")} |`, `| --- |${" ---: |".repeat(heads.length - 1)}`];
+  for (const row of rows) {
+    const { key, label, better, bar, standsAlone } = row;
     const kafka = of("kafka", key);
-    const fsync = of("kafka-fsync", key);
-    const shown = (value: number | undefined) =>
-      value === undefined ? show(value) : held(value, "", better, limit);
-    const cells = [show(kafka), show(fsync)];
+    const cells = [show(kafka), ...(hasFsync ? [show(of("kafka-fsync", key))] : [])];
     for (const side of ["millrace-bun", "millrace-deno"] as const) {
       const ours = of(side, key);
-      cells.push(shown(ours));
-      if (ours === undefined || kafka === undefined || kafka === 0) cells.push("–");
-      else cells.push(held(ours / kafka, "×", better, bar));
+      cells.push(figureCell(ours, row), standsAlone ? "–" : ratioCell(ours, kafka, better, bar));
     }
     lines.push(`| ${label} | ${cells.join(" | ")} |`);
   }
   return lines.join("\n");
-}
-
-/** Puts a table between its markers in RESULTS.md. */
-export function writeTable(name: string, text: string): void {
-  const file = join(import.meta.dirname, "RESULTS.md");
-  const old = readFileSync(file, "utf8");
-  const [open, close] = [`<!-- ${name} -->`, "<!-- end -->"];
-  const from = old.indexOf(open);
-  const to = old.indexOf(close, from);
-  if (from < 0 || to < 0) throw new Error(`${file} has lost its markers of ${name}`);
-  writeFileSync(file, `${old.slice(0, from + open.length)}\n${text}\n${old.slice(to)}`);
 }

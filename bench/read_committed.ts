@@ -4,13 +4,13 @@
 //                               [--aborted 0,1,30] [--turns 3] [--json FILE] [--write]
 // --write puts the table into bench/RESULTS.md. The method is in METHOD.md; the load is "kbench rawtxn" and "rawconsume".
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { answerHelp } from "../scripts/usage.ts";
-import { medianOf, type Row, tableOf, writeTable } from "./ratio_table.ts";
-import { ask, type Figures, median, removeFolder, SIDES, type Side, startSide } from "./sides.ts";
+import { type Row, tableOf } from "./ratio_table.ts";
+import { writeResults } from "./results_page.ts";
+import { inRounds, medianOf, type Round, runFolder } from "./rounds.ts";
+import { ask, type Figures, median, removeFolder, type Side, startSide } from "./sides.ts";
 
 answerHelp(import.meta.url);
 
@@ -34,7 +34,6 @@ const PARTITIONS = 12;
 const FILLERS = 48;
 const LEVELS = ["uncommitted", "committed"] as const;
 type Level = (typeof LEVELS)[number];
-type Round = Partial<Record<string, number>>;
 
 const ROWS: readonly Row[] = shares.flatMap((share): Row[] => [
   { key: `uncommitted_${share}`, label: `${share} % aborted, read_uncommitted: MB/s`, better: 1 },
@@ -57,7 +56,7 @@ const ROWS: readonly Row[] = shares.flatMap((share): Row[] => [
   },
 ]);
 
-const folder = mkdtempSync(join(process.env["BENCH_DIR"] ?? tmpdir(), "millrace-bench-committed-"));
+const folder = runFolder("committed-");
 
 async function measure(side: Side, n: number): Promise<Round> {
   const home = join(folder, `${side}-${n}`);
@@ -140,26 +139,12 @@ async function measure(side: Side, n: number): Promise<Round> {
   return round;
 }
 
-const rounds: Partial<Record<Side, Round[]>> = {};
-try {
-  for (let n = 0; n < Number(flags.rounds); n++) {
-    for (const name of flags.sides.split(",")) {
-      const side = SIDES.find((each) => each === name);
-      if (side === undefined) throw new Error(`no side ${name}: there are ${SIDES.join(", ")}`);
-      const round = await measure(side, n);
-      (rounds[side] ??= []).push(round);
-      console.error(`round ${n + 1} ${side}: ${JSON.stringify(round)}`);
-      if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rounds)}\n`);
-    }
-  }
-} finally {
-  removeFolder(folder);
-}
+const rounds = await inRounds(flags, folder, measure);
 const text = [
   `Rounds: ${flags.rounds}; ${flags.secs} s a cell, ${flags.turns} turns; ${txns} transactions of ${RECORDS} records of 1 KiB.`,
   "",
   tableOf(ROWS, medianOf(rounds)),
 ].join("\n");
 console.log(text);
-if (flags.write) writeTable("read_committed", text);
+if (flags.write) writeResults("read_committed", text);
 process.exit(0);

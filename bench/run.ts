@@ -4,12 +4,14 @@
 // --from reads rounds of earlier runs instead of measuring; --write puts the table into bench/RESULTS.md.
 // The method is in METHOD.md.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, version as kernel, tmpdir, totalmem } from "node:os";
+import { readFileSync } from "node:fs";
+import { cpus, version as kernel, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { answerHelp } from "../scripts/usage.ts";
-import { type Rounds, tableOf } from "./bars.ts";
+import { tableOf } from "./bars.ts";
+import { writeResults } from "./results_page.ts";
+import { inRounds, type Round, type Rounds, runFolder } from "./rounds.ts";
 import {
   ask,
   type Figures,
@@ -37,17 +39,11 @@ const { values: flags } = parseArgs({
     option: { type: "string", short: "o", multiple: true, default: [] },
   },
 });
-const sides = flags.sides.split(",").map((name) => {
-  const side = SIDES.find((each) => each === name);
-  if (side === undefined) throw new Error(`no side ${name}: there are ${SIDES.join(", ")}`);
-  return side;
-});
 const skip = new Set(flags.skip.split(","));
 const secs = `${flags.secs}s`;
 const half = `${Number(flags.warm) / 2}s`;
-type Round = Partial<Record<string, number>>;
 
-const folder = mkdtempSync(join(process.env["BENCH_DIR"] ?? tmpdir(), "millrace-bench-"));
+const folder = runFolder("");
 
 /** One side's round: started on a fresh folder, warmed up, measured, ended. */
 async function measure(side: Side, n: number): Promise<Round> {
@@ -186,24 +182,6 @@ async function measure(side: Side, n: number): Promise<Round> {
   return round;
 }
 
-async function measureAll(): Promise<Rounds> {
-  const rounds: Rounds = {};
-  try {
-    for (let n = 0; n < Number(flags.rounds); n++) {
-      for (const side of sides) {
-        const round = await measure(side, n);
-        (rounds[side] ??= []).push(round);
-        console.error(`round ${n + 1} ${side}: ${JSON.stringify(round)}`);
-        if (flags.json !== undefined)
-          writeFileSync(flags.json, `${JSON.stringify(rounds, undefined, 1)}\n`);
-      }
-    }
-  } finally {
-    removeFolder(folder);
-  }
-  return rounds;
-}
-
 /** Rounds of several runs, one after another. */
 function join2(files: readonly string[]): Rounds {
   const all: Rounds = {};
@@ -232,15 +210,8 @@ function heading(rounds: Rounds): string {
   ].join("\n");
 }
 
-const rounds = flags.from === undefined ? await measureAll() : join2(flags.from.split(","));
+const rounds =
+  flags.from === undefined ? await inRounds(flags, folder, measure) : join2(flags.from.split(","));
 const text = `${heading(rounds)}\n\n${tableOf(rounds)}`;
 console.log(text);
-if (flags.write) {
-  const file = join(import.meta.dirname, "RESULTS.md");
-  const old = readFileSync(file, "utf8");
-  const [open, close] = ["<!-- side by side -->", "<!-- end -->"];
-  const from = old.indexOf(open);
-  const to = old.indexOf(close, from);
-  if (from < 0 || to < 0) throw new Error(`${file} has lost its markers`);
-  writeFileSync(file, `${old.slice(0, from + open.length)}\n${text}\n${old.slice(to)}`);
-}
+if (flags.write) writeResults("side by side", text);

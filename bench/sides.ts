@@ -2,8 +2,8 @@
 // Invariant: every side gets the same load from the same generator; a side differs only in its command.
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort } from "../test/compat/free_port.ts";
 
 const repo = join(import.meta.dirname!, "..");
 
@@ -28,15 +28,6 @@ let kbenchPath: string | undefined;
 export function kbench(): string {
   kbenchPath ??= fromLib('need_go "$repo/bench/kbench"; echo "$GO_PROGRAM"');
   return kbenchPath;
-}
-
-export async function freePort(): Promise<number> {
-  return await new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** Runs one kbench command and answers its figures; a failure is a figure too ("error"). */

@@ -4,12 +4,12 @@
 // --recover: rounds with a crash; --write puts the table into bench/RESULTS.md. The method is in METHOD.md; the load is
 // "kbench rawtxn", which sends frames over plain sockets, and "kbench txn" for a real client.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { answerHelp } from "../scripts/usage.ts";
-import { medianOf, type Row, tableOf, writeTable } from "./ratio_table.ts";
+import { type Row, tableOf } from "./ratio_table.ts";
+import { writeResults } from "./results_page.ts";
+import { inRounds, medianOf, type Round, runFolder } from "./rounds.ts";
 import {
   ask,
   type Figures,
@@ -41,7 +41,6 @@ const ids = Number(flags.ids);
 const RECOVERED_RECORDS = 100;
 /** Transactional ids at work at one time before the crash. */
 const FILLERS = 64;
-type Round = Partial<Record<string, number>>;
 
 /** One cell of the table: what kbench is asked. */
 interface Cell {
@@ -140,9 +139,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-const folder = mkdtempSync(
-  join(process.env["BENCH_DIR"] ?? tmpdir(), "millrace-bench-transactions-"),
-);
+const folder = runFolder("transactions-");
 
 function put(round: Round, key: string, value: Figures[string]): void {
   if (typeof value === "number") round[key] = value;
@@ -220,28 +217,13 @@ function limitOf(producers: number): string {
   return show(Number((JSON.parse(done.stdout) as Figures)["txns_per_s"]));
 }
 
-const rounds: Partial<Record<Side, Round[]>> = {};
 const limits = `The generator alone: ${limitOf(1)} transactions/s with one producer, ${limitOf(8)} with eight.`;
-try {
-  for (let n = 0; n < Number(flags.rounds); n++) {
-    for (const name of flags.sides.split(",")) {
-      const side = SIDES.find((each) => each === name);
-      if (side === undefined) throw new Error(`no side ${name}: there are ${SIDES.join(", ")}`);
-      const round = await measure(side, n);
-      (rounds[side] ??= []).push(round);
-      console.error(`round ${n + 1} ${side}: ${JSON.stringify(round)}`);
-      if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rounds)}\n`);
-    }
-  }
-} finally {
-  removeFolder(folder);
-}
-const of = medianOf(rounds);
+const rounds = await inRounds(flags, folder, measure);
 const text = [
   `Rounds: ${flags.rounds}; ${flags.secs} s a cell. ${limits}`,
   "",
-  tableOf(ROWS, of),
+  tableOf(ROWS, medianOf(rounds)),
 ].join("\n");
 console.log(text);
-if (flags.write) writeTable("transactions", text);
+if (flags.write) writeResults("transactions", text);
 process.exit(0);

@@ -4,13 +4,14 @@
 //   bun scripts/compaction_soak.ts [--records 5000000] [--keys 200000] [--kills 12] [--partitions 2] [--value-bytes 80]
 //                                  [--segment-mb 16] [--runtime bun|deno] [--seed N] [--keep] [--quiet]
 // Prints "ok name" and "not ok name why", and progress to standard error; the last line is "N passed, N failed".
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ClientError, connect } from "../mod.ts";
+import { SeededRandom } from "../src/base/prng.ts";
+import { KillableBroker } from "../test/compat/killable_broker.ts";
 import {
   keyOf,
   type ReadValue,
@@ -20,6 +21,7 @@ import {
 } from "./compaction_soak/reference.ts";
 import { TransactionWriter } from "./compaction_soak/transactions.ts";
 import { answerHelp } from "./usage.ts";
+import { endWithVerdicts, hasFailed, told, toldError } from "./verdicts.ts";
 
 answerHelp(import.meta.url);
 
@@ -37,7 +39,6 @@ const { values: flags } = parseArgs({
     quiet: { type: "boolean", default: false },
   },
 });
-const repo = join(import.meta.dirname!, "..");
 const recordCount = Number(flags.records);
 const keyCount = Number(flags.keys);
 const kills = Number(flags.kills);
@@ -50,22 +51,9 @@ const TRANSACTIONAL = 10;
 const DELETE_RETENTION_MS = 3000;
 const began = Date.now();
 
-let state = (Number(flags.seed) ^ 0x9e3779b9) >>> 0 || 1;
-function below(n: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % n;
-}
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** The same for the same seed; the moments stay the machine's. */
+const random = SeededRandom.of(flags.seed);
 
-let passed = 0;
-let failed = 0;
-function told(name: string, why: string | undefined, note = ""): void {
-  if (why === undefined) passed++;
-  else failed++;
-  console.log(why === undefined ? `ok ${name}${note}` : `not ok ${name} ${why}`);
-}
 function progress(text: string): void {
   if (flags.quiet) return;
   console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${text}`);
@@ -75,61 +63,24 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 // --- the broker ------------------------------------------------------------------------------------------------------
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-soak-"));
-let bootstrap = "";
-let brokerPid = 0;
 let killed = 0;
-let starter: ChildProcess | undefined;
-process.on("exit", () => {
-  try {
-    if (brokerPid > 0) process.kill(-brokerPid, "SIGKILL");
-  } catch {
-    // it is gone
-  }
-});
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(130));
 
-async function startBroker(): Promise<void> {
-  const options = [
+const broker = await KillableBroker.at(
+  join(folder, "broker"),
+  [
     "log.cleaner.backoff.ms=500",
     "millrace.journal.file.bytes=33554432",
     "transaction.state.log.num.partitions=1",
-  ];
-  const script = join(repo, "test/compat/start_broker.sh");
-  const port = bootstrap.split(":")[1];
-  starter = spawn("bash", [script, join(folder, "broker"), ...options], {
-    env: {
-      ...process.env,
-      RUNTIME: flags.runtime,
-      ...(port === undefined ? {} : { PORT: port }),
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let complaint = "";
-  starter.stderr!.setEncoding("utf8").on("data", (text: string) => {
-    complaint += text;
-  });
-  for await (const line of createInterface({ input: starter.stdout! })) {
-    const found = /^BOOTSTRAP=(\S+) PID=(\d+)/.exec(line);
-    if (found === null) continue;
-    bootstrap = found[1]!;
-    brokerPid = Number(found[2]);
-    return;
-  }
-  throw new Error(`the broker did not start: ${complaint}`);
-}
-
-async function killBroker(): Promise<void> {
-  const pid = brokerPid;
-  const ended = new Promise((done) => starter!.once("exit", done));
-  brokerPid = 0;
-  process.kill(-pid, "SIGKILL");
-  await ended;
-}
+  ],
+  { RUNTIME: flags.runtime },
+);
+const { bootstrap } = broker;
 
 async function killAndStart(): Promise<void> {
-  await killBroker();
-  await pause(below(400));
-  await startBroker();
+  await broker.kill();
+  await pause(random.below(400));
+  await broker.start();
   killed++;
 }
 
@@ -223,7 +174,8 @@ const newClient = () => connect(`kafka://${bootstrap}`);
 /** Keys are not alike: one in ten is written a lot. */
 function pickKey(isTransactional: boolean): number {
   for (;;) {
-    const key = below(4) === 0 ? below(Math.max(keyCount / 10, 1) | 0) : below(keyCount);
+    const key =
+      random.below(4) === 0 ? random.below(Math.max(keyCount / 10, 1) | 0) : random.below(keyCount);
     if ((key % TRANSACTIONAL === 0) === isTransactional) return key;
   }
 }
@@ -242,7 +194,7 @@ async function load(): Promise<void> {
   for (let i = 0; i < recordCount; i++) {
     const key = pickKey(false);
     const version = ++reference.version;
-    const isDeletion = below(12) === 0;
+    const isDeletion = random.below(12) === 0;
     const value = isDeletion ? null : textOf(version, key, false, padding);
     const room = producers[Math.floor(key / TRANSACTIONAL) % 2]!.enqueue({
       topic: TOPIC,
@@ -262,7 +214,7 @@ async function load(): Promise<void> {
 
 async function read(): Promise<void> {
   while (isLoading && readerFault === undefined) {
-    await pause(1000 + below(1000));
+    await pause(1000 + random.below(1000));
     const client = await newClient().catch(() => null);
     if (client === null) {
       away++;
@@ -287,10 +239,10 @@ async function read(): Promise<void> {
 async function killAll(): Promise<void> {
   const share = recordCount / Math.max(kills, 1);
   for (let n = 0; n < kills; n++) {
-    const at = n * share + below(Math.max(share, 1));
+    const at = n * share + random.below(Math.max(share, 1));
     while (isLoading && sent < at) await pause(20);
     if (!isLoading) return;
-    await pause(below(500));
+    await pause(random.below(500));
     const figures = await cleaning().catch(() => []);
     const under = figures.some(({ running }) => running !== null) ? ", while it cleaned" : "";
     await killAndStart();
@@ -361,7 +313,7 @@ async function touch(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  await startBroker();
+  await broker.start();
   const first = await newClient();
   await first.admin.createTopic({
     name: TOPIC,
@@ -375,13 +327,13 @@ async function main(): Promise<void> {
   });
   await first.close();
   const transactions = new TransactionWriter({
-    bootstrap: () => bootstrap,
+    bootstrap,
     topic: TOPIC,
     partitions,
     transactionalId: "soak",
     reference,
     pickKey: () => pickKey(true),
-    below,
+    random,
     padding,
     mayGoOn: () => isLoading,
   });
@@ -423,7 +375,7 @@ async function main(): Promise<void> {
   // The last cleaning, with two more kills in the middle of it.
   await alter({ "min.cleanable.dirty.ratio": "0", "max.compaction.lag.ms": "1" });
   for (let n = 0; n < Math.min(kills, 2); n++) {
-    await pause(600 + below(1500));
+    await pause(600 + random.below(1500));
     await killAndStart();
     progress("kill in the last cleaning");
   }
@@ -486,11 +438,10 @@ console.log(
 try {
   await main();
 } catch (error) {
-  told("soak", String(error instanceof Error ? error.stack : error).replaceAll("\n", " "));
+  toldError("soak", error);
 }
-if (brokerPid > 0) await killBroker().catch(() => {});
-if (failed > 0 || flags.keep) console.log(`# the data is kept in ${folder}`);
+await broker.kill().catch(() => {});
+if (hasFailed() || flags.keep) console.log(`# the data is kept in ${folder}`);
 else rmSync(folder, { recursive: true, force: true });
 console.log(`# ${((Date.now() - began) / 1000).toFixed(1)} s`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+endWithVerdicts();

@@ -4,20 +4,21 @@
 //   bun scripts/group_storm.ts [--protocol both|classic|consumer] [--seconds 120] [--members 200] [--partitions 240]
 //                              [--rate 15] [--kills 2] [--session 3000] [--runtime bun|deno|kafka] [--seed N]
 // Prints "ok name" and "not ok name why"; the last line is "N passed, N failed".
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { freePort } from "../bench/sides.ts";
 import { connect } from "../mod.ts";
+import { SeededRandom } from "../src/base/prng.ts";
 import { committedOffsets } from "../test/compat/groups/committed.ts";
+import { KillableBroker } from "../test/compat/killable_broker.ts";
 import { ClassicMember } from "./group_storm/classic_member.ts";
 import { ConsumerMember } from "./group_storm/consumer_member.ts";
 import { Ledger } from "./group_storm/ledger.ts";
-import { type GroupPlace, pause, type StormMember } from "./group_storm/member.ts";
+import type { GroupPlace, StormMember } from "./group_storm/member.ts";
 import { answerHelp } from "./usage.ts";
+import { endWithVerdicts, told, toldError } from "./verdicts.ts";
 
 answerHelp(import.meta.url);
 
@@ -34,48 +35,22 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
   },
 });
-const repo = join(import.meta.dirname!, "..");
 const sessionMs = Number(flags.session);
 const heartbeatMs = 400;
 const partitions = Number(flags.partitions);
 const slotCount = Number(flags.members);
 
-let state = (Number(flags.seed) ^ 0x9e3779b9) >>> 0 || 1;
-/** A number from 0 to n - 1, the same for the same seed (the moments stay the machine's). */
-function below(n: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % n;
-}
-
-let passed = 0;
-let failed = 0;
-function told(name: string, why: string | undefined, note = ""): void {
-  if (why === undefined) passed++;
-  else failed++;
-  console.log(why === undefined ? `ok ${name}${note}` : `not ok ${name} ${why}`);
-}
+/** The same for the same seed; the moments stay the machine's. */
+const random = SeededRandom.of(flags.seed);
 
 // --- the broker ----------------------------------------------------------------------------------------------------
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-storm-"));
-let bootstrap = "";
-let brokerPid = 0;
-/** Kafka's other half has to be where it was after a kill. */
-const controllerPort = String(await freePort());
-let starter: ChildProcess | undefined;
-process.on("exit", () => {
-  try {
-    if (brokerPid > 0) process.kill(-brokerPid, "SIGKILL");
-  } catch {
-    // it is gone
-  }
-});
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(130));
 
-async function startBroker(): Promise<void> {
-  const options = [
+const broker = await KillableBroker.at(
+  join(folder, "broker"),
+  [
     "offsets.topic.num.partitions=3",
     "group.initial.rebalance.delay.ms=100",
     "group.min.session.timeout.ms=1000",
@@ -83,40 +58,10 @@ async function startBroker(): Promise<void> {
     `group.consumer.session.timeout.ms=${sessionMs}`,
     "group.consumer.min.heartbeat.interval.ms=100",
     `group.consumer.heartbeat.interval.ms=${heartbeatMs}`,
-  ];
-  const script = join(repo, "test/compat/start_broker.sh");
-  const port = bootstrap.split(":")[1];
-  starter = spawn("bash", [script, join(folder, "broker"), ...options], {
-    env: {
-      ...process.env,
-      RUNTIME: flags.runtime,
-      KAFKA_HEAP: "512m",
-      ...(port === undefined ? {} : { PORT: port }),
-      CONTROLLER_PORT: controllerPort,
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let complaint = "";
-  starter.stderr!.setEncoding("utf8").on("data", (text: string) => {
-    complaint += text;
-  });
-  for await (const line of createInterface({ input: starter.stdout! })) {
-    const found = /^BOOTSTRAP=(\S+) PID=(\d+)/.exec(line);
-    if (found === null) continue;
-    bootstrap = found[1]!;
-    brokerPid = Number(found[2]);
-    return;
-  }
-  throw new Error(`the broker did not start: ${complaint}`);
-}
-
-async function killBroker(): Promise<void> {
-  const pid = brokerPid;
-  const ended = new Promise((done) => starter!.once("exit", done));
-  brokerPid = 0;
-  process.kill(-pid, "SIGKILL");
-  await ended;
-}
+  ],
+  { RUNTIME: flags.runtime, KAFKA_HEAP: "512m" },
+);
+const { bootstrap } = broker;
 
 // --- the storm -----------------------------------------------------------------------------------------------------
 
@@ -166,15 +111,19 @@ class Storm {
     const member = this.#slots[slot];
     if (member === undefined) this.join(slot);
     else if (member.isSilent) {
-      if (below(2) === 0) member.comeBack();
+      if (random.below(2) === 0) member.comeBack();
       else {
         // its successor comes at once, while the broker still knows it
         const buried = this.#remove(slot, "bury");
         this.join(slot);
         return buried;
       }
-    } else if (below(2) === 0) member.dieWithoutAWord(below(2) === 0);
-    else return this.#remove(slot, member.instance !== null && below(2) === 0 ? "stay" : "leave");
+    } else if (random.below(2) === 0) member.dieWithoutAWord(random.below(2) === 0);
+    else
+      return this.#remove(
+        slot,
+        member.instance !== null && random.below(2) === 0 ? "stay" : "leave",
+      );
     return undefined;
   }
 
@@ -264,12 +213,12 @@ async function stormOf(protocol: Protocol): Promise<void> {
   while (Date.now() - began < lengthMs) {
     if (killed < kills && Date.now() - began > ((killed + 1) * lengthMs) / (kills + 1)) {
       killed++;
-      await killBroker();
-      await startBroker();
+      await broker.kill();
+      await broker.start();
       const { why } = await committedHolds(place);
       told(`${name}_commits_after_kill_${killed}`, why, ` (${ledger.commits} commits so far)`);
     }
-    const left = storm.act(below(slotCount));
+    const left = storm.act(random.below(slotCount));
     if (left !== undefined) leaving.push(left);
     await pause(1000 / Number(flags.rate));
   }
@@ -284,8 +233,8 @@ async function stormOf(protocol: Protocol): Promise<void> {
   const errors = await storm.end();
   const last = await committedHolds(place);
   told(`${name}_no_commit_is_lost`, last.why, ` (${ledger.commits} commits)`);
-  await killBroker();
-  await startBroker();
+  await broker.kill();
+  await broker.start();
   const again = await committedHolds(place);
   const isSame = again.found.join() === last.found.join();
   told(
@@ -306,15 +255,14 @@ async function stormOf(protocol: Protocol): Promise<void> {
 
 console.log(`# seed ${flags.seed}, ${flags.runtime}, ${slotCount} members, ${flags.seconds} s`);
 try {
-  await startBroker();
+  await broker.start();
   for (const protocol of ["classic", "consumer"] as const) {
     if (flags.protocol !== "both" && flags.protocol !== protocol) continue;
     await stormOf(protocol);
   }
 } catch (error) {
-  told("storm", String(error instanceof Error ? error.stack : error).replaceAll("\n", " "));
+  toldError("storm", error);
 }
-if (brokerPid > 0) await killBroker().catch(() => {});
+await broker.kill().catch(() => {});
 rmSync(folder, { recursive: true, force: true });
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+endWithVerdicts();

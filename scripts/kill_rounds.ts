@@ -16,11 +16,14 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { SeededRandom } from "../src/base/prng.ts";
+import { freePort } from "../test/compat/free_port.ts";
 import { answerHelp } from "./usage.ts";
 
 answerHelp(import.meta.url);
@@ -54,15 +57,8 @@ if (mark === undefined || (flags.storage !== "fs" && flags.runtime.startsWith("k
   process.exit(2);
 }
 
-let state = (Number(flags.seed) ^ 0x9e3779b9) >>> 0 || 1;
-/** A number from 0 to n - 1, the same for the same seed (the moments of the kills stay the machine's). */
-function below(n: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % n;
-}
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** The same for the same seed; the moments of the kills stay the machine's. */
+const random = SeededRandom.of(flags.seed);
 const tool = (name: string): string => {
   const local = join(repo, "node_modules/.bin", name);
   return existsSync(local) ? local : name;
@@ -89,14 +85,6 @@ interface Broker {
 function signal(broker: Broker, name: NodeJS.Signals): void {
   process.kill(-broker.child.pid!, name);
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
@@ -260,7 +248,7 @@ function kindOf(round: number): (typeof KINDS)[number] {
   if (flags.signal === "kill") return KINDS[round % 2]!;
   if (flags.signal === "term") return KINDS[2];
   if (flags.signal === "stop") return KINDS[3];
-  const dice = below(10);
+  const dice = random.below(10);
   return dice < 4 ? KINDS[0] : dice < 8 ? KINDS[1] : dice < 9 ? KINDS[2] : KINDS[3];
 }
 
@@ -287,8 +275,8 @@ async function round(n: number): Promise<Verdict> {
   const kind = kindOf(n);
   const journal = join(folder, `round-${n}`);
   const load = startLoad(port, Number(flags.seed) + n, (n % perFolder) * 100, journal);
-  await grow(load, 1 + below(300));
-  await pause(below(1500));
+  await grow(load, 1 + random.below(300));
+  await pause(random.below(1500));
   if (kind === KINDS[0]) {
     if (flags.sabotage) {
       cpSync(join(folder, "data"), join(folder, "older"), { recursive: true });
@@ -304,27 +292,27 @@ async function round(n: number): Promise<Verdict> {
     await restart();
     kills++;
   } else {
-    for (let i = 0; i < 1 + below(3); i++) {
+    for (let i = 0; i < 1 + random.below(3); i++) {
       if (kind === KINDS[3]) {
         signal(current!, "SIGSTOP");
-        await pause(200 + below(2500));
+        await pause(200 + random.below(2500));
         signal(current!, "SIGCONT");
       } else if (kind === KINDS[2]) {
         signal(current!, "SIGTERM");
         const code = await ended(current!, 30_000);
         if (code !== 0 && flags.runtime !== "kafka")
           throw new Error(`SIGTERM ended the broker with ${code}, not 0`);
-        await pause(below(300));
+        await pause(random.below(300));
         await restart();
       } else {
         signal(current!, "SIGKILL");
         await current!.exit;
-        await pause(below(300));
+        await pause(random.below(300));
         await restart();
         kills++;
       }
-      await grow(load, 1 + below(300));
-      await pause(below(800));
+      await grow(load, 1 + random.below(300));
+      await pause(random.below(800));
     }
     const code = await load.end("drain");
     if (code !== 0) throw new Error(`the load ended with ${code}`);

@@ -1,13 +1,13 @@
 // What the soak wrote, as the newest fate of every key: by the writers' own word alone. Invariant: a key belongs to one
 // writer, so that its order is that writer's; what a transaction wrote counts once it is known to have been committed.
 
+import { SeededRandom } from "../../src/base/prng.ts";
+
 /** Padding is cut from it: text that codecs make little of. */
 const PADDING = ((): string => {
+  const random = SeededRandom.of(1);
   let text = "";
-  for (let state = 1; text.length < 1 << 20; ) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    text += state.toString(36);
-  }
+  while (text.length < 1 << 20) text += random.uint32().toString(36);
   return text;
 })();
 
@@ -60,10 +60,6 @@ export class Reference {
   committed(transaction: number, writes: ReadonlyMap<number, number>, isKnown: boolean): void {
     if (!isKnown || this.#pending.length > 0) this.#pending.push({ transaction, writes });
     else for (const [key, version] of writes) this.newest[key] = version;
-  }
-
-  get unknown(): number {
-    return this.#pending.length;
   }
 
   /** @param isThere Whether the record that a transaction wrote under a key of its own can be read */

@@ -2,6 +2,8 @@
 // them aborted, over a broker that is killed. Invariant: what it says to be committed is; where no answer came it says so,
 // and the record that every transaction writes under a key of its own tells afterwards.
 
+import { setTimeout as pause } from "node:timers/promises";
+import type { SeededRandom } from "../../src/base/prng.ts";
 import type { KafkaConnection } from "../../src/client/connection.ts";
 import { Produce } from "../../src/protocol/messages/00_produce.ts";
 import { FindCoordinator } from "../../src/protocol/messages/10_find_coordinator.ts";
@@ -12,19 +14,18 @@ import { openConnection } from "../../test/compat/groups/committed.ts";
 import { keyOf, type Reference, textOf, transactionKeyOf } from "./reference.ts";
 
 const encoder = new TextEncoder();
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 /** Coordinator is loading, not there, elsewhere; the last transaction is still being ended. */
 const SOON = new Set([14, 15, 16, 51]);
 
 export interface TransactionWork {
-  readonly bootstrap: () => string;
+  readonly bootstrap: string;
   readonly topic: string;
   readonly partitions: number;
   readonly transactionalId: string;
   readonly reference: Reference;
   /** A key that is this writer's. */
   readonly pickKey: () => number;
-  readonly below: (n: number) => number;
+  readonly random: SeededRandom;
   readonly padding: number;
   readonly mayGoOn: () => boolean;
 }
@@ -55,10 +56,10 @@ export class TransactionWriter {
   }
 
   async #one(): Promise<void> {
-    const { below, reference, pickKey, partitions, padding, topic, transactionalId } = this.#work;
+    const { random, reference, pickKey, partitions, padding, topic, transactionalId } = this.#work;
     const connection = await this.#open();
     if (connection === null) return;
-    const isCommit = below(5) > 1;
+    const isCommit = random.below(5) > 1;
     const transaction = this.#count++;
     const writes = new Map<number, number>();
     let isEnding = false;
@@ -72,10 +73,10 @@ export class TransactionWriter {
         });
       });
       const now = Date.now();
-      for (let i = 10 + below(40); i > 0; i--) {
+      for (let i = 10 + random.below(40); i > 0; i--) {
         const key = pickKey();
         const version = ++reference.version;
-        const isDeletion = below(10) === 0;
+        const isDeletion = random.below(10) === 0;
         const value = isDeletion ? null : encoder.encode(textOf(version, key, !isCommit, padding));
         builders[key % partitions]!.append(now, encoder.encode(keyOf(key)), value);
         writes.set(key, isDeletion ? -version : version);
@@ -132,7 +133,7 @@ export class TransactionWriter {
     const { transactionalId, partitions } = this.#work;
     let connection: KafkaConnection | null = null;
     try {
-      connection = await openConnection(this.#work.bootstrap());
+      connection = await openConnection(this.#work.bootstrap);
       for (let attempt = 0; attempt < 300; attempt++) {
         await connection.request(FindCoordinator, connection.versionOf(FindCoordinator, 4), {
           keyType: 1,

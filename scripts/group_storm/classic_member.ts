@@ -1,5 +1,6 @@
 // A member of the classic protocol by hand: eager, the leader deals out partitions in turn.
 
+import { setTimeout as pause } from "node:timers/promises";
 import {
   ConsumerProtocolAssignment,
   ConsumerProtocolSubscription,
@@ -9,7 +10,7 @@ import { Heartbeat } from "../../src/protocol/messages/12_heartbeat.ts";
 import { LeaveGroup } from "../../src/protocol/messages/13_leave_group.ts";
 import { SyncGroup } from "../../src/protocol/messages/14_sync_group.ts";
 import { decodeStoredValue, encodeStoredValue, type ResponseOf } from "../../src/protocol/mod.ts";
-import { LOADING, NONE, pause, StormMember, UNKNOWN_MEMBER_ID } from "./member.ts";
+import { LOADING, NONE, StormMember, UNKNOWN_MEMBER_ID } from "./member.ts";
 
 const MEMBER_ID_REQUIRED = 79;
 const FENCED_INSTANCE_ID = 82;

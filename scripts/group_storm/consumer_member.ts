@@ -1,6 +1,7 @@
 // A member of the newer protocol (KIP-848) by hand: it gives up before it acknowledges, and takes what it is told.
+import { setTimeout as pause } from "node:timers/promises";
 import { ConsumerGroupHeartbeat } from "../../src/protocol/messages/68_consumer_group_heartbeat.ts";
-import { LOADING, NONE, pause, StormMember, UNKNOWN_MEMBER_ID } from "./member.ts";
+import { LOADING, NONE, StormMember, UNKNOWN_MEMBER_ID } from "./member.ts";
 
 const FENCED_MEMBER_EPOCH = 110;
 const UNRELEASED_INSTANCE_ID = 111;

@@ -1,6 +1,7 @@
 // What members of both protocols share: a connection that is opened again after it broke, offsets that are read when a
 // partition is taken and committed one by one while it is owned, leaving, dying without a word and coming back.
 // Invariant: a member that is silent sends nothing; what it owned is abandoned in the ledger first.
+import { setTimeout as pause } from "node:timers/promises";
 import { ClientError } from "../../src/client/client_error.ts";
 import type { KafkaConnection } from "../../src/client/connection.ts";
 import { OffsetCommit } from "../../src/protocol/messages/08_offset_commit.ts";
@@ -18,8 +19,6 @@ export interface GroupPlace {
   readonly sessionMs: number;
   readonly heartbeatMs: number;
 }
-
-export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 export const NONE = 0;
 export const UNKNOWN_MEMBER_ID = 25;

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { writeSync } from "node:fs";
 import { connect } from "../../../mod.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
-import { KillableBroker } from "./broker.ts";
+import { KillableBroker } from "../killable_broker.ts";
 import { clients, java } from "./clients.ts";
 import { LoopRun, PARTITIONS, pause } from "./loop_run.ts";
 import { Watcher } from "./readers.ts";

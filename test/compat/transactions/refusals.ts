@@ -10,7 +10,7 @@ import { hostRuntime } from "../../../src/runtime/host_runtime.ts";
 import { WireClient } from "../../integration/live.ts";
 import type { Codes } from "../../integration/refusal_rig.ts";
 import { runRefusals } from "../../integration/transaction_cases.ts";
-import { KillableBroker } from "./broker.ts";
+import { KillableBroker } from "../killable_broker.ts";
 import { java } from "./clients.ts";
 
 const [folder = "", flag] = process.argv.slice(2);
