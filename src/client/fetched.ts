@@ -149,7 +149,8 @@ export class BatchOpener {
   ): { readonly batches: readonly SealedBatch[]; readonly nextOffset: number } {
     this.#aborted.clear();
     const batches: SealedBatch[] = [];
-    const aborts = [...abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
+    // The next one last: an answer may tell of tens of thousands, and taking the first moves all others.
+    const aborts = [...abortedTransactions].sort((a, b) => b.firstOffset - a.firstOffset);
     let nextOffset = from;
     let at = 0;
     while (at < bytes.length && nextOffset < bounds.end) {
@@ -180,8 +181,8 @@ export class BatchOpener {
 
   #isShown(batch: RecordBatch, aborts: { producerId: number; firstOffset: number }[]): boolean {
     if (this.#isCommittedOnly && batch.isTransactional) {
-      while (aborts.length > 0 && aborts[0]!.firstOffset <= batch.lastOffset) {
-        this.#aborted.add(aborts.shift()!.producerId);
+      while (aborts.length > 0 && aborts[aborts.length - 1]!.firstOffset <= batch.lastOffset) {
+        this.#aborted.add(aborts.pop()!.producerId);
       }
       if (batch.isControl) {
         if (this.#isAbortMarker(batch)) this.#aborted.delete(batch.producerId);

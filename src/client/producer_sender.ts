@@ -79,6 +79,10 @@ const IDENTITY_LOST: ReadonlySet<string> = new Set<KafkaErrorName>([
   "invalid_producer_id_mapping",
 ]);
 
+/** Later versions of Produce name topics by their ids. */
+const BY_NAME_MAX = 12;
+const ANY = Number.POSITIVE_INFINITY;
+
 interface Sending {
   readonly queue: PartitionQueue;
   readonly batch: ProducerBatch;
@@ -316,8 +320,7 @@ export class ProducerSender {
           lane: this.#lane,
           isAnswered: acks !== 0,
           versionMin,
-          ...(versions === undefined ? {} : { versionMax: versions.versionMax }),
-          ...(haveIds ? {} : { versionMax: Math.min(versions?.versionMax ?? 12, 12) }),
+          versionMax: Math.min(versions?.versionMax ?? ANY, haveIds ? ANY : BY_NAME_MAX),
         },
       );
       if (this.#closing.signal.aborted) return;
@@ -392,35 +395,23 @@ export class ProducerSender {
     // What an earlier attempt left open, a later refusal does not answer.
     batch.mayBeAppended ||= UNSURE.has(error.code);
     if (error.retriable) this.#context.metadata.invalidate(queue.topic);
+    const { isIdempotent, transaction } = this.#options;
+    const failure = transaction?.failure ?? null;
+    // In a transaction sequences do not begin anew: whether one was out of order for another's sake is all that matters.
+    const hasOwnSequences = isIdempotent && transaction === null;
+    const isOutOfOrder = error.code === "out_of_order_sequence_number";
+    const isBehind = transaction !== null && isOutOfOrder && !queue.isOldest(batch);
     if (batch.isGivenUp) {
       // Its sequences are a hole, as those of one that was given up while it waited.
       queue.needsIdentity = true;
       this.#retryLater(queue);
-    } else if (this.#options.transaction != null) {
-      this.#failedInTransaction(queue, batch, error, this.#options.transaction);
-    } else if (this.#options.isIdempotent && this.#isSequenceTrouble(queue, batch, error.code)) {
+    } else if (failure !== null) {
+      // Nothing is sent again of a transaction that is to be aborted.
+      this.#lost(queue, batch, failure);
+    } else if (hasOwnSequences && this.#isSequenceTrouble(queue, batch, error.code)) {
       queue.requeue(batch);
       this.#retryLater(queue);
-    } else if (error.retriable) {
-      queue.requeue(batch);
-      this.#retryLater(queue);
-      this.#expire(queue, this.#context.runtime.clock.monotonicMs());
-    } else if (TOO_LARGE.has(error.code) && this.#mayBeSplit(batch)) {
-      queue.requeue(batch);
-      void this.#split(queue, batch);
-    } else this.#lost(queue, batch, error);
-  }
-
-  /** As outside of one, but that sequences do not begin anew, and nothing is sent again of a transaction that is to be aborted. */
-  #failedInTransaction(
-    queue: PartitionQueue,
-    batch: ProducerBatch,
-    error: ClientError,
-    { failure }: SenderTransaction,
-  ): void {
-    const isBehind = error.code === "out_of_order_sequence_number" && !queue.isOldest(batch);
-    if (failure !== null) this.#lost(queue, batch, failure);
-    else if (isBehind || error.retriable) {
+    } else if (error.retriable || isBehind) {
       queue.requeue(batch);
       this.#retryLater(queue);
       this.#expire(queue, this.#context.runtime.clock.monotonicMs());
