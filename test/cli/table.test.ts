@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import process from "node:process";
+import { until } from "../support/waiting.ts";
 import { type CliRig, startCliRig, textOf } from "./rig.ts";
 
 let rig: CliRig;
@@ -59,13 +60,11 @@ describe("millrace table", () => {
     ];
     const outputs = children.map(() => "");
     const seen = (lines: number) =>
-      new Promise<void>((resolve) => {
-        const look = () => {
-          if (outputs.every((text) => text.split("\n").length > lines)) resolve();
-          else setTimeout(look, 5);
-        };
-        look();
-      });
+      until(
+        () => outputs.every((text) => text.split("\n").length > lines),
+        `${lines} lines`,
+        25_000,
+      );
     for (const [i, child] of children.entries()) {
       child.stdout!.on("data", (chunk) => (outputs[i] += chunk));
     }

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import process from "node:process";
 import { type Client, connect } from "../../mod.ts";
+import { until } from "../support/waiting.ts";
 import { type CliRig, startCliRig, textOf } from "./rig.ts";
 
 let rig: CliRig;
@@ -76,11 +77,14 @@ test("Ctrl-C aborts what is open, and keeps what was committed", async () => {
     const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
     child.stdin!.write(lines(3));
     // All three are under way or there.
-    for (let tries = 0; tries < 2_000; tries++) {
-      const [end] = await client.admin.offsets([{ topic, partition: 0, at: "latest" }]);
-      if (end!.ok && end!.value.offset >= 3) break;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await until(
+      async () => {
+        const [end] = await client.admin.offsets([{ topic, partition: 0, at: "latest" }]);
+        return end!.ok && end!.value.offset >= 3;
+      },
+      "three records",
+      15_000,
+    );
     process.kill(child.pid!, "SIGINT");
     expect(await ended).toBe(130);
     expect(told).toContain(kept === "" ? "nothing is committed" : "the last one was aborted");

@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Client } from "../../src/client/mod.ts";
+import { pause } from "../support/waiting.ts";
 import { Rig, ways } from "./ports.ts";
 import { failureOf, text } from "./rig.ts";
 
@@ -75,7 +76,7 @@ for (const way of ways) {
       const sent = [];
       for (let i = 0; i < 8; i++) {
         for (const key of keys) sent.push(producer.send({ topic: "t", key, value: String(i) }));
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await pause(1);
       }
       await Promise.all(sent);
       const found = await lying();

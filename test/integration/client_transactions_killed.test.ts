@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { type Client, ClientError, connect } from "../../mod.ts";
 import { SeededRandom } from "../../src/base/prng.ts";
 import { isFullTestRun } from "../support/test_scale.ts";
+import { pause, until } from "../support/waiting.ts";
 import { Program } from "./program.ts";
 
 const KILLS = isFullTestRun ? 20 : 3;
 const INPUTS = 200;
-const later = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const text = (bytes: Uint8Array | null) => new TextDecoder().decode(bytes ?? undefined);
 
 async function valuesOf(client: Client, topic: string): Promise<string[]> {
@@ -51,7 +51,7 @@ async function loop(client: Client, name: string, ending: AbortSignal, random: S
       }
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
-      await later(20);
+      await pause(20);
     }
   }
 }
@@ -79,18 +79,18 @@ test("each input comes out once, however often the broker is killed", async () =
     const feeding = (async () => {
       for (let at = 0; at < INPUTS; at++) {
         await feeder.send({ topic: "in", partition: at % 2, value: String(at) });
-        await later(random.uint32() % 10);
+        await pause(random.uint32() % 10);
       }
     })();
     const loops = ["a", "b"].map((name) => loop(own, name, ending.signal, random));
     for (let kills = 0; kills < KILLS; kills++) {
-      await later(100 + (random.uint32() % 300));
+      await pause(100 + (random.uint32() % 300));
       await program.kill();
       program = await Program.start(folder, ...address, ...settings);
     }
     await feeding;
-    const deadlineMs = Date.now() + 60_000;
-    while ((await valuesOf(own, "out")).length < INPUTS && Date.now() < deadlineMs) await later(50);
+    const isOut = async () => (await valuesOf(own, "out")).length >= INPUTS;
+    await until(isOut, "every input is out", 60_000);
     ending.abort();
     await Promise.all(loops);
     const wanted = Array.from({ length: INPUTS }, (_, at) => String(at)).sort();

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { type Client, connect } from "../../mod.ts";
 import { SeededRandom } from "../../src/base/prng.ts";
 import { isFullTestRun } from "../support/test_scale.ts";
+import { pause, until } from "../support/waiting.ts";
 import { Program } from "./program.ts";
 
 const TEXT = { key: "text", value: "text" } as const;
 const ROUNDS = isFullTestRun ? 30 : 4;
-const later = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 test("tables outlive kill -9 of their broker", async () => {
   const random = SeededRandom.of("tables killed");
@@ -44,7 +44,7 @@ test("tables outlive kill -9 of their broker", async () => {
     for (let round = 0; round < ROUNDS; round++) {
       let isKilled = false;
       const killing = (async () => {
-        await later(random.below(120));
+        await pause(random.below(120));
         await program!.kill();
         isKilled = true;
         program = await Program.start(folder, "--kafka", address);
@@ -73,7 +73,8 @@ test("tables outlive kill -9 of their broker", async () => {
         expect(found).toEqual(expected);
       }
       const isSame = () => JSON.stringify([...mirror].sort()) === JSON.stringify([...model].sort());
-      for (let tries = 0; tries < 1000 && !isSame(); tries++) await later(5);
+      // What is missing then is said by the expectation.
+      await until(isSame, "what the watch tells", 5_000).catch(() => {});
       expect([...mirror].sort()).toEqual([...model].sort());
     }
     watch.close();

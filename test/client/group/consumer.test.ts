@@ -13,6 +13,7 @@ import { FindCoordinator } from "../../../src/protocol/messages/10_find_coordina
 import { JoinGroup } from "../../../src/protocol/messages/11_join_group.ts";
 import { Heartbeat } from "../../../src/protocol/messages/12_heartbeat.ts";
 import { ConsumerGroupHeartbeat } from "../../../src/protocol/messages/68_consumer_group_heartbeat.ts";
+import { pause, until } from "../../support/waiting.ts";
 import { clientRuntime, failureOf, type Rig, startRig, text } from "../rig.ts";
 import { codes, type Script, scriptGroup } from "./script.ts";
 
@@ -53,10 +54,6 @@ async function read(
     if (values.length === countMax) break;
   }
   return values;
-}
-
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 const all = (count: number, partitions = [0, 1, 2]) =>
@@ -153,7 +150,7 @@ for (const protocol of ["classic", "consumer"] as const) {
           void events.push(`+${partitions.map((each) => each.partition)}`),
         async onRevoked(partitions) {
           const generation = script.generation;
-          await new Promise((resolve) => setTimeout(resolve, 60));
+          await pause(60);
           await consumer.commit();
           // Heartbeats went on, and the group did not.
           expect(script.generation).toBe(generation);
@@ -166,7 +163,7 @@ for (const protocol of ["classic", "consumer"] as const) {
           if (offset === 3) {
             if (protocol === "classic") script.beats.push(codes.rebalance);
             else script.target = [1];
-            await new Promise((resolve) => setTimeout(resolve, 80));
+            await pause(80);
           }
           if (offset === 4) throw new Error("a record came of what is to be revoked");
           if (events.length >= 3) break;
@@ -202,7 +199,7 @@ for (const protocol of ["classic", "consumer"] as const) {
           if (protocol === "classic") script.memberId = "";
           script.beats.push(protocol === "classic" ? codes.unknownMember : codes.fencedEpoch);
           await until(() => script.beats.length === 0);
-          await new Promise((resolve) => setTimeout(resolve, 10));
+          await pause(10);
         }
         if (values.length === 5) break;
       }
@@ -336,7 +333,7 @@ for (const protocol of ["classic", "consumer"] as const) {
         });
         for await (const _ of consumer) {
           inHand++;
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await pause(20);
           inHand--;
         }
         await late.close();

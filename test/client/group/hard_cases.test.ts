@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { setImmediate } from "node:timers";
 import { connect, Millrace, type MillraceConfig } from "../../../mod.ts";
 import type { ConsumedRecord } from "../../../src/client/mod.ts";
+import { until } from "../../support/waiting.ts";
 import { failureOf as errorOf } from "../rig.ts";
 
 let millrace: Millrace;
@@ -34,10 +35,6 @@ async function append(topic: string, count: number): Promise<void> {
     value: `${topic} ${at}`,
   }));
   await millrace.producer().sendAll(records);
-}
-
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 const failureOf = async (promise: Promise<unknown>) => (await errorOf(promise)).code;
@@ -131,9 +128,14 @@ for (const protocol of ["classic", "consumer"] as const) {
       await until(() => seen.length === 50);
       await millrace.admin().deleteTopic("t");
       await fill("t", 0);
-      // The old partition is given up, or found to be another's, before anything is there to read.
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      await consumer.commit();
+      // The old partition is given up, or found to be another's, before anything is there to read:
+      // until then a commit is refused.
+      const isTaken = () =>
+        consumer.commit().then(
+          () => true,
+          () => false,
+        );
+      await until(isTaken, "a commit that is taken");
       expect(["", "t=0"]).toContain((await committed("g")).join());
       await append("t", 20);
       await until(() => seen.length === 70);

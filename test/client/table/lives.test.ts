@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { SeededRandom } from "../../../src/base/prng.ts";
 import { type Client, ClientError, type Table } from "../../../src/client/mod.ts";
 import { isFullTestRun } from "../../support/test_scale.ts";
+import { pause, until } from "../../support/waiting.ts";
 import { type Way, ways } from "../ports.ts";
 import { Lives, transaction } from "./lives.ts";
 
@@ -16,7 +17,6 @@ type Model = Map<string, string>;
 type TextTable = Table<string, string>;
 
 const sorted = (model: Model) => [...model].sort(([a], [b]) => (a < b ? -1 : 1));
-const later = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 async function contents(table: TextTable, reverse = false): Promise<[string, string][]> {
   const found: [string, string][] = [];
@@ -35,7 +35,7 @@ function mirrored(table: TextTable): { readonly map: Model; stop(): Promise<void
       if (change.type === "put") map.set(change.key, change.value);
       else map.delete(change.key);
       // Slow at times.
-      if (map.size % 7 === 0) await later(1);
+      if (map.size % 7 === 0) await pause(1);
     }
   })();
   return {
@@ -103,10 +103,9 @@ async function run(way: Way, seed: number): Promise<void> {
         expect(await table.has(key)).toBe(model.has(key));
       }
       for (const { map } of mirrors) {
-        for (let tries = 0; tries < 2000; tries++) {
-          if (map.size === model.size && sorted(map).join() === sorted(model).join()) break;
-          await later(2);
-        }
+        const isSame = () => map.size === model.size && sorted(map).join() === sorted(model).join();
+        // What is missing then is said by the expectation.
+        await until(isSame, "what a watch tells", 5_000).catch(() => {});
         expect(sorted(map)).toEqual(sorted(model));
       }
     };
@@ -206,7 +205,7 @@ for (const way of ways) {
               const answer = await own.send(api, request, options);
               if (!isAway) return answer;
               // What comes while it is away is lost on the way.
-              while (isAway) await later(2);
+              while (isAway) await pause(2);
               throw new ClientError("network_exception", "It was away");
             }) as typeof own.send,
           };
@@ -232,7 +231,7 @@ for (const way of ways) {
           const table = await client.table("t", { ...TEXT, keep: isLong ? "values" : "offsets" });
           expect(await contents(table)).toHaveLength(12);
           const mirror = mirrored(table);
-          while (mirror.map.size < 12) await later(1);
+          await until(() => mirror.map.size === 12, "the snapshot is told");
           isAway = true;
           await write("gone", null);
           await write("b", "2");
@@ -247,7 +246,7 @@ for (const way of ways) {
           for (let i = 0; i < 600 && (await records()).includes("gone"); i++) {
             // In pauses, as the cleaner gives way to who appends.
             if (i % 20 === 0) for (let j = 0; j < 8; j++) await write("other", `${i}`.padEnd(300));
-            else await later(10);
+            else await pause(10);
           }
           expect(await records()).not.toContain("gone");
           aheadMs = isLong ? 3_600_000 : 2_000;
@@ -260,7 +259,7 @@ for (const way of ways) {
           const all = (await contents(table)).map((each) => each.join());
           expect(all.filter((each) => !each.startsWith("other"))).toEqual(expected);
           expect(table.size).toBe(12);
-          for (let i = 0; i < 2000 && mirror.map.has("gone2"); i++) await later(2);
+          await until(() => !mirror.map.has("gone2"), "the deletion is told", 5_000);
           expect(sorted(mirror.map)).toEqual(await contents(table));
           await mirror.stop();
         } finally {

@@ -8,6 +8,7 @@ import {
   type TableChange,
   type TableOptions,
 } from "../../../src/client/mod.ts";
+import { until } from "../../support/waiting.ts";
 import { Rig, ways } from "../ports.ts";
 import { failureOf } from "../rig.ts";
 import { transaction } from "./lives.ts";
@@ -19,16 +20,6 @@ beforeEach(async () => {
 afterEach(() => rig.stop());
 
 const TEXT = { key: "text", value: "text" } as const;
-const later = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-/** Waits until something is so, and fails when it never is. */
-async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const endMs = performance.now() + 10_000;
-  while (!(await isSo())) {
-    if (performance.now() > endMs) throw new Error(`Never: ${what}`);
-    await later(2);
-  }
-}
 
 async function compacted(
   client: Client,

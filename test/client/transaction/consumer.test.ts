@@ -2,9 +2,10 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Client, TransactionalProducer } from "../../../src/client/mod.ts";
+import { until } from "../../support/waiting.ts";
 import { ways } from "../ports.ts";
 import { text } from "../rig.ts";
-import { type Rig, read, startRig, until, valuesOf } from "./rig.ts";
+import { type Rig, read, startRig, valuesOf } from "./rig.ts";
 
 for (const way of ways) {
   describe(`over ${way}`, () => {

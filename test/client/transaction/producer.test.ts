@@ -2,8 +2,9 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Client, ClientError } from "../../../src/client/mod.ts";
+import { pause, until } from "../../support/waiting.ts";
 import { failureOf } from "../rig.ts";
-import { cases, type Rig, read, startRig, until, valuesOf } from "./rig.ts";
+import { cases, type Rig, read, startRig, valuesOf } from "./rig.ts";
 
 for (const { way, level } of cases) {
   describe(`over ${way}, transaction.version ${level}`, () => {
@@ -378,7 +379,7 @@ for (const { way, level } of cases) {
         await producer.begin();
         for (let each = 0; each < 20; each++) {
           void producer.send({ topic: "t", partition: each % 2, value: `${round}-${each}` });
-          if (each % 5 === 4) await new Promise((resolve) => setTimeout(resolve, 1));
+          if (each % 5 === 4) await pause(1);
           if (round % 3 !== 1) wanted.push(`${round}-${each}`);
         }
         await (round % 3 === 1 ? producer.abort() : producer.commit());

@@ -47,12 +47,4 @@ export async function valuesOf(
   return (await read(client, { topics: [topic], isolation })).map(({ value }) => text(value));
 }
 
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 5_000; tries++) {
-    if (await isSo()) return;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  throw new Error("It never came to that");
-}
-
 export type { Rig, Way };

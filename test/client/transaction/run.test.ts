@@ -8,8 +8,9 @@ import type {
   GroupConsumer,
   GroupConsumerOptions,
 } from "../../../src/client/mod.ts";
+import { until } from "../../support/waiting.ts";
 import { failureOf, text } from "../rig.ts";
-import { cases, type Rig, startRig, until, valuesOf } from "./rig.ts";
+import { cases, type Rig, startRig, valuesOf } from "./rig.ts";
 
 for (const { way, level } of cases) {
   describe(`over ${way}, transaction.version ${level}`, () => {
@@ -239,11 +240,12 @@ for (const { way, level } of cases) {
       // One of them leaves in the middle.
       const both = [transform("a", 8), transform("b", Number.POSITIVE_INFINITY)];
       await fill(60, 60);
-      await until(async () => (await valuesOf(client, "out")).length >= 120);
+      const areOut = async () => (await valuesOf(client, "out")).length >= 120;
+      await until(areOut, "every input is out", 50_000);
       ending.abort();
       await Promise.all(both);
       expect((await valuesOf(client, "out")).sort()).toEqual(numbers(120));
-      await until(async () => (await committed()) === 120);
+      await until(async () => (await committed()) === 120, "the last commit");
     }, 60_000);
 
     test("after an abort the consumer goes on where it had committed", async () => {

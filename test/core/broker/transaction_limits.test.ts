@@ -6,6 +6,7 @@ import { createTopic } from "../../../src/gateway/topics.ts";
 import { caller } from "../../support/log_rig.ts";
 import { type MemoryBroker, memoryBroker } from "../../support/memory_broker.ts";
 import { type Producer, TransactionCalls } from "../../support/transaction_calls.ts";
+import { until } from "../../support/waiting.ts";
 
 const PARTITIONS = 20_000;
 /** So many fit into the smallest record that the topic may be held to, with some room left. */
@@ -58,13 +59,11 @@ async function fill(by: Producer, isOld: boolean): Promise<void> {
   throw new Error("all of them fit");
 }
 
-async function becomes(transactionalId: string, state: string): Promise<void> {
-  for (;;) {
+const becomes = (transactionalId: string, state: string) =>
+  until(async () => {
     const [told] = await calls.describe(transactionalId);
-    if (told!.transactionState === state) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+    return told!.transactionState === state;
+  }, `${transactionalId} is ${state}`);
 
 for (const [added, endVersion, ended] of [
   ["older", 4, "older"],

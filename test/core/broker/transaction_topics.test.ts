@@ -9,6 +9,7 @@ import { createTopic } from "../../../src/gateway/topics.ts";
 import { type HostRuntime, hostRuntime } from "../../../src/runtime/host_runtime.ts";
 import { caller } from "../../support/log_rig.ts";
 import { type Producer, TransactionCalls } from "../../support/transaction_calls.ts";
+import { until } from "../../support/waiting.ts";
 
 let plugins: ReturnType<typeof pluginsOf>;
 let host: HostRuntime;
@@ -177,11 +178,10 @@ describe("the topic of the coordinator itself, which nobody has looked into sinc
     await start();
     await deleted("__transaction_state");
     for (const topic of ["a", "b", "__consumer_offsets"]) {
-      for (let isStable = false; !isStable; ) {
+      await until(async () => {
         const [stable, all] = await ends(topic);
-        isStable = stable === all;
-        if (!isStable) await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+        return stable === all;
+      }, `${topic} is stable`);
     }
     expect(await calls.read()).toEqual([]);
     expect(await calls.committedOffset("g", "a")).toBe(-1);
