@@ -1,5 +1,6 @@
 // Transactions that were aborted, in the order of their markers: what a read_committed reader is told to skip.
-// Invariant: last offsets strictly ascend; no transaction after one in the list begins before its last stable offset.
+// Invariant: last offsets ascend (strictly, but for transactions whose ends are lost); no transaction after one in the list
+// begins before its last stable offset.
 // Four numbers an entry in one Float64Array, and with a checksum in a file. Kafka: TransactionIndex, AbortedTxn.
 
 import { crc32c } from "../../base/crc32c.ts";
@@ -9,7 +10,7 @@ export interface AbortedTransaction {
   readonly producerId: number;
   /** Of its first batch in the partition, inclusive. */
   readonly firstOffset: number;
-  /** Of its marker. */
+  /** Of its marker; of the last record that is hidden with it, where its marker is lost. */
   readonly lastOffset: number;
   /** First offset of the oldest transaction that was open when the marker came; after the marker when none was. */
   readonly lastStableOffset: number;
@@ -52,6 +53,25 @@ export class AbortedList {
     this.#cells[at + 1] = aborted.firstOffset;
     this.#cells[at + 2] = aborted.lastOffset;
     this.#cells[at + 3] = aborted.lastStableOffset;
+  }
+
+  /** Puts one that ended before others of the list where it belongs: its last stable offset is lowered as need be. */
+  insert(aborted: AbortedTransaction): void {
+    const later = [...this.from(aborted.lastOffset + 1)];
+    this.dropFrom(aborted.lastOffset + 1);
+    const { lastStableOffset } = aborted;
+    const firstLater = later.reduce((low, each) => Math.min(low, each.firstOffset), Infinity);
+    this.push({ ...aborted, lastStableOffset: Math.min(lastStableOffset, firstLater) });
+    for (const each of later) this.push(each);
+  }
+
+  /** Takes the one that begins there out. */
+  remove(producerId: number, firstOffset: number): void {
+    const isOther = (each: AbortedTransaction) =>
+      each.producerId !== producerId || each.firstOffset !== firstOffset;
+    const kept = this.between(0, Infinity).filter(isOther);
+    this.dropFrom(0);
+    for (const each of kept) this.push(each);
   }
 
   /** Index of the first whose marker stands at or after `offset`; `count` when none does. */

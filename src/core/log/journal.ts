@@ -116,6 +116,10 @@ export class Journal {
     active.salt ??= options.random.uint32();
   }
 
+  get log(): Logger {
+    return this.#options.log;
+  }
+
   get isFailed(): boolean {
     return this.#failure !== null;
   }

@@ -45,6 +45,8 @@ export const FLAG_SEGMENT_START = 1;
 /** Set on a marker, which is a batch entry: how a transaction ended, under the entry's own checksum. */
 export const FLAG_COMMIT = 2;
 export const FLAG_ABORT = 4;
+/** Set on a marker of the second protocol, whose epoch is one more than that of the batches it ends. */
+export const FLAG_OWN_EPOCH = 8;
 
 /** What an entry header says. Reused by readers: copy what is kept. */
 export interface EntryHeader {

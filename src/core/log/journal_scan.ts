@@ -55,6 +55,8 @@ export interface ScanOptions {
   readonly crc32c: Crc32c | undefined;
   readonly log: Logger;
   readonly visit: EntryVisitor;
+  /** Told where synced entries were stepped over, before the next one is visited. */
+  readonly onDamage: () => void;
 }
 
 /** Whether some entry of the file says that what lies before it was synced. */
@@ -134,6 +136,7 @@ class Scanner {
       }
       const next = await this.#findSound(position + 1, () => true);
       damagedRanges++;
+      options.onDamage();
       log.error("journal_corrupt", {
         file: fileNumber,
         position,

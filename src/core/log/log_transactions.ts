@@ -1,10 +1,12 @@
 // The transactions of one partition: which are open, which have ended by a marker that is not committed yet, and which
 // were aborted by a marker that lies in the journal. Made with the first transactional batch; most logs have none.
 // Invariant: the first unstable offset is the lowest first offset of the first two kinds; nothing at or past it is
-// stable. Kafka: ProducerStateManager (ongoingTxns, unreplicatedTxns), TransactionIndex.
+// stable; where a marker may be lost, what it may have aborted is never shown. Kafka: ProducerStateManager (ongoingTxns, unreplicatedTxns), TransactionIndex.
 
+import type { Logger } from "../../contracts/runtime.ts";
 import { AbortedList } from "./aborted_list.ts";
-import type { ProducedBatch, ProducerEntry, ProducerState } from "./producer_state.ts";
+import type { EndMarker, ProducedBatch, ProducerEntry, ProducerState } from "./producer_state.ts";
+import type { ValidBatch } from "./validate_batches.ts";
 
 /** What a producer was before a marker, so that the marker can be undone where the log is cut. */
 interface EndedTransaction {
@@ -15,7 +17,27 @@ interface EndedTransaction {
   readonly epoch: number;
   readonly coordinatorEpoch: number;
   readonly batches: ProducedBatch[];
+  /** See LogTransactions.doubt; -1 when there was none. */
+  readonly doubtedEnd: number;
+  /** Whether it is hidden though no marker aborted it. */
+  readonly isHidden: boolean;
 }
+
+/** A transaction of which nobody knows how it ended: what lies in [firstOffset, endOffset) is taken for aborted. */
+export interface LostTransaction {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly firstOffset: number;
+  readonly endOffset: number;
+}
+
+/** How a batch is refused that would go on with a transaction whose marker may be lost: its producer aborts then. */
+export const DOUBTED_REFUSAL = {
+  kind: "refused",
+  code: "out_of_order_sequence_number",
+  message:
+    "The log is damaged behind the beginning of the transaction, and its end may be lost: abort it",
+} as const;
 
 /** Ended ones that are let go of before the rest is moved to the front. */
 const SETTLED_KEPT = 64;
@@ -28,6 +50,10 @@ export class LogTransactions {
   /** Ended, their markers not committed yet, in the order of the markers. */
   #ended: EndedTransaction[] = [];
   #endedFrom = 0;
+  /** Of open transactions whose marker may be lost, by producer: how far what is theirs may reach, exclusive. */
+  readonly #doubted = new Map<number, number>();
+  /** Not told yet. */
+  #lost: LostTransaction[] = [];
   #firstUnstable = Number.POSITIVE_INFINITY;
   #isStale = false;
 
@@ -43,7 +69,7 @@ export class LogTransactions {
   /** Infinity when there is none. */
   get firstUnstableOffset(): number {
     if (this.#isStale) {
-      let first = this.#firstOpen(-1);
+      let first = this.#firstOpen();
       for (let i = this.#endedFrom; i < this.#ended.length; i++) {
         first = Math.min(first, this.#ended[i]!.firstOffset);
       }
@@ -59,17 +85,130 @@ export class LogTransactions {
     this.#isStale = true;
   }
 
-  /** Ends what the producer has open, before its entry hears of the marker. */
-  end(producerId: number, entry: ProducerEntry, markerOffset: number, isCommit: boolean): void {
+  /**
+   * Something that was written before `endOffset` is lost, and markers may be among it: the next marker of a producer then
+   * ends for certain only what comes from there on.
+   */
+  doubt(endOffset: number): void {
+    for (const [producerId, firstOffset] of this.#open) {
+      if (firstOffset < endOffset) this.#doubted.set(producerId, endOffset);
+    }
+  }
+
+  /** Why a producer's batch may not go on with what it has open; null when it may. */
+  refusalOf({ producerId, baseSequence }: ValidBatch): typeof DOUBTED_REFUSAL | null {
+    // What a coordinator writes has no sequence, and is left to its shard.
+    return baseSequence >= 0 && this.#doubted.has(producerId) ? DOUBTED_REFUSAL : null;
+  }
+
+  /**
+   * What has to abort a transaction first, of which a batch or a marker comes that is of another: a newer epoch is only given
+   * once the transaction before has ended, so that its marker is lost. Null when there is none. Takes note of it as lost.
+   */
+  abortOfOvertaken(
+    next: ValidBatch | EndMarker,
+    entry: ProducerEntry | undefined,
+    endOffset: number,
+  ): EndMarker | null {
+    const last = entry?.batches.at(-1);
+    if (entry === undefined || entry.transactionStartOffset < 0 || last === undefined) return null;
+    const { epoch, coordinatorEpoch, transactionStartOffset: firstOffset } = entry;
+    const { producerId } = next;
+    const isMarker = "isCommit" in next;
+    if ((isMarker && !next.isCommit) || last.firstSequence < 0) return null;
+    const hasOwnEpoch = isMarker && next.transactionVersion >= 2;
+    const newest = hasOwnEpoch ? next.producerEpoch - 1 : next.producerEpoch;
+    const isOther = newest > epoch;
+    // By the first protocol the epoch does not tell; what came behind the doubt is of the transaction that ends now.
+    const mayBeOther = newest === epoch && isMarker && !hasOwnEpoch;
+    const isBeforeDoubt = last.lastOffset < (this.#doubted.get(producerId) ?? -1);
+    if (!isOther && !(mayBeOther && isBeforeDoubt)) return null;
+    this.#note(producerId, epoch, firstOffset, endOffset);
+    this.#doubted.delete(producerId);
+    const transactionVersion = isOther ? 2 : 0;
+    return {
+      producerId,
+      producerEpoch: newest,
+      coordinatorEpoch,
+      isCommit: false,
+      transactionVersion,
+    };
+  }
+
+  /**
+   * Ends what the producer has open, before its entry hears of the marker.
+   *
+   * @param isExact The marker's epoch says that it is of this very transaction (KIP-890).
+   */
+  end(
+    producerId: number,
+    entry: ProducerEntry,
+    markerOffset: number,
+    isCommit: boolean,
+    isExact: boolean,
+  ): void {
     const firstOffset = entry.transactionStartOffset;
     if (firstOffset < 0) return;
-    const { epoch, coordinatorEpoch, batches } = entry;
-    this.#ended.push({ producerId, firstOffset, markerOffset, epoch, coordinatorEpoch, batches });
-    this.#open.delete(producerId);
-    this.#isStale = true;
+    const doubtedEnd = this.#doubted.get(producerId) ?? -1;
+    const isHidden = isCommit && !isExact && doubtedEnd >= 0;
+    this.#close(producerId, entry, markerOffset, isHidden);
+    if (isHidden) this.#hide(producerId, entry.epoch, firstOffset, doubtedEnd, doubtedEnd);
     if (isCommit) return;
-    const lastStableOffset = Math.min(this.#firstOpen(producerId), markerOffset + 1);
+    // What lies before the doubt may have been committed, and this marker be of the next one.
+    if (!isExact && doubtedEnd >= 0) this.#note(producerId, entry.epoch, firstOffset, doubtedEnd);
+    const lastStableOffset = Math.min(this.#firstOpen(), markerOffset + 1);
     this.aborted.push({ producerId, firstOffset, lastOffset: markerOffset, lastStableOffset });
+  }
+
+  /** A batch of a newer epoch at `offset` says that the marker of what the producer has open is lost. */
+  endLost(producerId: number, entry: ProducerEntry, offset: number): void {
+    const { transactionStartOffset: firstOffset, batches, epoch } = entry;
+    const doubtedEnd = this.#doubted.get(producerId) ?? -1;
+    const endOffset = (batches.at(-1)?.lastOffset ?? firstOffset) + 1;
+    this.#close(producerId, entry, offset, true);
+    this.#hide(producerId, epoch, firstOffset, endOffset, Math.max(endOffset - 1, doubtedEnd));
+    entry.transactionStartOffset = -1;
+  }
+
+  /** Says which transactions are taken for aborted because nobody knows how they ended; each once. */
+  reportLost(log: Logger, topic: string, partition: number): void {
+    for (const lost of this.#lost) log.error("transaction_end_lost", { topic, partition, ...lost });
+    this.#lost = [];
+  }
+
+  #close(producerId: number, entry: ProducerEntry, offset: number, isHidden: boolean): void {
+    const { transactionStartOffset: firstOffset, epoch, coordinatorEpoch, batches } = entry;
+    const doubtedEnd = this.#doubted.get(producerId) ?? -1;
+    this.#ended.push({
+      producerId,
+      firstOffset,
+      markerOffset: offset,
+      epoch,
+      coordinatorEpoch,
+      batches,
+      doubtedEnd,
+      isHidden,
+    });
+    this.#open.delete(producerId);
+    this.#doubted.delete(producerId);
+    this.#isStale = true;
+  }
+
+  /** @param lastOffset Where it is said to have ended: in the hole that its marker fell into, which no reader passes. */
+  #hide(
+    producerId: number,
+    producerEpoch: number,
+    firstOffset: number,
+    endOffset: number,
+    lastOffset: number,
+  ): void {
+    const lastStableOffset = Math.min(this.firstUnstableOffset, lastOffset + 1);
+    this.aborted.insert({ producerId, firstOffset, lastOffset, lastStableOffset });
+    this.#note(producerId, producerEpoch, firstOffset, endOffset);
+  }
+
+  #note(producerId: number, producerEpoch: number, firstOffset: number, endOffset: number): void {
+    this.#lost.push({ producerId, producerEpoch, firstOffset, endOffset });
   }
 
   /** Everything before `endOffset` is committed: so are the ends of transactions there. */
@@ -98,6 +237,8 @@ export class LogTransactions {
     this.#open.clear();
     this.#ended = [];
     this.#endedFrom = 0;
+    this.#doubted.clear();
+    this.#lost = [];
     this.#isStale = true;
     const open: [number, number][] = [];
     for (const [producerId, { transactionStartOffset }] of producers?.entries() ?? []) {
@@ -112,6 +253,8 @@ export class LogTransactions {
     while (this.#ended.length > this.#endedFrom && this.#ended.at(-1)!.markerOffset >= endOffset) {
       const ended = this.#ended.pop()!;
       const { producerId, firstOffset, epoch, coordinatorEpoch, batches } = ended;
+      if (ended.doubtedEnd >= 0) this.#doubted.set(producerId, ended.doubtedEnd);
+      if (ended.isHidden) this.aborted.remove(producerId, firstOffset);
       const entry = producers?.get(producerId);
       // It may have been forgotten with what it wrote after the marker, which was cut before.
       producers?.restore(producerId, {
@@ -126,14 +269,17 @@ export class LogTransactions {
     this.aborted.dropFrom(endOffset);
     producers?.truncate(endOffset);
     const kept = this.#ended.slice(this.#endedFrom);
+    const doubted = [...this.#doubted];
     this.restore(producers, this.aborted);
     this.#ended = kept;
+    for (const [producerId, doubtedEnd] of doubted) {
+      if (this.#open.has(producerId))
+        this.#doubted.set(producerId, Math.min(doubtedEnd, endOffset));
+    }
   }
 
-  #firstOpen(except: number): number {
-    for (const [producerId, firstOffset] of this.#open) {
-      if (producerId !== except) return firstOffset;
-    }
+  #firstOpen(): number {
+    for (const firstOffset of this.#open.values()) return firstOffset;
     return Number.POSITIVE_INFINITY;
   }
 }

@@ -17,6 +17,7 @@ import {
   EntryKind,
   FLAG_ABORT,
   FLAG_COMMIT,
+  FLAG_OWN_EPOCH,
   FLAG_SEGMENT_START,
   FORMAT_PLAIN,
   FORMAT_TRANSACTIONS,
@@ -178,6 +179,11 @@ export class PartitionLog implements JournalClient {
       }
     }
     const { bytes } = batch;
+    if (batch.isTransactional) {
+      this.#endOvertaken(batch, wallMs);
+      const refusal = this.transactions?.refusalOf(batch) ?? null;
+      if (refusal !== null) return refusal;
+    }
     const baseOffset = this.logEndOffset;
     const endOffset = baseOffset + batch.recordCount;
     patchBaseOffset(bytes, 0, baseOffset);
@@ -200,14 +206,25 @@ export class PartitionLog implements JournalClient {
   appendMarker(marker: EndMarker, wallMs: number): AppendVerdict {
     const refusal = this.refusalOfMarker(marker);
     if (refusal !== null) return refusal;
+    this.#endOvertaken(marker, wallMs);
     const { settings, leaderEpoch } = this.topic;
     const isStamped = settings.messageTimestampType === "LogAppendTime";
     const baseOffset = this.logEndOffset;
     const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
-    const flag = marker.isCommit ? FLAG_COMMIT : FLAG_ABORT;
-    const group = this.#place(bytes, baseOffset + 1, wallMs, flag, FORMAT_TRANSACTIONS, wallMs);
+    const flags =
+      (marker.isCommit ? FLAG_COMMIT : FLAG_ABORT) |
+      (marker.transactionVersion >= 2 ? FLAG_OWN_EPOCH : 0);
+    const group = this.#place(bytes, baseOffset + 1, wallMs, flags, FORMAT_TRANSACTIONS, wallMs);
     this.applyMarker(marker, baseOffset, wallMs, wallMs);
+    this.transactions?.reportLost(this.#journal.log, this.topic.name, this.partition);
     return { kind: "appended", baseOffset, logAppendTimeMs: isStamped ? wallMs : -1, group };
+  }
+
+  /** Aborts what is open though its producer has gone on to another transaction: a marker of ours tells every reader. */
+  #endOvertaken(next: ValidBatch | EndMarker, wallMs: number): void {
+    const entry = this.producers?.get(next.producerId);
+    const marker = this.transactions?.abortOfOvertaken(next, entry, this.logEndOffset) ?? null;
+    if (marker !== null) this.appendMarker(marker, wallMs);
   }
 
   /** Gives a batch that bears the next offset its place: in the journal, and in this segment or a new one. */
@@ -255,18 +272,14 @@ export class PartitionLog implements JournalClient {
   }
 
   /** Takes in what a marker at `offset` says: from `appendMarker`, and from replay at recovery. */
-  applyMarker(
-    marker: Omit<EndMarker, "transactionVersion">,
-    offset: number,
-    timestampMs: number,
-    wallMs: number,
-  ): void {
+  applyMarker(marker: EndMarker, offset: number, timestampMs: number, wallMs: number): void {
     const { producerId, producerEpoch, coordinatorEpoch, isCommit } = marker;
     this.producers ??= new ProducerState();
     const entry = this.producers.get(producerId);
     if (entry !== undefined && entry.transactionStartOffset >= 0) {
       this.transactions ??= new LogTransactions();
-      this.transactions.end(producerId, entry, offset, isCommit);
+      const isExact = this.producers.isExactEnd(marker);
+      this.transactions.end(producerId, entry, offset, isCommit, isExact);
     }
     this.producers.recordMarker(producerId, producerEpoch, coordinatorEpoch, timestampMs, wallMs);
     // Whoever still asks whether a batch may begin the transaction is told that it has ended. By the second protocol a batch

@@ -181,6 +181,12 @@ export class ProducerState {
     return null;
   }
 
+  /** Whether the marker's own epoch says that it ends what the producer has open (KIP-890): see LogTransactions.end. */
+  isExactEnd({ producerId, producerEpoch, transactionVersion }: EndMarker): boolean {
+    const epoch = this.#entries.get(producerId)?.epoch ?? -1;
+    return transactionVersion >= 2 && producerEpoch === Math.min(epoch + 1, EPOCH_MAX);
+  }
+
   /** Takes in a batch that has its offset, appended just now or found at recovery. */
   record(
     producerId: number,

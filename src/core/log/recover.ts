@@ -31,6 +31,7 @@ import {
   FILE_HEADER_BYTES,
   FLAG_ABORT,
   FLAG_COMMIT,
+  FLAG_OWN_EPOCH,
   FLAG_SEGMENT_START,
   formatVersionOf,
   journalFileName,
@@ -161,6 +162,10 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
       crc32c: options.crc32c,
       log,
       visit: replay.visit,
+      // Whatever was there may have been a marker of any log.
+      onDamage: () => {
+        for (const each of replay.logs) replay.suspected.add(each);
+      },
     });
     if (result.damagedRanges > 0) file.isDamaged = true;
     if (file.isDamaged) hasDamage = true;
@@ -186,6 +191,12 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
       transactions?.onCommitted(logEndOffset);
   }
   for (const partitionLog of replay.logs) {
+    for (const { start, end } of replay.undecided.get(partitionLog) ?? []) {
+      addHole(partitionLog, start, end);
+    }
+    if (replay.suspected.has(partitionLog)) {
+      partitionLog.transactions?.doubt(partitionLog.logEndOffset);
+    }
     finish(partitionLog, log);
     if (partitionLog.holes !== null) hasDamage = true;
   }
@@ -210,11 +221,19 @@ function finish(log: PartitionLog, logger: Logger): void {
   log.dropBeforeStart();
   log.transactions?.aborted.dropBefore(log.settledEnd);
   log.onCommitted(log.logEndOffset);
+  log.transactions?.reportLost(logger, log.topic.name, log.partition);
 }
 
 class Replay {
   readonly logs = new Set<PartitionLog>();
   hasUnreadableState = false;
+  /** Logs that nothing was found of since something was stepped over: their newest entries may have been there. */
+  readonly suspected = new Set<PartitionLog>();
+  /**
+   * Batches of transactions that were moved here from a file that is gone. How they ended was said in that file, and in the
+   * state that let it go: where that does not follow, it is lost, and nobody may read them.
+   */
+  readonly undecided = new Map<PartitionLog, OffsetRange[]>();
   file!: JournalFile;
   readonly #options: ReplayOptions;
   #lastLog: PartitionLog | null = null;
@@ -270,6 +289,10 @@ class Replay {
   #state(log: PartitionLog, state: PartitionState, payloadBytes: number): void {
     const foundEnd = log.logEndOffset;
     log.restoreState(state, this.file.number, payloadBytes);
+    this.undecided.delete(log);
+    this.suspected.delete(log);
+    // It knows how transactions ended, unless it was written after the damage.
+    for (const { start } of log.holes ?? []) log.transactions?.doubt(start);
     addHole(log, Math.max(foundEnd, log.settledEnd, log.logStartOffset), log.logEndOffset);
   }
 
@@ -299,6 +322,8 @@ class Replay {
       });
       return;
     }
+    if (baseOffset > log.logEndOffset) log.transactions?.doubt(log.logEndOffset);
+    this.suspected.delete(log);
     addHole(log, log.logEndOffset, baseOffset);
     const maxTimestampMs = maxTimestampAt(bytes, at);
     this.file.liveBytes += header.payloadBytes;
@@ -320,14 +345,17 @@ class Replay {
       this.#marker(log, header, bytes, at, baseOffset);
       return;
     }
+    const producerEpoch = producerEpochAt(bytes, at);
+    const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
+    if (isTransactional) endLost(log, producerId, producerEpoch, baseOffset);
     log.rememberProducer(
       {
         producerId,
-        producerEpoch: producerEpochAt(bytes, at),
+        producerEpoch,
         baseSequence: baseSequenceAt(bytes, at),
         recordCount: recordCountAt(bytes, at),
         maxTimestampMs,
-        isTransactional: (attributes & TRANSACTIONAL_BIT) !== 0,
+        isTransactional,
       },
       baseOffset,
       endOffset,
@@ -355,6 +383,7 @@ class Replay {
         producerEpoch: producerEpochAt(bytes, at),
         coordinatorEpoch: said?.coordinatorEpoch ?? -1,
         isCommit: (header.flags & FLAG_COMMIT) !== 0,
+        transactionVersion: (header.flags & FLAG_OWN_EPOCH) !== 0 ? 2 : 0,
       },
       offset,
       maxTimestampAt(bytes, at),
@@ -371,7 +400,14 @@ class Replay {
   ): void {
     const baseOffset = baseOffsetAt(bytes, at);
     const endOffset = lastOffsetAt(bytes, at) + 1;
+    if (baseOffset > log.logEndOffset) log.transactions?.doubt(log.logEndOffset);
     addHole(log, log.logEndOffset, baseOffset);
+    const isNews = baseOffset >= log.logEndOffset || isInHole(log, baseOffset);
+    if (isNews && (attributesAt(bytes, at) & TRANSACTIONAL_BIT) !== 0) {
+      const ranges = this.undecided.get(log);
+      if (ranges === undefined) this.undecided.set(log, [{ start: baseOffset, end: endOffset }]);
+      else ranges.push({ start: baseOffset, end: endOffset });
+    }
     if (log.holes !== null) log.holes = without(log.holes, baseOffset, endOffset);
     log.placeExtent(
       baseOffset,
@@ -384,11 +420,22 @@ class Replay {
   }
 }
 
+/** A newer epoch than that of what the producer has open is only given once that has ended: its marker is lost. */
+function endLost(log: PartitionLog, producerId: number, epoch: number, offset: number): void {
+  const entry = log.producers?.get(producerId);
+  if (entry === undefined || entry.transactionStartOffset < 0 || epoch <= entry.epoch) return;
+  log.transactions?.endLost(producerId, entry, offset);
+}
+
 /** Not yet said to be lost: a state, a start or moved batches may follow that account for it. */
 function addHole(log: PartitionLog, start: number, end: number): void {
   if (start >= end) return;
   log.holes ??= [];
   log.holes.push({ start, end });
+}
+
+function isInHole(log: PartitionLog, offset: number): boolean {
+  return log.holes?.some(({ start, end }) => start <= offset && offset < end) ?? false;
 }
 
 interface OffsetRange {

@@ -30,7 +30,7 @@ class Rig {
     }
     const entry = this.producers.get(producerId);
     if (entry !== undefined) {
-      this.transactions.end(producerId, entry, offset, kind === "commit");
+      this.transactions.end(producerId, entry, offset, kind === "commit", false);
     }
     this.producers.recordMarker(producerId, epoch, 0, 0, 0);
   }
