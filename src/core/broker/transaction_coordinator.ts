@@ -17,7 +17,11 @@ import {
   type Reply,
 } from "../coordinator/runtime/shard.ts";
 import type { TransactionGate } from "../coordinator/transaction/ports.ts";
-import { bumpedEpoch } from "../coordinator/transaction/transaction.ts";
+import {
+  bumpedEpoch,
+  type Transaction,
+  type TransactionState,
+} from "../coordinator/transaction/transaction.ts";
 import {
   type TransactionRecord,
   transactionRecordSerde,
@@ -29,10 +33,17 @@ import type { Settings } from "../settings/dynamic.ts";
 import { BrokerTransactionSettings } from "./broker_transaction_settings.ts";
 import { CoordinatorShards } from "./coordinator_shards.ts";
 import { LocalMarkers, type TransactionalGroups } from "./local_markers.ts";
+import { LostTransactions } from "./lost_transactions.ts";
 
 const BUSY = "concurrent_transactions";
 /** Requests that may wait on one shard. */
 const PENDING_MAX = 100_000;
+const ANY: ReadonlySet<number> = new Set();
+const UNENDED: ReadonlySet<TransactionState> = new Set([
+  "ongoing",
+  "prepare_commit",
+  "prepare_abort",
+]);
 const NO_PRODUCERS: readonly [number, ProducerEntry][] = [];
 
 export interface TransactionCoordinatorOptions {
@@ -51,6 +62,7 @@ export class TransactionCoordinator implements TransactionGate {
   readonly groups: TransactionalGroups;
   readonly #options: TransactionCoordinatorOptions;
   readonly #shards: CoordinatorShards<TransactionShard, TransactionRecord>;
+  readonly #lost: LostTransactions;
   readonly #endFollowing: () => void;
 
   constructor(options: TransactionCoordinatorOptions) {
@@ -83,6 +95,20 @@ export class TransactionCoordinator implements TransactionGate {
         // Open transactions run out of time, and decided ends are completed.
         loadsByItself: true,
       }),
+    });
+    this.#lost = new LostTransactions({
+      cluster,
+      logs,
+      markers: this.markers,
+      scheduler: runtime.scheduler,
+      log: runtime.log,
+      ask: () => {
+        const filter = { producerIds: ANY, states: UNENDED, durationMs: -1 };
+        return this.#shards.runAll<readonly Transaction[]>(
+          (shard, now, reply) => shard.list(filter, now, reply),
+          this.#shards.stopping,
+        );
+      },
     });
     this.#endFollowing = cluster.follow({
       topicChanged: (topic) => {
@@ -169,9 +195,13 @@ export class TransactionCoordinator implements TransactionGate {
     );
   }
 
-  /** Loads the shards that hold anything: open transactions run out of time only then. */
-  warmUp(): Promise<void> {
-    return this.#shards.warmUp();
+  /**
+   * Loads the shards that hold anything: open transactions run out of time only then. Where the journal was damaged, those that
+   * they know nothing of are ended.
+   */
+  async warmUp(): Promise<void> {
+    await this.#shards.warmUp();
+    await this.#lost.abort();
   }
 
   /**
@@ -202,6 +232,7 @@ export class TransactionCoordinator implements TransactionGate {
   /** Drops all shards, for good: who waits is told not_coordinator. Idempotent. */
   close(): void {
     this.#endFollowing();
+    this.#lost.close();
     this.#shards.close();
   }
 
