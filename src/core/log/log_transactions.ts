@@ -91,7 +91,9 @@ export class LogTransactions {
    */
   doubt(endOffset: number): void {
     for (const [producerId, firstOffset] of this.#open) {
-      if (firstOffset < endOffset) this.#doubted.set(producerId, endOffset);
+      if (firstOffset >= endOffset) continue;
+      const known = this.#doubted.get(producerId) ?? endOffset;
+      this.#doubted.set(producerId, Math.max(known, endOffset));
     }
   }
 

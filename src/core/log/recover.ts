@@ -164,6 +164,7 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
       visit: replay.visit,
       // Whatever was there may have been a marker of any log.
       onDamage: () => {
+        replay.sawDamage = true;
         for (const each of replay.logs) replay.suspected.add(each);
       },
     });
@@ -215,6 +216,7 @@ function finish(log: PartitionLog, logger: Logger): void {
     log.holes = left.length > 0 ? left : null;
     for (const hole of left) {
       logger.error("log_has_a_hole", { ...describe(log), offset: hole.start, endOffset: hole.end });
+      log.transactions?.doubt(hole.start);
     }
   }
   log.dropExtentsBefore(log.settledEnd);
@@ -227,15 +229,18 @@ function finish(log: PartitionLog, logger: Logger): void {
 class Replay {
   readonly logs = new Set<PartitionLog>();
   hasUnreadableState = false;
+  sawDamage = false;
   /** Logs that nothing was found of since something was stepped over: their newest entries may have been there. */
   readonly suspected = new Set<PartitionLog>();
   /**
-   * Batches of transactions that were moved here from a file that is gone. How they ended was said in that file, and in the
-   * state that let it go: where that does not follow, it is lost, and nobody may read them.
+   * Batches of transactions that were moved here from a file that is gone. How they ended was said in that file, and in a
+   * state that let it go: where no state knows of them, before or after, that is lost, and nobody may read them.
    */
   readonly undecided = new Map<PartitionLog, OffsetRange[]>();
   file!: JournalFile;
   readonly #options: ReplayOptions;
+  /** Where each log ended by its newest state. */
+  readonly #stateEnds = new Map<PartitionLog, number>();
   #lastLog: PartitionLog | null = null;
   #lastTopicId = "";
   #lastPartition = -1;
@@ -290,9 +295,10 @@ class Replay {
     const foundEnd = log.logEndOffset;
     log.restoreState(state, this.file.number, payloadBytes);
     this.undecided.delete(log);
+    this.#stateEnds.set(log, state.logEndOffset);
     this.suspected.delete(log);
-    // It knows how transactions ended, unless it was written after the damage.
-    for (const { start } of log.holes ?? []) log.transactions?.doubt(start);
+    // It knows how transactions ended, unless it was written after the damage. Without any, files were given up.
+    if (this.sawDamage) for (const { start } of log.holes ?? []) log.transactions?.doubt(start);
     addHole(log, Math.max(foundEnd, log.settledEnd, log.logStartOffset), log.logEndOffset);
   }
 
@@ -403,7 +409,8 @@ class Replay {
     if (baseOffset > log.logEndOffset) log.transactions?.doubt(log.logEndOffset);
     addHole(log, log.logEndOffset, baseOffset);
     const isNews = baseOffset >= log.logEndOffset || isInHole(log, baseOffset);
-    if (isNews && (attributesAt(bytes, at) & TRANSACTIONAL_BIT) !== 0) {
+    const isUndecided = isNews && baseOffset >= (this.#stateEnds.get(log) ?? 0);
+    if (isUndecided && (attributesAt(bytes, at) & TRANSACTIONAL_BIT) !== 0) {
       const ranges = this.undecided.get(log);
       if (ranges === undefined) this.undecided.set(log, [{ start: baseOffset, end: endOffset }]);
       else ranges.push({ start: baseOffset, end: endOffset });
