@@ -37,7 +37,7 @@ log.cleaner.backoff.ms long 15000 [0..] medium dynamic-cluster honoured
   How long the cleaner waits when there was nothing to clean, in milliseconds.
 log.cleaner.dedupe.buffer.size long 134217728 [] medium dynamic-cluster honoured
   Memory for the keys of the partition that is being cleaned, in bytes, 24 a key; taken as needed.
-  With more keys than fit, a part is cleaned at a time.
+  With more keys than fit, a part is cleaned at a time. Above 1048576 for each of log.cleaner.threads.
 log.cleaner.delete.retention.ms long 86400000 [0..] medium dynamic-cluster honoured
   Default of the topic setting delete.retention.ms.
 log.cleaner.enable boolean true [] medium honoured
@@ -45,7 +45,8 @@ log.cleaner.enable boolean true [] medium honoured
 log.cleaner.io.buffer.load.factor double 0.9 [] medium dynamic-cluster honoured
   How full the memory for keys gets, from 0.1 to 0.95.
 log.cleaner.io.max.bytes.per.second double 1.7976931348623157E308 [] medium dynamic-cluster honoured
-  Most bytes that the cleaner reads and writes in a second, both together, on average.
+  Most bytes that the cleaner reads and writes in a second, both together, on average. Above 0, where
+  Kafka takes 0 and then never cleans.
 log.cleaner.max.compaction.lag.ms long 9223372036854775807 [1..] medium dynamic-cluster honoured
   Default of the topic setting max.compaction.lag.ms.
 log.cleaner.min.cleanable.ratio double 0.5 [0..1] medium dynamic-cluster honoured

@@ -96,7 +96,25 @@ export function checkBrokerTogether(
   inForce: (name: string) => string | null,
 ): string | null {
   const textOf = (name: string) => configs.get(name) ?? inForce(name);
-  return timesFault(textOf) ?? lagsFault(textOf, "log.cleaner.");
+  return timesFault(textOf) ?? cleanerFault(textOf) ?? lagsFault(textOf, "log.cleaner.");
+}
+
+/** The offset map of a cleaner of Kafka's has to be larger than this; its start checks that. */
+const DEDUPE_BYTES_A_THREAD = 1024 * 1024;
+
+/** Kafka: KafkaConfig.validateValues; a rate of 0 it takes, and then its cleaner sleeps for ever. */
+function cleanerFault(textOf: (name: string) => string | null): string | null {
+  const size = "log.cleaner.dedupe.buffer.size";
+  const rate = "log.cleaner.io.max.bytes.per.second";
+  const sizeText = textOf(size);
+  const threads = Math.max(Number(textOf("log.cleaner.threads") ?? 1), 1);
+  if (sizeText !== null && Math.floor(Number(sizeText) / threads) <= DEDUPE_BYTES_A_THREAD) {
+    const each = threads === 1 ? "" : ` for each of log.cleaner.threads (${threads})`;
+    return `Invalid configuration: ${size} (${sizeText}) must be above ${DEDUPE_BYTES_A_THREAD}${each}`;
+  }
+  const rateText = textOf(rate);
+  if (rateText === null || Number(rateText) > 0) return null;
+  return `Invalid configuration: ${rate} (${rateText}) must be above 0: nothing would ever be cleaned`;
 }
 
 /** Bounds that the definitions of Kafka do not tell. Kafka: KafkaConfig.validateValues. */

@@ -116,4 +116,19 @@ describe("setting checks", () => {
     expect(faultOf({ "log.retention.ms": "-1" }, { "log.retention.minutes": "0" })).toBe(null);
     expect(faultOf({}, { "log.retention.minutes": "0" })).toContain("log.retention.minutes (0)");
   });
+  test("holds the cleaner's memory to Kafka's bound, and its rate above nothing", () => {
+    const faultOf = (own: Record<string, string>) =>
+      checkBrokerTogether(new Map(Object.entries(own)), () => null);
+    const size = "log.cleaner.dedupe.buffer.size";
+    expect(faultOf({ [size]: "1048576" })).toContain(`${size} (1048576) must be above 1048576`);
+    expect(faultOf({ [size]: "1048577" })).toBe(null);
+    expect(faultOf({ [size]: "-1" })).toContain(`${size} (-1)`);
+    const two = { "log.cleaner.threads": "2" };
+    expect(faultOf({ [size]: "2097153", ...two })).toContain("each of log.cleaner.threads (2)");
+    expect(faultOf({ [size]: "2097154", ...two })).toBe(null);
+    const rate = "log.cleaner.io.max.bytes.per.second";
+    expect(faultOf({ [rate]: "0" })).toContain(`${rate} (0) must be above 0`);
+    expect(faultOf({ [rate]: "-5" })).toContain(`${rate} (-5)`);
+    expect(faultOf({ [rate]: "0.5" })).toBe(null);
+  });
 });
