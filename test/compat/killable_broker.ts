@@ -1,9 +1,13 @@
 // A broker that can be killed at any moment and started again where it was: ours, or Apache Kafka, by start_broker.sh.
 // Invariant: it dies with this program, and one that ended by itself is never taken for one that was killed.
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "./free_port.ts";
+
+/** Kafka on a busy machine takes a minute. */
+const START_MS_MAX = 120_000;
 
 export class KillableBroker {
   readonly #folder: string;
@@ -54,29 +58,30 @@ export class KillableBroker {
     return `127.0.0.1:${this.#port}`;
   }
 
-  /** Resolves when it serves. @throws {Error} with what the script complained of */
-  start(): Promise<void> {
+  /** Resolves when it serves. @throws {Error} with what the script complained of, or when it takes longer than it ever should */
+  async start(): Promise<void> {
     const script = join(import.meta.dirname!, "start_broker.sh");
+    // A file and not its output: of hundreds of starts one line was read and not told on Bun, and that run stood still.
+    const startedFile = join(this.#folder, "started");
+    rmSync(startedFile, { force: true });
     const child = spawn(script, [this.#folder, ...this.#settings], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...this.#env },
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...this.#env, STARTED_FILE: startedFile },
     });
     this.#child = child;
     let complaint = "";
     child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       complaint += text;
     });
-    return new Promise((resolve, reject) => {
-      child.once("close", (code) => {
-        reject(new Error(`the broker did not start, and ended with code ${code}: ${complaint}`));
-      });
-      createInterface({ input: child.stdout! }).on("line", (line) => {
-        const found = /PID=(\d+)/.exec(line);
-        if (found === null) return;
-        this.#pid = Number(found[1]);
-        resolve();
-      });
-    });
+    const untilMs = Date.now() + START_MS_MAX;
+    while (!existsSync(startedFile)) {
+      if (child.exitCode !== null || Date.now() > untilMs) {
+        child.kill("SIGTERM");
+        throw new Error(`the broker did not start (code ${child.exitCode}): ${complaint}`);
+      }
+      await pause(10);
+    }
+    this.#pid = Number(/PID=(\d+)/.exec(readFileSync(startedFile, "utf8"))![1]);
   }
 
   /** Ends it at once, and resolves when it is gone. @throws {Error} when it had ended by itself */
