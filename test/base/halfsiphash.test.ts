@@ -37,6 +37,24 @@ describe("halfSipHash", () => {
 });
 
 describe("KeyHash", () => {
+  test("is two of halfSipHash with one and three rounds, under the two halves of its key", () => {
+    const random = SeededRandom.of("two of them");
+    const key: number[] = [];
+    const hash = new KeyHash(() => {
+      key.push(random.uint32());
+      return key.at(-1)!;
+    });
+    for (let length = 0; length <= 300; length++) {
+      const start = random.below(4);
+      const bytes = Uint8Array.from({ length: start + length + 3 }, () => random.below(256));
+      hash.hash(bytes, start, start + length);
+      halfSipHash(bytes, start, start + length, key[0]!, key[1]!, 1, 3);
+      expect([length, hash.word0, hash.word1]).toEqual([length, hashLow, hashHigh]);
+      halfSipHash(bytes, start, start + length, key[2]!, key[3]!, 1, 3);
+      expect([length, hash.word2, hash.word3]).toEqual([length, hashLow, hashHigh]);
+    }
+  });
+
   test("depends on key, content and length, and on nothing around", () => {
     const random = SeededRandom.of("key hash");
     const hash = new KeyHash(() => random.uint32());

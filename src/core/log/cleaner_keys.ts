@@ -9,13 +9,62 @@ export const KEY_PLACE_BYTES = 24;
 const PARTS = 256;
 const PLACES_FIRST = 8;
 
+/** A place is the key's four words and then offset + 1, 0 where it is empty: side by side, as memory is what a look-up waits for. */
+const PLACE_WORDS = KEY_PLACE_BYTES / 4;
+const PLACE_NUMBERS = KEY_PLACE_BYTES / 8;
+const OFFSET_NUMBER = 2;
+
 /** One part of the table: open addressing with linear probing. */
-interface Part {
-  /** Four words a place. */
-  readonly hashes: Int32Array;
-  /** Offset + 1; 0 for an empty place. */
-  readonly offsets: Float64Array;
-  count: number;
+class Part {
+  readonly places: number;
+  readonly words: Int32Array;
+  /** The same bytes. */
+  readonly numbers: Float64Array;
+  count = 0;
+
+  constructor(places: number) {
+    this.places = places;
+    const bytes = new ArrayBuffer(places * KEY_PLACE_BYTES);
+    this.words = new Int32Array(bytes);
+    this.numbers = new Float64Array(bytes);
+  }
+
+  /** Where the key is, or the empty place where it belongs; there always is one. */
+  placeOf(word0: number, word1: number, word2: number, word3: number): number {
+    const { words, numbers } = this;
+    const mask = this.places - 1;
+    for (let place = (word0 >>> 8) & mask; ; place = (place + 1) & mask) {
+      if (numbers[place * PLACE_NUMBERS + OFFSET_NUMBER] === 0) return place;
+      const at = place * PLACE_WORDS;
+      if (
+        words[at] === word0 &&
+        words[at + 1] === word1 &&
+        words[at + 2] === word2 &&
+        words[at + 3] === word3
+      ) {
+        return place;
+      }
+    }
+  }
+
+  /** Offset + 1; 0 where the place is empty. */
+  numberAt(place: number): number {
+    return this.numbers[place * PLACE_NUMBERS + OFFSET_NUMBER]!;
+  }
+
+  set(place: number, number: number): void {
+    this.numbers[place * PLACE_NUMBERS + OFFSET_NUMBER] = number;
+  }
+
+  /** Takes an empty place. */
+  take(place: number, word0: number, word1: number, word2: number, word3: number): void {
+    const at = place * PLACE_WORDS;
+    this.words[at] = word0;
+    this.words[at + 1] = word1;
+    this.words[at + 2] = word2;
+    this.words[at + 3] = word3;
+    this.count++;
+  }
 }
 
 export class KeyOffsets {
@@ -59,22 +108,18 @@ export class KeyOffsets {
       part = this.#grown(number, null);
       if (part === null) return false;
     }
-    let place = this.#placeOf(part, word0, word1, word2, word3);
-    if (part.offsets[place] === 0) {
-      if (part.count + 1 > part.offsets.length * this.#loadFactor) {
+    let place = part.placeOf(word0, word1, word2, word3);
+    if (part.numberAt(place) === 0) {
+      if (part.count + 1 > part.places * this.#loadFactor) {
         const larger = this.#grown(number, part);
         if (larger === null) return false;
         part = larger;
-        place = this.#placeOf(part, word0, word1, word2, word3);
+        place = part.placeOf(word0, word1, word2, word3);
       }
-      part.hashes[place * 4] = word0;
-      part.hashes[place * 4 + 1] = word1;
-      part.hashes[place * 4 + 2] = word2;
-      part.hashes[place * 4 + 3] = word3;
-      part.count++;
+      part.take(place, word0, word1, word2, word3);
       this.#count++;
     }
-    part.offsets[place] = offset + 1;
+    part.set(place, offset + 1);
     return true;
   }
 
@@ -84,44 +129,26 @@ export class KeyOffsets {
     const { word0, word1, word2, word3 } = this.#hash;
     const part = this.#parts[word0 & (PARTS - 1)] ?? null;
     if (part === null) return -1;
-    return part.offsets[this.#placeOf(part, word0, word1, word2, word3)]! - 1;
-  }
-
-  /** Where the key is, or the empty place where it belongs; there always is one. */
-  #placeOf(part: Part, word0: number, word1: number, word2: number, word3: number): number {
-    const { hashes, offsets } = part;
-    const mask = offsets.length - 1;
-    for (let place = (word0 >>> 8) & mask; ; place = (place + 1) & mask) {
-      if (offsets[place] === 0) return place;
-      const at = place * 4;
-      if (
-        hashes[at] === word0 &&
-        hashes[at + 1] === word1 &&
-        hashes[at + 2] === word2 &&
-        hashes[at + 3] === word3
-      ) {
-        return place;
-      }
-    }
+    return part.numberAt(part.placeOf(word0, word1, word2, word3)) - 1;
   }
 
   /** The part with twice the places; null where the bound does not allow it. */
   #grown(number: number, part: Part | null): Part | null {
-    const before = part?.offsets.length ?? 0;
+    const before = part?.places ?? 0;
     const places = before === 0 ? PLACES_FIRST : before * 2;
     // Both are there while the one is copied.
     if (this.#places + places > this.#placesMax) return null;
-    const larger: Part = {
-      hashes: new Int32Array(places * 4),
-      offsets: new Float64Array(places),
-      count: part?.count ?? 0,
-    };
+    const larger = new Part(places);
     for (let from = 0; part !== null && from < before; from++) {
-      if (part.offsets[from] === 0) continue;
-      const words = part.hashes.subarray(from * 4, from * 4 + 4);
-      const to = this.#placeOf(larger, words[0]!, words[1]!, words[2]!, words[3]!);
-      larger.hashes.set(words, to * 4);
-      larger.offsets[to] = part.offsets[from]!;
+      const offset = part.numberAt(from);
+      if (offset === 0) continue;
+      const at = from * PLACE_WORDS;
+      const { words } = part;
+      const [word0, word1] = [words[at]!, words[at + 1]!];
+      const [word2, word3] = [words[at + 2]!, words[at + 3]!];
+      const to = larger.placeOf(word0, word1, word2, word3);
+      larger.take(to, word0, word1, word2, word3);
+      larger.set(to, offset);
     }
     this.#parts[number] = larger;
     this.#places += places - before;
