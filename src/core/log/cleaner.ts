@@ -12,7 +12,7 @@ import { type CleaningCounts, type CleaningRules, openForCleaning } from "./clea
 import { CleanerFigures, type CleaningFigures } from "./cleaner_figures.ts";
 import { KeyOffsets } from "./cleaner_keys.ts";
 import { type CleaningPlan, groupSegments, isEarlyRollDue, planCleaning } from "./cleaner_plan.ts";
-import { SegmentRewrite } from "./cleaner_rewrite.ts";
+import { SegmentRewrite, type SyncPace } from "./cleaner_rewrite.ts";
 import {
   CANNOT_READ,
   MOVED,
@@ -31,17 +31,19 @@ import type { LogReader } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import type { SegmentFiles } from "./segment_files.ts";
-import type { CopyPace, Settler } from "./settle.ts";
 
-/** Bytes of records gone through between two turns of the event loop, and bytes read at once. */
+/** Bytes of records gone through between two turns of the event loop. */
 const SLICE_BYTES = 256 * 1024;
-const COPY_SLICE_BYTES = 1024 * 1024;
+/** Bytes read, and what is left of them written, at once. */
+const READ_BYTES = 1024 * 1024;
 /** What is written is synced after so many bytes. */
 const SYNC_BYTES = 4 * 1024 * 1024;
 /** While others append: each of them may have to wait for one slice, and for one sync. */
 const BUSY_SLICE_BYTES = 64 * 1024;
-const BUSY_COPY_BYTES = 256 * 1024;
+const BUSY_SYNC_BYTES = 256 * 1024;
 
+/** Who appends is held up at times, by the disk above all: only after so long without an append does nobody. */
+const BUSY_FOR_MS = 100;
 /** While others append, so many times what a slice took, its syncs among it, is theirs. */
 const BUSY_SHARE = 2;
 /** That is waited for in so many turns of the event loop, and then by a timer, at most so long. */
@@ -66,7 +68,6 @@ export interface CleanerOptions {
   readonly reader: LogReader;
   readonly segmentFiles: SegmentFiles;
   readonly aborted: AbortedIndex;
-  readonly settler: Settler;
   readonly runtime: Runtime;
   /** Most bytes that one compressed batch may become. */
   readonly decompressedBytesMax: () => number;
@@ -91,14 +92,17 @@ interface Candidate {
 export class Cleaner {
   readonly #options: CleanerOptions;
   readonly #figures = new CleanerFigures();
+  /** Logs that the run under way has found dirty enough and is not done with. */
+  readonly waiting = new Set<PartitionLog>();
   #isRunning = false;
   #isStopped = false;
   #sliceBytes = 0;
   /** Of what was cleaned; never rejects. */
   #tidying: Promise<void> = Promise.resolve();
-  /** Others have appended since the last pause. */
+  /** Others have appended a moment ago. */
   #isBusy = false;
-  readonly #copyPace: CopyPace;
+  #busyUntilMs = Number.NEGATIVE_INFINITY;
+  readonly #syncPace: SyncPace;
   #sliceStartedMs = 0;
   #lastAppendedBytes = 0;
   #throttledBytes = 0;
@@ -108,21 +112,12 @@ export class Cleaner {
   constructor(options: CleanerOptions) {
     this.#options = options;
     const isBusy = () => this.#isBusy;
-    this.#copyPace = {
-      get sliceBytes() {
-        return isBusy() ? BUSY_COPY_BYTES : COPY_SLICE_BYTES;
-      },
+    this.#syncPace = {
       get syncBytes() {
-        return isBusy() ? BUSY_COPY_BYTES : SYNC_BYTES;
+        return isBusy() ? BUSY_SYNC_BYTES : SYNC_BYTES;
       },
       get waitsForSyncs() {
         return isBusy();
-      },
-      afterSlice: (sizeBytes) => {
-        // Read and written for the cleaner's sake.
-        this.#throttledBytes += 2 * sizeBytes;
-        // Nobody else can give up what the journal has of the log until this is done: the rest is owed by the phases after it.
-        return this.#pause(WAIT_MS_MAX);
       },
     };
   }
@@ -147,12 +142,16 @@ export class Cleaner {
     this.#sliceStartedMs = this.#throttledSinceMs;
     let cleaned = 0;
     try {
-      for (const { log } of await this.#dirtyLogs()) {
+      const dirty = await this.#dirtyLogs();
+      for (const { log } of dirty) this.waiting.add(log);
+      for (const { log } of dirty) {
         // What was found of it may be a while ago.
         const plan = this.#planOf(log);
         if (plan !== null && (await this.#clean({ log, plan }))) cleaned++;
+        this.waiting.delete(log);
       }
     } finally {
+      this.waiting.clear();
       this.#isRunning = false;
     }
     return cleaned;
@@ -243,16 +242,10 @@ export class Cleaner {
     plan: CleaningPlan,
     counts: CleaningCounts,
   ): Promise<number | Stop> {
-    const { settler, runtime, settings, decompressedBytesMax } = this.#options;
-    // The journal keeps what is copied out of it until all of it is.
-    let copyBytes = unsettledBytesOf(log, plan.dirtyEnd);
-    for (const group of groupSegments(log, plan.dirtyEnd)) {
-      copyBytes = Math.max(copyBytes, bytesOf(group));
-    }
-    if (!(await this.#hasRoomFor(copyBytes))) return NO_ROOM;
-    // Only what lies in files of its own is rewritten.
-    this.#figures.reached("copy", log.settledEnd, plan.dirtyEnd);
-    if (!(await settler.settleUpTo(log, plan.dirtyEnd, this.#copyPace))) return STOPPED;
+    const { runtime, settings, decompressedBytesMax } = this.#options;
+    // Before keys are looked for in vain.
+    const groupBytes = groupSegments(log, plan.dirtyEnd).map(bytesOf);
+    if (!(await this.#hasRoomFor(Math.max(0, ...groupBytes)))) return NO_ROOM;
     const { keysBytesMax, loadFactor } = settings();
     const random = runtime.random;
     const keys = new KeyOffsets(keysBytesMax, loadFactor, () => random.uint32());
@@ -364,7 +357,7 @@ export class Cleaner {
       const last = log.segments.indexOf(sources.at(-1)!);
       if (last < 0) return MOVED;
       const start = Math.max(sources[0]!.baseOffset, log.logStartOffset);
-      const sourceBytes = sources.reduce((sum, { settledBytes }) => sum + settledBytes, 0);
+      const sourceBytes = bytesOf(sources);
       let visitedBytes = 0;
       let offset = start;
       const visit = (batch: RecordBatch): Stop | null => {
@@ -375,7 +368,7 @@ export class Cleaner {
         return fault === null ? null : unreadable(batch.baseOffset, fault);
       };
       const flush = async () => {
-        this.#throttledBytes += await rewrite.flush(this.#copyPace);
+        this.#throttledBytes += await rewrite.flush(this.#syncPace);
         this.#figures.reached("rewrite", offset, rules.endOffset);
       };
       const end = log.segmentEnd(last);
@@ -390,9 +383,14 @@ export class Cleaner {
       if (stop !== null) return stop;
       hasLanded = rewrite.land(cleanedEnd);
       if (!hasLanded) return MOVED;
+      const { journal } = this.#options;
+      const appendedBytes = journal.appendedBytes;
       const group = log.writeState();
+      // Not by others.
+      this.#lastAppendedBytes += journal.appendedBytes - appendedBytes;
       // Without it the old files may be what a start finds: they stay.
       if (!(await group.settled())) return STOPPED;
+      log.dropExtentsBefore(log.settledEnd);
       // One file at a time, as that is work for the file system; beside the next group where nobody else needs it.
       const before = this.#tidying;
       this.#tidying = before.then(() => rewrite.tidy(this.#options.runtime.log));
@@ -422,7 +420,7 @@ export class Cleaner {
     while (offset < end) {
       let stop = this.#stopOf(log);
       if (stop !== null) return stop;
-      const read = await reader.read(log, offset, end, this.#sliceBytesMax, true);
+      const read = await reader.read(log, offset, end, this.#readBytes, true);
       if (read.fault === "corrupt") return unreadable(offset, "damaged on disk");
       if (read.fault !== null) return read.fault === "moved" ? MOVED : CANNOT_READ;
       // Nothing: what follows was cleaned away; or the segment went, and the log's start is past it.
@@ -458,6 +456,12 @@ export class Cleaner {
     return this.#isBusy ? BUSY_SLICE_BYTES : SLICE_BYTES;
   }
 
+  get #readBytes(): number {
+    // A pace is kept to from one read to the next.
+    const isHeld = this.#isBusy || Number.isFinite(this.#throttledPace);
+    return isHeld ? this.#sliceBytesMax : READ_BYTES;
+  }
+
   /** Lets everybody else go first, and waits where log.cleaner.io.max.bytes.per.second says so. */
   async #pause(waitMsMax = Number.POSITIVE_INFINITY): Promise<void> {
     const { runtime, journal } = this.#options;
@@ -471,7 +475,8 @@ export class Cleaner {
       await this.#waitFor(Math.min(owedMs, WAIT_MS_MAX));
     }
     await scheduler.yieldNow();
-    this.#isBusy = journal.appendedBytes !== this.#lastAppendedBytes;
+    if (journal.appendedBytes !== this.#lastAppendedBytes) this.#busyUntilMs = nowMs + BUSY_FOR_MS;
+    this.#isBusy = nowMs < this.#busyUntilMs;
     if (this.#isBusy) {
       // One append takes several turns: with a slice in each it would take as many slices.
       const untilMs = nowMs + BUSY_SHARE * (nowMs - this.#sliceStartedMs);
@@ -504,15 +509,6 @@ export class Cleaner {
     const { scheduler } = this.#options.runtime;
     return new Promise((resolve) => void scheduler.after(ms, "cleaner_pause", resolve));
   }
-}
-
-/** What of the segments that begin before `endOffset` lies in the journal alone. */
-function unsettledBytesOf({ segments }: PartitionLog, endOffset: number): number {
-  let sizeBytes = 0;
-  for (const segment of segments) {
-    if (segment.baseOffset < endOffset) sizeBytes += segment.sizeBytes - segment.settledBytes;
-  }
-  return sizeBytes;
 }
 
 /** Of whole segments that do not grow. */

@@ -26,7 +26,7 @@ export interface PastCleaning {
 /** One under way. It goes through the dirty part for keys, and then through all from the start. */
 export interface RunningCleaning {
   readonly startedMs: number;
-  readonly phase: "copy" | "keys" | "rewrite";
+  readonly phase: "keys" | "rewrite";
   /** How far this phase has come. */
   readonly offset: number;
   /** How far it is to come. */
@@ -59,8 +59,8 @@ export class CleanerFigures {
   #running: { readonly log: PartitionLog; cleaning: RunningCleaning } | null = null;
 
   began(log: PartitionLog, startedMs: number): void {
-    const { settledEnd: offset } = log;
-    this.#running = { log, cleaning: { startedMs, phase: "copy", offset, endOffset: offset } };
+    const { cleanedEnd: offset } = log;
+    this.#running = { log, cleaning: { startedMs, phase: "keys", offset, endOffset: offset } };
   }
 
   /** The one that began is in another phase, or has come further. */

@@ -1,8 +1,9 @@
-// One run of segments on its way into one cleaned segment: the batches that are left, their file, their index, and
-// the change from the one to the other.
+// One run of segments, wherever their batches lie, on its way into one cleaned segment: the batches that are left, their
+// file, their index, and the change from the one to the other.
 // Invariant: nobody reads the new file before `land`, which comes after it is synced; sources go only after a synced
 // state speaks of the new one. Kafka: Cleaner.cleanSegments, UnifiedLog.replaceSegments with its swap files.
 
+import { assert } from "../../base/assert.ts";
 import type { Logger } from "../../contracts/runtime.ts";
 import type { RecordBatch } from "../../record/record_batch.ts";
 import type { RecordFault } from "../../record/record_block.ts";
@@ -24,9 +25,16 @@ import type { SegmentInfo } from "./partition_state.ts";
 import { putPlaceMark } from "./place_mark.ts";
 import type { SegmentFiles } from "./segment_files.ts";
 import { SegmentIndex } from "./segment_index.ts";
-import type { CopyPace } from "./settle.ts";
 
 const KEPT: CleanedBatch = { kind: "kept" };
+
+/** How what is written reaches the disk beside everybody else's work; it may change meanwhile. */
+export interface SyncPace {
+  /** Synced after so many bytes: who syncs the journal meanwhile waits for all that has gathered. */
+  readonly syncBytes: number;
+  /** Whether writing goes on only after each sync. */
+  readonly waitsForSyncs: boolean;
+}
 
 export class SegmentRewrite {
   /** Bytes of the records that the last `add` went through. */
@@ -50,7 +58,7 @@ export class SegmentRewrite {
   readonly #gathered = new GatheredSync();
   #hasFile = false;
 
-  /** @param sources Neighbours in the log, closed and settled. */
+  /** @param sources Neighbours in the log, closed; all before them is settled. */
   constructor(
     log: PartitionLog,
     sources: readonly SegmentInfo[],
@@ -147,16 +155,18 @@ export class SegmentRewrite {
    *
    * @param pace Whose `syncBytes` are synced as soon as they have gathered
    */
-  async flush(pace: CopyPace): Promise<number> {
+  async flush(pace: SyncPace): Promise<number> {
     const chunks = this.#chunks;
     if (chunks.length === 0) return 0;
-    const sizeBytes = chunks.reduce((sum, { length }) => sum + length, 0);
+    // One write: what is left of a batch is small, and a call for each costs more than to copy it.
+    const bytes = chunks.length === 1 ? chunks[0]! : joined(chunks);
+    const sizeBytes = bytes.length;
     this.#chunks = [];
     await this.#files.use(this.#log, this.#segment, true, async (file) => {
       // A try that was cut short may have left one of this name.
       if (!this.#hasFile && file.sizeBytes > 0) await file.truncate(0);
       this.#hasFile = true;
-      await file.append(chunks);
+      await file.append([bytes]);
     });
     const sync = () => this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
     await this.#gathered.wrote(sizeBytes, pace.syncBytes, pace.waitsForSyncs, sync);
@@ -181,11 +191,20 @@ export class SegmentRewrite {
     const log = this.#log;
     const segment = this.#segment;
     segment.settledBytes = segment.sizeBytes;
-    const previous = log.segments[log.segments.indexOf(this.#sources[0]!) - 1];
+    const first = log.segments.indexOf(this.#sources[0]!);
+    const end = log.segmentEnd(first + this.#sources.length - 1);
+    const previous = log.segments[first - 1];
     // Without batches it is only there for its offsets, which the cleaned one before it can have as well.
     const isNeeded = segment.sizeBytes > 0 || previous === undefined || previous.generation === 0;
     if (!log.replaceSegments(this.#sources, isNeeded ? segment : null)) return false;
+    assert(
+      previous === undefined || log.settledEnd >= segment.baseOffset,
+      "a segment was cleaned before all that lies before it was settled",
+    );
     if (segment.sizeBytes > 0) this.#files.keepIndex(log, segment, this.#index);
+    // What of it lay in the journal is read from here on; what was aborted in it stands beside it.
+    log.settledEnd = Math.max(log.settledEnd, end);
+    log.transactions?.aborted.dropBefore(log.settledEnd);
     log.cleanedEnd = Math.max(log.cleanedEnd, cleanedEnd);
     return true;
   }
@@ -246,4 +265,14 @@ export class SegmentRewrite {
 /** Whether a marker that has a time to go may go. */
 function isDue(batch: RecordBatch, nowMs: number): boolean {
   return batch.hasDeleteHorizon && nowMs >= batch.baseTimestampMs;
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }

@@ -45,6 +45,8 @@ export interface SettlerOptions {
    * much while a lot arrives.
    */
   readonly journalBytesMax: number;
+  /** Whether the cleaner is about to take what a log has in the journal into segments of its own. */
+  readonly isToBeCleaned?: (log: PartitionLog) => boolean;
   /** GROWN_BYTES unless a test wants segment files sooner. */
   readonly grownBytes: number;
 }
@@ -54,18 +56,6 @@ export interface SettlerOptions {
  * of it has died; "later" when something else was in the way just now.
  */
 type Outcome = "gone" | "kept" | "later";
-
-/** How a log is copied beside everybody else's work; it may change meanwhile. */
-export interface CopyPace {
-  /** Copied between two turns of the event loop. */
-  readonly sliceBytes: number;
-  /** Synced after so many bytes of one file: who syncs the journal meanwhile waits for all that has gathered. */
-  readonly syncBytes: number;
-  /** Whether copying goes on only after each sync. */
-  readonly waitsForSyncs: boolean;
-  /** Told how many bytes were copied; the next ones wait for it. */
-  afterSlice(sizeBytes: number): Promise<void>;
-}
 
 /** A segment that settling has appended to. Nobody reads what was appended until `land`. */
 interface Part {
@@ -87,20 +77,12 @@ export class Settler {
   readonly #options: SettlerOptions;
   #isRunning = false;
   #isStopped = false;
-  readonly #settling = new Set<PartitionLog>();
-  readonly #pace: CopyPace;
   #bytesMax: number;
   #lastAppendedBytes = 0;
   #lastLookMs: number;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-    this.#pace = {
-      sliceBytes: SLICE_BYTES,
-      syncBytes: SLICE_BYTES,
-      waitsForSyncs: true,
-      afterSlice: () => options.scheduler.yieldNow(),
-    };
     this.#bytesMax = options.journalBytesMax;
     this.#lastLookMs = options.clock.monotonicMs();
   }
@@ -150,11 +132,21 @@ export class Settler {
       if (file.isDamaged || tried.has(file)) continue;
       // Found not worth it before; unless much of it died since, it still is not.
       if (file.neededBytes > file.keptAtBytes * 0.75) continue;
-      if (file.neededBytes < file.endPosition / 2) return file;
+      if (file.neededBytes < file.endPosition / 2 && !this.#shrinksSoon(file)) return file;
       sealedBytes += file.endPosition;
       candidate ??= file;
     }
     return sealedBytes > this.#bytesMax ? candidate : null;
+  }
+
+  /** What the cleaner takes of it need not be copied by others first, while there is room to wait for it. */
+  #shrinksSoon(file: JournalFile): boolean {
+    const { isToBeCleaned } = this.#options;
+    if (isToBeCleaned === undefined || file.liveBytes === 0) return false;
+    for (const log of file.logs) {
+      if (log instanceof PartitionLog && isToBeCleaned(log)) return true;
+    }
+    return false;
   }
 
   async #giveUp(file: JournalFile): Promise<Outcome> {
@@ -171,7 +163,10 @@ export class Settler {
       if (!isGrown(partitionLog, this.#options.grownBytes)) small.push(partitionLog);
       else {
         const endOffset = endOfShare(partitionLog, file);
-        const outcome = await this.#settle(partitionLog, endOffset);
+        const outcome = await this.#copy(
+          partitionLog,
+          Math.min(endOffset, partitionLog.highWatermark),
+        );
         if (outcome !== "gone") return outcome;
       }
     }
@@ -192,55 +187,32 @@ export class Settler {
     return "gone";
   }
 
-  /**
-   * Copies a log up to `endOffset` into segment files, for who wants them. False when it could not be done now.
-   */
-  async settleUpTo(log: PartitionLog, endOffset: number, pace: CopyPace): Promise<boolean> {
-    if (log.hasHole || this.#options.journal.isFailed) return false;
-    if (endOffset <= log.settledEnd) return true;
-    const outcome = await this.#settle(log, endOffset, pace);
-    return outcome === "gone" && log.settledEnd >= endOffset;
-  }
-
-  /** One at a time for each log: the background and the cleaner may both want it. */
-  async #settle(
-    log: PartitionLog,
-    endOffset: number,
-    pace: CopyPace = this.#pace,
-  ): Promise<Outcome> {
-    if (this.#settling.has(log)) return "later";
-    this.#settling.add(log);
-    try {
-      return await this.#copy(log, Math.min(endOffset, log.highWatermark), pace);
-    } finally {
-      this.#settling.delete(log);
-    }
-  }
-
   /** Copies everything of a log up to `endOffset` into segment files, and writes its state. */
-  async #copy(log: PartitionLog, endOffset: number, pace: CopyPace): Promise<Outcome> {
-    const { reader } = this.#options;
+  async #copy(log: PartitionLog, endOffset: number): Promise<Outcome> {
+    const { reader, scheduler } = this.#options;
     const parts: Part[] = [];
     let outcome: Outcome = "later";
     try {
       let offset = Math.max(log.settledEnd, log.extents?.count ? log.extents.baseOffset(0) : 0);
       while (offset < endOffset) {
         if (this.#isStopped || log.topic.isDeleted) return "later";
+        // The cleaner was quicker: what is there now is what it left.
+        if (offset < log.settledEnd) return "later";
         const at = log.segmentIndexOf(offset);
         const segment = log.segments[at];
         if (segment === undefined) return "later";
         const end = Math.min(log.segmentEnd(at), endOffset);
-        const read = await reader.read(log, offset, end, pace.sliceBytes, true);
+        const read = await reader.read(log, offset, end, SLICE_BYTES, true);
         if (read.fault !== null) return read.fault === "corrupt" ? "kept" : "later";
         // Its start has moved: what it has now is copied another time.
         if (read.buffer === null) return "later";
         try {
           if (baseOffsetAt(read.batches, 0) !== offset) return "later";
-          offset = await this.#appendTo(log, segment, parts, read.batches, pace);
+          offset = await this.#appendTo(log, segment, parts, read.batches);
         } finally {
           reader.release(read);
         }
-        await pace.afterSlice(read.batches.length);
+        await scheduler.yieldNow();
       }
       if (await this.#land(log, parts, offset)) outcome = "gone";
     } finally {
@@ -255,7 +227,6 @@ export class Settler {
     segment: SegmentInfo,
     parts: Part[],
     batches: Uint8Array,
-    pace: CopyPace,
   ): Promise<number> {
     const { segmentFiles } = this.#options;
     const append = async (target: SegmentFile): Promise<number> => {
@@ -291,7 +262,7 @@ export class Settler {
       const offset = await segmentFiles.use(log, segment, true, append);
       // Only now: within, whoever removes the file would wait for this, and this for them.
       const part = parts.find((each) => each.segment === segment)!;
-      await part.sync.wrote(batches.length, pace.syncBytes, pace.waitsForSyncs, sync);
+      await part.sync.wrote(batches.length, SLICE_BYTES, true, sync);
       return offset;
     } catch (error) {
       await segmentFiles.reopen(log, segment);
@@ -376,10 +347,16 @@ export class Settler {
     for (const log of logs) {
       for (const offset of offsetsIn(log, file)) {
         if (outcome !== "gone" || this.#isStopped || log.topic.isDeleted) break;
+        // Gone meanwhile, into a segment that was cleaned.
+        if (offset < log.settledEnd) continue;
         const read = await reader.read(log, offset, log.highWatermark, 1, true);
         if (read.fault !== null) outcome = read.fault === "corrupt" ? "kept" : "later";
         // None: the log's start has moved past it.
         if (read.buffer === null) continue;
+        if (offset < log.settledEnd) {
+          reader.release(read);
+          continue;
+        }
         group = journal.append(log, EntryKind.movedBatch, 0, read.batches, -1, "sync");
         moving.push({ log, read, file: journal.lastFile, position: journal.lastPosition });
         movingBytes += read.batches.length;

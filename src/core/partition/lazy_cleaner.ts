@@ -61,6 +61,11 @@ export class LazyCleaner {
     return this.#running;
   }
 
+  /** Whether a log's turn comes in the run under way. */
+  isToBeCleaned(log: PartitionLog): boolean {
+    return this.#cleaner?.waiting.has(log) ?? false;
+  }
+
   /** What is known of logs; loads the code, as a cleaning does. */
   async figuresOf(logs: Iterable<PartitionLog>): Promise<CleaningFigures[]> {
     if (code === null) await preloadCleaner();

@@ -112,6 +112,7 @@ export class LogManager implements Partitions {
       clock: runtime.clock,
       log: runtime.log,
       journalBytesMax: options.journalBytesMax,
+      isToBeCleaned: (log) => this.#cleaner.isToBeCleaned(log),
       grownBytes: options.grownBytes ?? GROWN_BYTES,
     });
     const cleanerSettings = options.cleaner ?? (() => CLEANER_DEFAULTS);
@@ -120,7 +121,6 @@ export class LogManager implements Partitions {
       reader,
       segmentFiles,
       aborted: this.aborted,
-      settler: this.#settler,
       runtime,
       decompressedBytesMax: options.decompressedBytesMax ?? (() => DECOMPRESSED_BYTES_MAX),
       settings: cleanerSettings,

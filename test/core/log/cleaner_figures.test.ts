@@ -74,7 +74,7 @@ describe("figures of cleaning", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await cleaning;
-    expect(phases).toEqual(["copy", "keys", "rewrite"]);
+    expect(phases).toEqual(["keys", "rewrite"]);
     expect((await figuresOf(rig)).running).toBe(null);
     await rig.close();
   });

@@ -5,7 +5,6 @@ import { describe, expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import { Cleaner } from "../../../src/core/log/cleaner.ts";
 import { EMPTY_READ, type LogReader } from "../../../src/core/log/log_reader.ts";
-import { Settler } from "../../../src/core/log/settle.ts";
 import { CLEANER_DEFAULTS } from "../../../src/core/partition/lazy_cleaner.ts";
 import { Settings } from "../../../src/core/settings/dynamic.ts";
 import {
@@ -34,17 +33,6 @@ function cleanerOf(rig: LogRig, means: Partial<Means> = {}): { cleaner: Cleaner;
     read: reader.read.bind(reader),
     ...means,
   };
-  const settler = new Settler({
-    journal,
-    reader,
-    segmentFiles,
-    aborted,
-    scheduler: runtime.scheduler,
-    clock: runtime.clock,
-    log: runtime.log,
-    journalBytesMax: 0,
-    grownBytes: 1,
-  });
   const cleaner = new Cleaner({
     journal,
     reader: {
@@ -53,7 +41,6 @@ function cleanerOf(rig: LogRig, means: Partial<Means> = {}): { cleaner: Cleaner;
     } as LogReader,
     segmentFiles,
     aborted,
-    settler,
     runtime,
     decompressedBytesMax: () => 1 << 20,
     settings: () => ({ ...CLEANER_DEFAULTS, keysBytesMax: turned.keysBytesMax }),

@@ -69,7 +69,7 @@ function programOf(seed: number, length: number, kills: boolean): Program {
     const draw = random.below(100);
     const codec = CODECS[random.below(CODECS.length)]!;
     const producer = random.below(PRODUCERS.length);
-    const killAt = kills && random.below(3) === 0 ? random.below(60) : null;
+    const killAt = kills && random.below(3) === 0 ? random.below(24) : null;
     if (draw < 30) return { do: "append", entries: entries(), codec };
     if (draw < 62) return { do: "send", producer, entries: entries(), codec };
     if (draw < 76) return { do: "finish", producer, isCommit: random.below(2) === 0 };
