@@ -10,7 +10,7 @@ import type { GroupConsumerOptions } from "./group/group_options.ts";
 import { GroupConsumer } from "./group_consumer.ts";
 import { checkSasl, type SaslOptions } from "./login.ts";
 import { type ClusterInfo, ClusterMetadata } from "./metadata.ts";
-import { checkOptions } from "./option_checks.ts";
+import { checkOptions, requireObject } from "./option_checks.ts";
 import type { ClientPort } from "./port.ts";
 import { Producer } from "./producer.ts";
 import type { ProducerOptions } from "./producer_record.ts";
@@ -156,6 +156,7 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
   const producers = new Set<Producer>();
   const consumers = new Set<Consumer | GroupConsumer>();
   const consumer = (own: ConsumerOptions | GroupConsumerOptions): Consumer | GroupConsumer => {
+    requireObject(own, "The options of a consumer");
     const onClose = (self: Consumer | GroupConsumer) => consumers.delete(self);
     const made =
       "group" in own
@@ -165,6 +166,7 @@ export function createClient(runtime: ClientRuntime, options: ClientOptions): Cl
     return made;
   };
   const producer = (own: ProducerOptions | TransactionalProducerOptions = {}): Producer => {
+    requireObject(own, "The options of a producer");
     const onClose = () => producers.delete(made);
     const made: Producer =
       "transactionalId" in own

@@ -8,7 +8,7 @@ import type { ClientContext } from "./context.ts";
 import { BatchOpener, type ConsumedRecord, type FetchedBatch } from "./fetched.ts";
 import { type FetcherOptions, type FetchState, PartitionFetcher } from "./fetcher.ts";
 import type { OffsetSpec } from "./offsets.ts";
-import { checkOptions } from "./option_checks.ts";
+import { checkNames, checkOptions, checkTopics, type OptionNames } from "./option_checks.ts";
 
 /** Where to begin: an end of the partition, an offset, or the first record at or after a time. */
 export type StartAt =
@@ -66,6 +66,25 @@ export interface ConsumerOptions {
   readonly signal?: AbortSignal;
 }
 
+const NAMES: OptionNames<ConsumerOptions> = {
+  topics: true,
+  partitions: true,
+  from: true,
+  untilEnd: true,
+  recordsMax: true,
+  isolation: true,
+  outOfRange: true,
+  waitMsMax: true,
+  bytesMin: true,
+  bytesMax: true,
+  partitionBytesMax: true,
+  bufferBytesMax: true,
+  batchBytesMax: true,
+  unknownWaitMs: true,
+  signal: true,
+};
+/** Of a member of a group, which `group` would make of it. */
+const OF_MEMBERS = ["group"];
 const LOWEST = {
   recordsMax: 0,
   waitMsMax: 0,
@@ -97,7 +116,10 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
 
   /** Made by `Client.consumer`. */
   constructor(context: ClientContext, options: ConsumerOptions, onClose: (self: Consumer) => void) {
+    checkNames(options, NAMES, "a consumer", OF_MEMBERS);
     checkOptions(options, LOWEST, WORDS);
+    checkTopics(options.topics);
+    checkPartitions(options.partitions);
     for (const { from } of [options, ...(options.partitions ?? [])]) checkStart(from);
     if (options.topics === undefined && options.partitions === undefined) {
       throw new TypeError("A consumer reads topics or partitions: found neither");
@@ -303,6 +325,13 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
 }
 
 /** Refuses what callers without types may have wrong. @throws {TypeError} */
+function checkPartitions(partitions: unknown): void {
+  if (partitions === undefined) return;
+  const isPlace = (each: unknown) => typeof each === "object" && each !== null;
+  if (Array.isArray(partitions) && partitions.every(isPlace)) return;
+  throw new TypeError("partitions must be a list of { topic, partition, from }");
+}
+
 function checkStart(from: unknown): void {
   if (from === undefined || from === "beginning" || from === "end") return;
   if (typeof from === "object" && from !== null) {

@@ -2,7 +2,55 @@
 // Invariant: what passes is a number within its bound or one of the words there are; nothing is corrected.
 // Kafka: ConfigDef validators.
 
+import { hint } from "../base/nearest_key.ts";
 import { ClientError } from "./client_error.ts";
+
+/** The name of every option: one that is left out of a list would be refused, and the compiler says so. */
+export type OptionNames<O extends object> = { readonly [name in keyof Required<O>]: true };
+
+/** How many of something: there is no half of one. */
+const COUNTS = new Set(["limit", "recordsMax"]);
+
+/**
+ * Refuses what is no object, and options whose names nobody knows: callers without types would wait in vain for an effect.
+ * What is undefined is not there.
+ *
+ * @param whose as in "of a table"
+ * @param others names that belong elsewhere, and may have been meant
+ * @throws {TypeError}
+ */
+export function checkNames<O extends object>(
+  options: O,
+  names: OptionNames<O>,
+  whose: string,
+  others: readonly string[] = [],
+): void {
+  requireObject(options, `The options of ${whose}`);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || Object.hasOwn(names, name)) continue;
+    const known = [...Object.keys(names), ...others].filter((each) => each !== name);
+    const near = hint(name, known) || `; there are ${Object.keys(names).join(", ")}`;
+    throw new TypeError(`There is no option "${name}" of ${whose}${near}`);
+  }
+}
+
+/** @param what as in "The options of a table" @throws {TypeError} */
+export function requireObject(options: unknown, what: string): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  throw new TypeError(`${what} must be an object: found ${shown(options)}`);
+}
+
+/** A list of topics' names. @throws {TypeError} */
+export function checkTopics(topics: unknown): void {
+  if (topics === undefined) return;
+  if (!Array.isArray(topics)) {
+    throw new TypeError(`topics must be a list of names: found ${shown(topics)}`);
+  }
+  for (const each of topics) {
+    if (typeof each === "string" && each !== "") continue;
+    throw new TypeError(`topics must be names: found ${shown(each)}`);
+  }
+}
 
 /**
  * What offsets to commit have wrong; null when nothing.
@@ -45,8 +93,11 @@ export function checkOptions<O extends object>(
   for (const name of Object.keys(lowest) as (keyof O & string)[]) {
     const value: unknown = options[name];
     const bound = lowest[name]!;
-    if (value === undefined || (typeof value === "number" && value >= bound)) continue;
-    throw new TypeError(`${name} must be a number from ${bound} on: found ${shown(value)}`);
+    const isCount = COUNTS.has(name);
+    const isWhole = !isCount || value === Number.POSITIVE_INFINITY || Number.isInteger(value);
+    if (value === undefined || (typeof value === "number" && value >= bound && isWhole)) continue;
+    const kind = isCount ? "a whole number" : "a number";
+    throw new TypeError(`${name} must be ${kind} from ${bound} on: found ${shown(value)}`);
   }
   for (const name of Object.keys(words) as (keyof O & string)[]) {
     const value: unknown = options[name];
@@ -57,5 +108,7 @@ export function checkOptions<O extends object>(
 }
 
 function shown(value: unknown): string {
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value)) return "a list";
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }

@@ -2,10 +2,27 @@
 // Kafka: ProducerConfig.
 
 import { ClientError } from "./client_error.ts";
-import { checkOptions } from "./option_checks.ts";
+import { checkNames, checkOptions, type OptionNames } from "./option_checks.ts";
 import type { ProducerOptions } from "./producer_record.ts";
 
 const IN_FLIGHT_MAX_IDEMPOTENT = 5;
+const NAMES: OptionNames<ProducerOptions> = {
+  acks: true,
+  idempotent: true,
+  compression: true,
+  compressionLevel: true,
+  partitioner: true,
+  lingerMs: true,
+  batchBytesMax: true,
+  requestBytesMax: true,
+  bufferBytesMax: true,
+  bufferWaitMsMax: true,
+  deliveryTimeoutMs: true,
+  inFlightMax: true,
+  mayCreateTopics: true,
+  unknownTopicWaitMs: true,
+};
+const TRANSACTIONAL = ["transactionalId", "transactionTimeoutMs"];
 const LOWEST = {
   lingerMs: 0,
   batchBytesMax: 1,
@@ -27,6 +44,7 @@ export type ProducerSettings = Required<Omit<ProducerOptions, "compressionLevel"
 
 /** @throws {TypeError} for options that are none; {ClientError} "invalid_required_acks" */
 export function producerSettings(options: ProducerOptions): ProducerSettings {
+  checkNames(options, NAMES, "a producer", TRANSACTIONAL);
   checkOptions(options, LOWEST, WORDS);
   const acks = options.acks ?? "all";
   const idempotent = options.idempotent ?? acks === "all";

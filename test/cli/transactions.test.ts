@@ -122,6 +122,17 @@ test("words that do not go together are refused", async () => {
   }
 });
 
+test("a pattern that is none is said to be what is wrong", async () => {
+  for (const [pattern, says] of [
+    ["[", 'The pattern "[" is no regular expression of RE2: '],
+    ["(?=a)", "it has neither look-around nor back-references"],
+  ] as const) {
+    const { code, stderr } = await rig.call(["transaction", "list", "--pattern", pattern]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(says);
+  }
+});
+
 test("operators list, describe, find and abort", async () => {
   await client.admin.createTopic({ name: "open", partitions: 1 });
   const producer = client.producer({ transactionalId: "billing-1" });

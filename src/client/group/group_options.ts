@@ -2,7 +2,7 @@
 // Invariant: a plan has every value, checked; nothing behind it looks at options again.
 // Kafka: ConsumerConfig.
 
-import { checkOptions } from "../option_checks.ts";
+import { checkNames, checkOptions, checkTopics, type OptionNames } from "../option_checks.ts";
 import type { TopicPartition } from "./partition_key.ts";
 
 /** How a member of the classic protocol may be given its partitions. */
@@ -101,6 +101,36 @@ export interface GroupConsumerOptions {
   readonly signal?: AbortSignal;
 }
 
+const OPTIONS: OptionNames<GroupConsumerOptions> = {
+  group: true,
+  topics: true,
+  pattern: true,
+  protocol: true,
+  instanceId: true,
+  rack: true,
+  assignors: true,
+  serverAssignor: true,
+  sessionTimeoutMs: true,
+  heartbeatIntervalMs: true,
+  maxPollIntervalMs: true,
+  autoCommit: true,
+  autoCommitMs: true,
+  autoOffsetReset: true,
+  refreshMs: true,
+  onAssigned: true,
+  onRevoked: true,
+  onLost: true,
+  untilEnd: true,
+  recordsMax: true,
+  isolation: true,
+  waitMsMax: true,
+  bytesMin: true,
+  bytesMax: true,
+  partitionBytesMax: true,
+  bufferBytesMax: true,
+  batchBytesMax: true,
+  signal: true,
+};
 const LOWEST = {
   sessionTimeoutMs: 1,
   heartbeatIntervalMs: 1,
@@ -152,16 +182,12 @@ export function checkGroupOptions(options: GroupConsumerOptions): void {
     if (text === undefined || (typeof text === "string" && text !== "")) continue;
     throw new TypeError(`${name} must be a name: found ${JSON.stringify(text)}`);
   }
+  checkNames(options, OPTIONS, "a member of a group");
   if ((topics === undefined) === (pattern === undefined)) {
     throw new TypeError("A member of a group reads either topics or a pattern");
   }
-  if (topics !== undefined && (!Array.isArray(topics) || topics.length === 0)) {
-    throw new TypeError("topics must name a topic at least");
-  }
-  const unnamed = topics?.find((each: unknown) => typeof each !== "string" || each === "");
-  if (unnamed !== undefined) {
-    throw new TypeError(`topics must be names: found ${JSON.stringify(unnamed)}`);
-  }
+  checkTopics(topics);
+  if (topics?.length === 0) throw new TypeError("topics must name a topic at least");
   if (pattern !== undefined && typeof pattern !== "string" && !(pattern instanceof RegExp)) {
     throw new TypeError("pattern must be a RegExp, or text in RE2 syntax");
   }

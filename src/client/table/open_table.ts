@@ -4,13 +4,25 @@
 import { ClientError } from "../client_error.ts";
 import { type CodecChoice, codecOf, type Decoded } from "../codec.ts";
 import type { ClientContext } from "../context.ts";
-import { checkOptions } from "../option_checks.ts";
+import { checkNames, checkOptions, type OptionNames, requireObject } from "../option_checks.ts";
 import type { Producer } from "../producer.ts";
 import type { ProducerOptions } from "../producer_record.ts";
 import { producerSettings } from "../producer_settings.ts";
 import { Table, type TableParts } from "./table.ts";
 import type { TableOptions } from "./table_options.ts";
 
+const NAMES: OptionNames<TableOptions> = {
+  key: true,
+  value: true,
+  keep: true,
+  bytesMax: true,
+  isolation: true,
+  mayBeUncompacted: true,
+  unknownWaitMs: true,
+  batchBytesMax: true,
+  bufferBytesMax: true,
+  producer: true,
+};
 const LOWEST = { bytesMax: 1, unknownWaitMs: 0, batchBytesMax: 1, bufferBytesMax: 1 };
 const WORDS = {
   keep: ["values", "offsets"],
@@ -42,10 +54,12 @@ export async function openTable<K extends CodecChoice, V extends CodecChoice>(
   options: TableOptions<K, V>,
 ): Promise<Table<Decoded<K>, Decoded<V>>> {
   if (typeof name !== "string") throw new TypeError(`A table wants a topic's name: found ${name}`);
+  checkNames<TableOptions>(options, NAMES, "a table");
   checkOptions<TableOptions>(options, LOWEST, WORDS);
   const keys = codecOf(options.key ?? "bytes");
   const values = codecOf(options.value ?? "bytes");
   const { unknownWaitMs = 0, producer = {} } = options;
+  requireObject(producer, "A table's producer");
   for (const word of ["acks", "mayCreateTopics", "transactionalId"]) {
     if (!(word in producer)) continue;
     throw new TypeError(

@@ -7,7 +7,7 @@
 import { ClientError, isRetriable } from "../client_error.ts";
 import type { Codec } from "../codec.ts";
 import type { ClientContext } from "../context.ts";
-import { checkOptions } from "../option_checks.ts";
+import { checkNames, checkOptions, type OptionNames } from "../option_checks.ts";
 import type { Producer } from "../producer.ts";
 import type { ProducerOptions } from "../producer_record.ts";
 import { sleep, within } from "../waiting.ts";
@@ -35,6 +35,21 @@ export interface TableParts<K, V> {
   onClose(self: { close(): Promise<void> }): void;
 }
 
+const SCAN_NAMES: OptionNames<ScanOptions<unknown>> = {
+  prefix: true,
+  from: true,
+  to: true,
+  limit: true,
+  reverse: true,
+};
+const WATCH_NAMES: OptionNames<WatchOptions<unknown>> = {
+  key: true,
+  prefix: true,
+  from: true,
+  bufferBytesMax: true,
+  signal: true,
+};
+const WAIT_NAMES = { signal: true, timeoutMs: true } as const;
 const BYTES_MAX = 128 * 1024 * 1024;
 const BATCH_BYTES_MAX = 256 * 1024 * 1024;
 const BUFFER_BYTES_MAX = 8 * 1024 * 1024;
@@ -151,6 +166,7 @@ export class Table<K = Uint8Array, V = Uint8Array> {
    * @throws {TypeError} for options that contradict each other; and as `get`
    */
   async *scan(options: ScanOptions<K> = {}): AsyncGenerator<TableEntry<K, V>, void, undefined> {
+    checkNames(options, SCAN_NAMES, "a scan");
     checkOptions(options, { limit: 0 });
     const { keys } = this.#parts;
     const { prefix, from, to, reverse = false } = options;
@@ -189,6 +205,7 @@ export class Table<K = Uint8Array, V = Uint8Array> {
    * @throws {TypeError} for options that contradict each other
    */
   watch(options: WatchOptions<K> = {}): TableWatch<K, V> {
+    checkNames(options, WATCH_NAMES, "a watch");
     checkOptions(options, { bufferBytesMax: 0 }, { from: ["now", "snapshot"] });
     const { key, prefix } = options;
     if (key !== undefined && prefix !== undefined) {
@@ -231,6 +248,7 @@ export class Table<K = Uint8Array, V = Uint8Array> {
   async upToDate(
     options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number } = {},
   ): Promise<void> {
+    checkNames(options, WAIT_NAMES, "upToDate");
     checkOptions(options, { timeoutMs: 1 });
     const { signal, timeoutMs = this.#context.timeoutMs } = options;
     this.#requireOpen();

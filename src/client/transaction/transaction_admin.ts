@@ -4,7 +4,13 @@
 // Kafka: Admin.listTransactions, describeProducers, abortTransaction, fenceProducers; kafka-transactions (KIP-664).
 
 import { ok } from "../../base/outcome.ts";
-import { errorByName, type KafkaError, kafkaError, type Outcome } from "../../protocol/errors.ts";
+import {
+  errorByCode,
+  errorByName,
+  type KafkaError,
+  kafkaError,
+  type Outcome,
+} from "../../protocol/errors.ts";
 import { InitProducerId } from "../../protocol/messages/22_init_producer_id.ts";
 import { WriteTxnMarkers } from "../../protocol/messages/27_write_txn_markers.ts";
 import { DescribeProducers } from "../../protocol/messages/61_describe_producers.ts";
@@ -107,6 +113,9 @@ export async function listTransactions(
           }),
           { to: nodeId, versionMin, signal: bounds.signal },
         );
+        if (errorByCode(response.errorCode)?.code === "invalid_regular_expression") {
+          throw new ClientError("invalid_regular_expression", patternText(pattern));
+        }
         requireNone(response.errorCode, `Cannot list the transactions of broker ${nodeId}`);
         const [unknown] = response.unknownStateFilters;
         if (unknown !== undefined) {
@@ -344,4 +353,16 @@ export async function transactionAt(
   const there = open.length === 0 ? "none is" : `open are those from ${open.join(", ")}`;
   const text = `No transaction that is open in ${keyOf(place)} begins at offset ${startOffset}: ${there}`;
   throw refusal({ ...kafkaError(NOT_FOUND), message: text }, "Cannot abort");
+}
+
+/** A broker does not say what is wrong with it; where no RegExp can be made of it either, the host does. */
+function patternText(pattern = ""): string {
+  const text = `The pattern ${JSON.stringify(pattern)} is no regular expression of RE2`;
+  try {
+    new RegExp(pattern, "u");
+    return `${text}: it has neither look-around nor back-references`;
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    return `${text}: ${said.replace(/^Invalid regular expression:\s*/i, "")}`;
+  }
 }

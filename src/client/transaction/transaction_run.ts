@@ -9,6 +9,7 @@ import type { ClientContext } from "../context.ts";
 import type { GroupMetadata, OffsetToCommit } from "../group/group_options.ts";
 import type { HandedOut } from "../group/ownership.ts";
 import type { GroupConsumer } from "../group_consumer.ts";
+import { checkNames, type OptionNames, requireObject } from "../option_checks.ts";
 import type { Delivery } from "../producer_batch.ts";
 import type { ProducerRecord } from "../producer_record.ts";
 import type { TransactionOptions, TransactionScope } from "../transaction.ts";
@@ -21,6 +22,13 @@ import {
 import { mustAbort } from "./transaction_errors.ts";
 
 type MakeProducer = (options: TransactionalProducerOptions) => TransactionalProducer;
+
+const NAMES: OptionNames<TransactionOptions> = {
+  transactionalId: true,
+  transactionTimeoutMs: true,
+  producer: true,
+  timeoutMs: true,
+};
 
 /** The producers of a client's transactions. */
 export class TransactionPool {
@@ -47,6 +55,8 @@ export class TransactionPool {
         "transaction(body, options) wants a function that is given the transaction",
       );
     }
+    checkNames(options, NAMES, "a transaction");
+    if (options.producer !== undefined) requireObject(options.producer, "A transaction's producer");
     const { transactionalId } = options;
     const name =
       transactionalId ?? this.#free.pop() ?? `millrace-${randomUuid(this.#context.runtime.random)}`;

@@ -128,6 +128,19 @@ for (const way of ways) {
         expect(await failureOf(all(table.scan({ prefix: "a", from: "b" })))).toBeInstanceOf(
           TypeError,
         );
+        for (const [options, message] of [
+          [{ limit: 1.5 }, "limit must be a whole number from 0 on: found 1.5"],
+          [{ prefixes: "a" }, 'There is no option "prefixes" of a scan: did you mean "prefix"'],
+          [null, "The options of a scan must be an object: found null"],
+        ] as const) {
+          const failure = await failureOf(all(table.scan(options as unknown as { prefix?: string })));
+          expect(failure).toBeInstanceOf(TypeError);
+          expect(failure.message).toBe(message);
+        }
+        const wait = { timeout: 5 } as unknown as { timeoutMs: number };
+        expect((await failureOf(table.upToDate(wait))).message).toContain('mean "timeoutMs"');
+        const watched = { keys: "a" } as unknown as { key: string };
+        expect(() => table.watch(watched)).toThrow('option "keys" of a watch: did you mean "key"');
       });
 
       test(`keep ${keep}: watches from now, from a snapshot, one key and a prefix`, async () => {
