@@ -133,7 +133,9 @@ for (const way of ways) {
           [{ prefixes: "a" }, 'There is no option "prefixes" of a scan: did you mean "prefix"'],
           [null, "The options of a scan must be an object: found null"],
         ] as const) {
-          const failure = await failureOf(all(table.scan(options as unknown as { prefix?: string })));
+          const failure = await failureOf(
+            all(table.scan(options as unknown as { prefix?: string })),
+          );
           expect(failure).toBeInstanceOf(TypeError);
           expect(failure.message).toBe(message);
         }
