@@ -140,6 +140,9 @@ export class Cleaner {
     this.#throttledSinceMs = this.#options.runtime.clock.monotonicMs();
     this.#throttledPace = this.#options.settings().bytesPerSecond;
     this.#sliceStartedMs = this.#throttledSinceMs;
+    // What came before this run is nobody's append now.
+    this.#lastAppendedBytes = this.#options.journal.appendedBytes;
+    this.#isBusy = false;
     let cleaned = 0;
     try {
       const dirty = await this.#dirtyLogs();

@@ -8,12 +8,13 @@ import {
   CompactedModel,
   compacted,
   doublesIn,
+  keyedBatch,
   logOf,
   readRows,
   write,
 } from "../../support/compacted_log.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
-import { LogRig } from "../../support/log_rig.ts";
+import { LogRig, topic } from "../../support/log_rig.ts";
 import { settle } from "../../support/test_runtime.ts";
 import { isFullTestRun } from "../../support/test_scale.ts";
 
@@ -114,4 +115,40 @@ describe("the cleaner and who gives journal files up", () => {
     expect(counts.cleaned).toBeGreaterThan(seeds);
     expect(counts.overtaken).toBeGreaterThan(seeds / 4);
   }, 600_000);
+
+  test("do not both write what the cleaner is about to take, where there is room to wait for it", async () => {
+    let isCleaning = false;
+    let copied = 0;
+    let maintained = 0;
+    const logIn = (partition: number) => rig.logs.logIn(rig.logs.topicNamed("t")!, partition)!;
+    const plugin = hookedStorage(storageMemory(), async (call, name) => {
+      if (call !== "append") return;
+      if (ORIGINAL.test(name)) copied++;
+      if (!isCleaning || !CLEANED.test(name) || logIn(0).cleanedEnd === 0) return;
+      // The first partition is done, so that little is left of each journal file but what the second has there.
+      isCleaning = false;
+      await rig.logs.maintain(false);
+      maintained++;
+    });
+    const configs = { "cleanup.policy": "compact", "internal.segment.bytes": "4000" };
+    const rig: LogRig = await LogRig.open(plugin, {
+      topics: [topic("t", 2, { ...configs, "min.cleanable.dirty.ratio": "0.01" })],
+      journalFileBytes: 8000,
+      grownBytes: 1000,
+    });
+    for (let i = 0; i < 400; i++) {
+      const value = `${i}`.padEnd(100, ".");
+      await rig.append(keyedBatch([{ key: `${i % 10}`, value }]), "t", i % 4 === 3 ? 1 : 0);
+    }
+    logIn(0).roll(rig.test.wallMs);
+    logIn(1).roll(rig.test.wallMs);
+    const files = rig.logs.journal.files.size;
+    isCleaning = true;
+    expect(await rig.logs.clean()).toBe(2);
+    expect([maintained, copied]).toEqual([1, 0]);
+    await rig.logs.maintain(false);
+    expect(copied).toBe(0);
+    expect(rig.logs.journal.files.size).toBeLessThan(files / 4);
+    await rig.close();
+  });
 });
