@@ -46,8 +46,8 @@ const BUSY_SYNC_BYTES = 256 * 1024;
 const BUSY_FOR_MS = 100;
 /** While others append, so many times what a slice took, its syncs among it, is theirs. */
 const BUSY_SHARE = 2;
-/** That is waited for in so many turns of the event loop, and then by a timer, at most so long. */
-const BUSY_TURNS_MAX = 200;
+/** Slept once so much of that has gathered, and at most so long: turning round instead would take a whole core from them. */
+const BUSY_WAIT_MS_MIN = 2;
 const BUSY_WAIT_MS_MAX = 50;
 /** Longest wait at a time for log.cleaner.io.max.bytes.per.second. */
 const WAIT_MS_MAX = 250;
@@ -102,6 +102,8 @@ export class Cleaner {
   /** Others have appended a moment ago. */
   #isBusy = false;
   #busyUntilMs = Number.NEGATIVE_INFINITY;
+  /** What others have coming for slices since the last sleep. */
+  #busyOwedMs = 0;
   readonly #syncPace: SyncPace;
   #sliceStartedMs = 0;
   #lastAppendedBytes = 0;
@@ -466,12 +468,12 @@ export class Cleaner {
   }
 
   /** Lets everybody else go first, and waits where log.cleaner.io.max.bytes.per.second says so. */
-  async #pause(waitMsMax = Number.POSITIVE_INFINITY): Promise<void> {
+  async #pause(): Promise<void> {
     const { runtime, journal } = this.#options;
     const { clock, scheduler } = runtime;
     this.#sliceBytes = 0;
     const nowMs = clock.monotonicMs();
-    for (let leftMs = waitMsMax; leftMs > 0 && !this.#isStopped; leftMs -= WAIT_MS_MAX) {
+    while (!this.#isStopped) {
       const owedMs = this.#owedMs();
       if (owedMs <= 1) break;
       // Not all at once, so that a stop does not wait for it, nor another pace.
@@ -481,13 +483,14 @@ export class Cleaner {
     if (journal.appendedBytes !== this.#lastAppendedBytes) this.#busyUntilMs = nowMs + BUSY_FOR_MS;
     this.#isBusy = nowMs < this.#busyUntilMs;
     if (this.#isBusy) {
-      // One append takes several turns: with a slice in each it would take as many slices.
-      const untilMs = nowMs + BUSY_SHARE * (nowMs - this.#sliceStartedMs);
-      for (let turn = 0; turn < BUSY_TURNS_MAX && clock.monotonicMs() < untilMs; turn++) {
-        await scheduler.yieldNow();
+      // What was waited for anyhow is theirs as well.
+      const waitedMs = clock.monotonicMs() - nowMs;
+      const owedMs = this.#busyOwedMs + BUSY_SHARE * (nowMs - this.#sliceStartedMs) - waitedMs;
+      this.#busyOwedMs = Math.max(owedMs, 0);
+      if (owedMs >= BUSY_WAIT_MS_MIN && !this.#isStopped) {
+        await this.#waitFor(Math.min(owedMs, BUSY_WAIT_MS_MAX));
+        this.#busyOwedMs = 0;
       }
-      const leftMs = Math.min(untilMs - clock.monotonicMs(), BUSY_WAIT_MS_MAX);
-      if (leftMs >= 1) await this.#waitFor(leftMs);
       this.#lastAppendedBytes = journal.appendedBytes;
     }
     this.#sliceStartedMs = clock.monotonicMs();
