@@ -8,7 +8,13 @@ import type { ClientContext } from "./context.ts";
 import { BatchOpener, type ConsumedRecord, type FetchedBatch } from "./fetched.ts";
 import { type FetcherOptions, type FetchState, PartitionFetcher } from "./fetcher.ts";
 import type { OffsetSpec } from "./offsets.ts";
-import { checkNames, checkOptions, checkTopics, type OptionNames } from "./option_checks.ts";
+import {
+  checkNames,
+  checkOptions,
+  checkTopics,
+  type OptionNames,
+  READING_NAMES,
+} from "./option_checks.ts";
 
 /** Where to begin: an end of the partition, an offset, or the first record at or after a time. */
 export type StartAt =
@@ -70,18 +76,9 @@ const NAMES: OptionNames<ConsumerOptions> = {
   topics: true,
   partitions: true,
   from: true,
-  untilEnd: true,
-  recordsMax: true,
-  isolation: true,
   outOfRange: true,
-  waitMsMax: true,
-  bytesMin: true,
-  bytesMax: true,
-  partitionBytesMax: true,
-  bufferBytesMax: true,
-  batchBytesMax: true,
   unknownWaitMs: true,
-  signal: true,
+  ...READING_NAMES,
 };
 /** Of a member of a group, which `group` would make of it. */
 const OF_MEMBERS = ["group"];
@@ -324,7 +321,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   }
 }
 
-/** Refuses what callers without types may have wrong. @throws {TypeError} */
+/** @throws {TypeError} for what is no list of places */
 function checkPartitions(partitions: unknown): void {
   if (partitions === undefined) return;
   const isPlace = (each: unknown) => typeof each === "object" && each !== null;
@@ -332,6 +329,7 @@ function checkPartitions(partitions: unknown): void {
   throw new TypeError("partitions must be a list of { topic, partition, from }");
 }
 
+/** Refuses what callers without types may have wrong. @throws {TypeError} */
 function checkStart(from: unknown): void {
   if (from === undefined || from === "beginning" || from === "end") return;
   if (typeof from === "object" && from !== null) {

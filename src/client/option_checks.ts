@@ -8,6 +8,20 @@ import { ClientError } from "./client_error.ts";
 /** The name of every option: one that is left out of a list would be refused, and the compiler says so. */
 export type OptionNames<O extends object> = { readonly [name in keyof Required<O>]: true };
 
+/** Options of everybody who reads, in a group or by himself. */
+export const READING_NAMES = {
+  untilEnd: true,
+  recordsMax: true,
+  isolation: true,
+  waitMsMax: true,
+  bytesMin: true,
+  bytesMax: true,
+  partitionBytesMax: true,
+  bufferBytesMax: true,
+  batchBytesMax: true,
+  signal: true,
+} as const;
+
 /** How many of something: there is no half of one. */
 const COUNTS = new Set(["limit", "recordsMax"]);
 

@@ -2,7 +2,13 @@
 // Invariant: a plan has every value, checked; nothing behind it looks at options again.
 // Kafka: ConsumerConfig.
 
-import { checkNames, checkOptions, checkTopics, type OptionNames } from "../option_checks.ts";
+import {
+  checkNames,
+  checkOptions,
+  checkTopics,
+  type OptionNames,
+  READING_NAMES,
+} from "../option_checks.ts";
 import type { TopicPartition } from "./partition_key.ts";
 
 /** How a member of the classic protocol may be given its partitions. */
@@ -120,16 +126,7 @@ const OPTIONS: OptionNames<GroupConsumerOptions> = {
   onAssigned: true,
   onRevoked: true,
   onLost: true,
-  untilEnd: true,
-  recordsMax: true,
-  isolation: true,
-  waitMsMax: true,
-  bytesMin: true,
-  bytesMax: true,
-  partitionBytesMax: true,
-  bufferBytesMax: true,
-  batchBytesMax: true,
-  signal: true,
+  ...READING_NAMES,
 };
 const LOWEST = {
   sessionTimeoutMs: 1,

@@ -47,12 +47,20 @@ export class LostTransactions {
     // Those that stand open now: what is begun while the shards are asked is none of ours.
     const open = this.#open();
     if (open.length === 0) return;
-    const known: Transaction[] = [];
+    const known = new Map<number, Transaction>();
     for (const outcome of await this.#options.ask()) {
       if (!outcome.ok) return this.#abortLater(retryMs);
-      known.push(...outcome.value);
+      for (const transaction of outcome.value) {
+        known.set(transaction.producerId, transaction);
+        // An id whose epochs are used up gets another producer id while its last transaction ends.
+        known.set(transaction.previousProducerId, transaction);
+      }
     }
-    this.#abort(open.filter((each) => !known.some((one) => isOf(one, each))));
+    const isKnown = (each: Open) => {
+      const transaction = known.get(each.producerId);
+      return transaction !== undefined && hasPartition(transaction.partitions, each);
+    };
+    this.#abort(open.filter((each) => !isKnown(each)));
   }
 
   /** Idempotent. */
@@ -112,10 +120,4 @@ export class LostTransactions {
     }
     return false;
   }
-}
-
-/** An id whose epochs are used up gets another producer id while its last transaction ends. */
-function isOf({ producerId, previousProducerId, partitions }: Transaction, open: Open): boolean {
-  const isIts = producerId === open.producerId || previousProducerId === open.producerId;
-  return isIts && hasPartition(partitions, open);
 }

@@ -1,7 +1,8 @@
 // The transactions of one partition: which are open, which have ended by a marker that is not committed yet, and which
 // were aborted by a marker that lies in the journal. Made with the first transactional batch; most logs have none.
 // Invariant: the first unstable offset is the lowest first offset of the first two kinds; nothing at or past it is
-// stable; where a marker may be lost, what it may have aborted is never shown. Kafka: ProducerStateManager (ongoingTxns, unreplicatedTxns), TransactionIndex.
+// stable; where a marker may be lost, what it may have aborted is never shown.
+// Kafka: ProducerStateManager (ongoingTxns, unreplicatedTxns), TransactionIndex.
 
 import type { Logger } from "../../contracts/runtime.ts";
 import { AbortedList } from "./aborted_list.ts";
@@ -24,7 +25,7 @@ interface EndedTransaction {
 }
 
 /** A transaction of which nobody knows how it ended: what lies in [firstOffset, endOffset) is taken for aborted. */
-export interface LostTransaction {
+interface LostTransaction {
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly firstOffset: number;
@@ -32,7 +33,7 @@ export interface LostTransaction {
 }
 
 /** How a batch is refused that would go on with a transaction whose marker may be lost: its producer aborts then. */
-export const DOUBTED_REFUSAL = {
+const DOUBTED_REFUSAL = {
   kind: "refused",
   code: "out_of_order_sequence_number",
   message:
@@ -174,6 +175,7 @@ export class LogTransactions {
 
   /** Says which transactions are taken for aborted because nobody knows how they ended; each once. */
   reportLost(log: Logger, topic: string, partition: number): void {
+    if (this.#lost.length === 0) return;
     for (const lost of this.#lost) log.error("transaction_end_lost", { topic, partition, ...lost });
     this.#lost = [];
   }

@@ -5,7 +5,7 @@
 // Options: group, topic (or pattern), protocol=classic|consumer, assignor, session, heartbeat (ms), instance,
 // commit=auto|manual. Invariant: the lines of a process are in the order of what happened in it.
 import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 
 export interface Member {
   readonly name: string;
@@ -39,6 +39,16 @@ process.on("exit", () => {
 });
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(130));
 
+/** Hands over whole lines only: a process that is killed while it writes leaves a piece of one, which says nothing. */
+function eachLine(from: Readable, onLine: (line: string) => void): void {
+  let rest = "";
+  from.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) onLine(line);
+  });
+}
+
 function start(words: readonly string[], onLine: (line: string) => void, onEnd: () => void) {
   const child = spawn(words[0]!, words.slice(1), { stdio: ["pipe", "pipe", "pipe"] });
   children.add(child);
@@ -48,7 +58,7 @@ function start(words: readonly string[], onLine: (line: string) => void, onEnd: 
     if (process.env["VERBOSE"] !== undefined) process.stderr.write(text);
   });
   child.stdin.on("error", () => {}); // it was killed
-  createInterface({ input: child.stdout }).on("line", onLine);
+  eachLine(child.stdout, onLine);
   child.once("exit", () => {
     children.delete(child);
     onEnd();
@@ -157,19 +167,13 @@ export class KcatHost implements Host {
         member.owned = new Set();
       },
     );
-    let rest = "";
-    child.stderr!.on("data", (text: string) => {
-      rest += text;
-      const lines = rest.split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) {
-        const found = /^% Group .* rebalanced .*: (assigned|revoked): ?(.*)$/.exec(line);
-        if (found === null) continue;
-        const numbers = [...found[2]!.matchAll(/\[(\d+)\]/g)].map((each) => Number(each[1]));
-        member.owned = new Set(found[1] === "assigned" ? numbers : []);
-        member.assignments++;
-        listener.assigned(member);
-      }
+    eachLine(child.stderr!, (line) => {
+      const found = /^% Group .* rebalanced .*: (assigned|revoked): ?(.*)$/.exec(line);
+      if (found === null) return;
+      const numbers = [...found[2]!.matchAll(/\[(\d+)\]/g)].map((each) => Number(each[1]));
+      member.owned = new Set(found[1] === "assigned" ? numbers : []);
+      member.assignments++;
+      listener.assigned(member);
     });
     this.#running.set(member, child);
     return member;
