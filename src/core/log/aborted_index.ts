@@ -5,7 +5,7 @@
 
 import { Lru } from "../../base/lru.ts";
 import { StorageError } from "../../contracts/errors.ts";
-import type { Logger } from "../../contracts/runtime.ts";
+import type { Clock, Logger } from "../../contracts/runtime.ts";
 import type { SegmentFile } from "../../contracts/storage.ts";
 import { baseOffsetAt, lastOffsetAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
@@ -16,7 +16,7 @@ import {
   decodeAborted,
   encodeAborted,
 } from "./aborted_list.ts";
-import type { LogReader } from "./log_reader.ts";
+import { type LogReader, MOVES_MAX } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import { abortedFileName, type SegmentFiles } from "./segment_files.ts";
@@ -26,6 +26,9 @@ const PAGE_ENTRIES = 1024;
 const CACHE_BYTES_MAX = 4 * 1024 * 1024;
 /** What an entry in memory takes, about. */
 const KEPT_BYTES = 80;
+/** A file that could not be made again is tried again after a pause that doubles: each time the log is read from its start. */
+const LOST_MS_MIN = 1000;
+const LOST_MS_MAX = 600_000;
 
 /** "moved": the segment went meanwhile, look again; "unreadable": neither the file nor the log could be read. */
 export type AbortedFault = "moved" | "unreadable";
@@ -37,11 +40,18 @@ interface Wanted {
   readonly count: number;
 }
 
+/** A file that could not be made again, and how often it was before. */
+interface Lost {
+  readonly pauseMs: number;
+  readonly retryAtMs: number;
+}
+
 const NONE: readonly AbortedTransaction[] = [];
 
 export interface AbortedIndexOptions {
   readonly segmentFiles: SegmentFiles;
   readonly reader: LogReader;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -49,6 +59,9 @@ export class AbortedIndex {
   readonly #options: AbortedIndexOptions;
   readonly #pages = new Lru<string, readonly AbortedTransaction[]>(CACHE_BYTES_MAX);
   readonly #rebuilding = new Map<string, Promise<boolean>>();
+  /** How often a segment's file was made again: what was read of it before is of no account. */
+  readonly #rebuilds = new WeakMap<SegmentInfo, number>();
+  readonly #lost = new WeakMap<SegmentInfo, Lost>();
   /** Files that are being written, by name. */
   readonly #writing = new Map<string, Promise<void>>();
 
@@ -63,6 +76,16 @@ export class AbortedIndex {
    * @returns A plain value where no file has to be looked at.
    */
   collect(log: PartitionLog, start: number, end: number): AbortedFound | Promise<AbortedFound> {
+    return this.#collect(log, start, end, MOVES_MAX);
+  }
+
+  /** @param tries How often more a file may turn out to have been made again meanwhile. */
+  #collect(
+    log: PartitionLog,
+    start: number,
+    end: number,
+    tries: number,
+  ): AbortedFound | Promise<AbortedFound> {
     const { transactions } = log;
     if (transactions === null) return NONE;
     // Both are looked at in one turn: what is settled while files are read was in the journal when this began.
@@ -78,7 +101,7 @@ export class AbortedIndex {
       wanted.push({ segment, count: segment.abortedCount });
     }
     if (wanted === null) return inJournal;
-    return this.#collectSettled(log, wanted, start, end, inJournal);
+    return this.#collectSettled(log, wanted, start, end, inJournal, tries);
   }
 
   /** The same of whole batches, of which there is at least one. */
@@ -95,13 +118,16 @@ export class AbortedIndex {
     start: number,
     end: number,
     inJournal: readonly AbortedTransaction[],
+    tries: number,
   ): Promise<AbortedFound> {
     const found: AbortedTransaction[] = [];
     for (const each of wanted) {
       const fault = await this.#collectIn(log, each, start, end, found);
       if (fault === "done") return found;
       // Counts are others now, and more may have been settled: all is looked at again.
-      if (fault === "rebuilt") return await this.collect(log, start, end);
+      if (fault === "rebuilt") {
+        return tries > 0 ? await this.#collect(log, start, end, tries - 1) : "unreadable";
+      }
       if (fault !== null) return fault;
     }
     found.push(...inJournal);
@@ -116,6 +142,7 @@ export class AbortedIndex {
     found: AbortedTransaction[],
   ): Promise<AbortedFault | "rebuilt" | "done" | null> {
     const pageCount = Math.ceil(wanted.count / PAGE_ENTRIES);
+    const rebuilds = this.#rebuildsOf(wanted.segment);
     let low = 0;
     let high = pageCount - 1;
     while (low < high) {
@@ -128,6 +155,8 @@ export class AbortedIndex {
     for (let i = low; i < pageCount; i++) {
       const page = await this.#page(log, wanted, i);
       if (typeof page === "string") return page;
+      // Of the pages, some are of the one file and some of the other.
+      if (this.#rebuildsOf(wanted.segment) !== rebuilds) return "rebuilt";
       if (collectAborted(page, start, end, found)) return "done";
     }
     return null;
@@ -140,7 +169,8 @@ export class AbortedIndex {
   ): Promise<readonly AbortedTransaction[] | AbortedFault | "rebuilt"> {
     const first = number * PAGE_ENTRIES;
     const entries = Math.min(count - first, PAGE_ENTRIES);
-    const key = `${abortedFileName(log, segment)}#${number}/${entries}`;
+    const file = `${abortedFileName(log, segment)}@${this.#rebuildsOf(segment)}`;
+    const key = `${file}#${number}/${entries}`;
     const cached = this.#pages.get(key);
     if (cached !== undefined) return cached;
     const page = await this.#read(log, segment, first, entries);
@@ -150,6 +180,10 @@ export class AbortedIndex {
     }
     if (!log.segments.includes(segment) || log.topic.isDeleted) return "moved";
     return (await this.#rebuild(log, segment)) ? "rebuilt" : "unreadable";
+  }
+
+  #rebuildsOf(segment: SegmentInfo): number {
+    return this.#rebuilds.get(segment) ?? 0;
   }
 
   /** Null when they are not all there as they should be. */
@@ -172,10 +206,11 @@ export class AbortedIndex {
     const page = decodeAborted(bytes);
     const at = log.segments.indexOf(segment);
     const end = at < 0 ? Number.POSITIVE_INFINITY : log.segmentEnd(at);
-    let last = segment.baseOffset - 1;
+    let last = segment.baseOffset;
     for (const { lastOffset } of page ?? NONE) {
-      // Out of order, or of another segment, whose file was written in the place of this one.
-      if (lastOffset <= last || lastOffset >= end) return null;
+      // Out of order, or of another segment, whose file was written in the place of this one. Two whose ends are lost may
+      // be said to have ended at the same offset.
+      if (lastOffset < last || lastOffset >= end) return null;
       last = lastOffset;
     }
     return page;
@@ -219,8 +254,11 @@ export class AbortedIndex {
   /** Makes the file of a segment again from the log, and lets the segment count what is there. */
   async #rebuild(log: PartitionLog, segment: SegmentInfo): Promise<boolean> {
     const name = abortedFileName(log, segment);
+    const nowMs = this.#options.clock.monotonicMs();
+    const lost = this.#lost.get(segment);
     let rebuilding = this.#rebuilding.get(name);
     if (rebuilding === undefined) {
+      if (lost !== undefined && nowMs < lost.retryAtMs) return false;
       rebuilding = this.#alone(name, () => this.#rebuildOnce(log, segment, name));
       this.#rebuilding.set(name, rebuilding);
     }
@@ -237,13 +275,15 @@ export class AbortedIndex {
     const fields = { topic: topic.name, partition, name };
     try {
       // Needed once in a life, after damage.
-      const { abortedIn } = await import("./aborted_rebuild.ts");
+      const { abortedIn, wholeEntries } = await import("./aborted_rebuild.ts");
+      const known = wholeEntries(await this.#bytesOf(log, segment));
       for (;;) {
         const { settledEnd } = log;
-        const list = await abortedIn(log, segment, reader);
+        const list = await abortedIn(log, segment, reader, known);
         // Its segment went meanwhile.
         if (!log.segments.includes(segment) || topic.isDeleted) return true;
         if (list === null) {
+          this.#giveUp(segment);
           logger.error("aborted_index_lost", fields);
           return false;
         }
@@ -255,14 +295,44 @@ export class AbortedIndex {
         // More was settled meanwhile, and counted: that is not in the list.
         if (log.settledEnd !== settledEnd) continue;
         segment.abortedCount = list.length;
+        this.#rebuilds.set(segment, this.#rebuildsOf(segment) + 1);
+        this.#lost.delete(segment);
         logger.warn("aborted_index_rebuilt", { ...fields, entries: list.length });
         return true;
       }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
+      this.#giveUp(segment);
       logger.error("aborted_index_lost", { ...fields, error: String(error) });
+      // A file that failed to take a write takes no other: the next try opens it anew.
+      await segmentFiles.reopen(log, segment).catch((closing: unknown) => {
+        logger.warn("segment_not_closed", { ...fields, error: String(closing) });
+      });
       return false;
     }
+  }
+
+  /** What of its entries can be read, as it stands there. */
+  async #bytesOf(log: PartitionLog, segment: SegmentInfo): Promise<Uint8Array> {
+    const bytes = new Uint8Array(segment.abortedCount * ABORTED_BYTES);
+    try {
+      const count = await this.#options.segmentFiles.useAborted(log, segment, false, (file) =>
+        Promise.resolve(file.readInto(bytes, 0)),
+      );
+      return bytes.subarray(0, count);
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      // It is not there, or cannot be read: the log says the rest.
+      return bytes.subarray(0, 0);
+    }
+  }
+
+  /** For now. */
+  #giveUp(segment: SegmentInfo): void {
+    const before = this.#lost.get(segment);
+    const pauseMs = before === undefined ? LOST_MS_MIN : Math.min(before.pauseMs * 2, LOST_MS_MAX);
+    const retryAtMs = this.#options.clock.monotonicMs() + pauseMs;
+    this.#lost.set(segment, { pauseMs, retryAtMs });
   }
 
   /** One writer of a file at a time. */

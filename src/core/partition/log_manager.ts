@@ -102,7 +102,12 @@ export class LogManager implements Partitions {
       log: runtime.log,
     });
     const { segmentFiles, reader } = this;
-    this.aborted = new AbortedIndex({ segmentFiles, reader, log: runtime.log });
+    this.aborted = new AbortedIndex({
+      segmentFiles,
+      reader,
+      clock: runtime.clock,
+      log: runtime.log,
+    });
     this.#settler = new Settler({
       journal,
       reader,
