@@ -78,6 +78,8 @@ export interface CleanerOptions {
   readonly logs: () => Iterable<PartitionLog>;
 }
 
+const DAMAGED = "damaged on disk";
+
 /** Room for so many copies has to be there: a full disk takes the whole folder offline. */
 const ROOMY_FACTOR = 2;
 
@@ -425,8 +427,9 @@ export class Cleaner {
     while (offset < end) {
       let stop = this.#stopOf(log);
       if (stop !== null) return stop;
+      const { settledEnd } = log;
       const read = await reader.read(log, offset, end, this.#readBytes, true);
-      if (read.fault === "corrupt") return unreadable(offset, "damaged on disk");
+      if (read.fault === "corrupt") return unreadable(offset, DAMAGED);
       if (read.fault !== null) return read.fault === "moved" ? MOVED : CANNOT_READ;
       // Nothing: what follows was cleaned away; or the segment went, and the log's start is past it.
       if (read.buffer === null) return offset < log.logStartOffset ? MOVED : null;
@@ -438,6 +441,7 @@ export class Cleaner {
         for (let at = 0; at < batches.length; ) {
           const sizeBytes = batchSizeAt(batches, at, batches.length);
           const batch = new RecordBatch(batches, at, sizeBytes);
+          if (!this.#isSound(batch, settledEnd)) return unreadable(batch.baseOffset, DAMAGED);
           offset = batch.lastOffset + 1;
           stop = visit(batch);
           if (stop !== null) return stop;
@@ -455,6 +459,15 @@ export class Cleaner {
       await this.#pause();
     }
     return null;
+  }
+
+  /**
+   * Readers are given what this process has put into the journal as it lies there, where a checksum costs much, and look
+   * for themselves; here it would get a new checksum, and damage pass for what was written.
+   */
+  #isSound(batch: RecordBatch, settledEnd: number): boolean {
+    const wasChecked = this.#options.runtime.crc32c !== undefined || batch.baseOffset < settledEnd;
+    return wasChecked || batch.check() === null;
   }
 
   get #sliceBytesMax(): number {
