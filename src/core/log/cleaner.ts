@@ -27,7 +27,7 @@ import {
 } from "./cleaner_stops.ts";
 import { CleanedTransactions } from "./cleaner_transactions.ts";
 import type { Journal } from "./journal.ts";
-import type { LogReader } from "./log_reader.ts";
+import type { LogRead, LogReader } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
 import type { SegmentFiles } from "./segment_files.ts";
@@ -428,7 +428,7 @@ export class Cleaner {
       let stop = this.#stopOf(log);
       if (stop !== null) return stop;
       const { settledEnd } = log;
-      const read = await reader.read(log, offset, end, this.#readBytes, true);
+      const read = await this.#read(log, offset, end);
       if (read.fault === "corrupt") return unreadable(offset, DAMAGED);
       if (read.fault !== null) return read.fault === "moved" ? MOVED : CANNOT_READ;
       // Nothing: what follows was cleaned away; or the segment went, and the log's start is past it.
@@ -459,6 +459,15 @@ export class Cleaner {
       await this.#pause();
     }
     return null;
+  }
+
+  /** What a disk, or the way from there, has got wrong once is read again: only what stays so is damage. */
+  async #read(log: PartitionLog, offset: number, end: number): Promise<LogRead> {
+    const { reader } = this.#options;
+    const read = await reader.read(log, offset, end, this.#readBytes, true);
+    return read.fault === "corrupt"
+      ? await reader.read(log, offset, end, this.#readBytes, true)
+      : read;
   }
 
   /**

@@ -1,7 +1,11 @@
-// What the cleaner makes of bytes that are not what was written: damage gets no new checksum.
+// What the cleaner makes of bytes that are not what was written: damage gets no new checksum, and what was only read
+// wrong holds nothing up.
 
 import { describe, expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
+import { Cleaner } from "../../../src/core/log/cleaner.ts";
+import { EMPTY_READ, type LogReader } from "../../../src/core/log/log_reader.ts";
+import { CLEANER_DEFAULTS } from "../../../src/core/partition/lazy_cleaner.ts";
 import {
   CompactedModel,
   compacted,
@@ -48,4 +52,37 @@ describe("a cleaning of what lies in the journal", () => {
     }
     expect(refused).toBeGreaterThan(20);
   }, 30_000);
+});
+
+describe("a read that comes out wrong once", () => {
+  // It was taken for damage of the log, which is left for ten minutes then.
+  test("is done again, whichever it is", async () => {
+    for (let at = 0; ; at++) {
+      const rig = await LogRig.open(storageMemory(), compacted());
+      const model = new CompactedModel();
+      await overwrite(rig, model, 30, 15);
+      let reads = 0;
+      const { reader, journal, segmentFiles, aborted } = rig.logs;
+      const cleaner = new Cleaner({
+        journal,
+        reader: {
+          read: (...asked: Parameters<LogReader["read"]>) =>
+            reads++ === at ? { ...EMPTY_READ, fault: "corrupt" } : reader.read(...asked),
+          release: reader.release.bind(reader),
+        } as LogReader,
+        segmentFiles,
+        aborted,
+        runtime: rig.test.runtime,
+        decompressedBytesMax: () => 1 << 20,
+        settings: () => CLEANER_DEFAULTS,
+        usableBytes: async () => -1,
+        logs: () => [logOf(rig)],
+      });
+      expect([at, await cleaner.run()]).toEqual([at, 1]);
+      expect(rig.test.events("log_not_cleanable")).toEqual([]);
+      expect(model.wrongIn(await readRows(rig))).toBe(null);
+      await rig.close();
+      if (reads <= at) break;
+    }
+  });
 });
