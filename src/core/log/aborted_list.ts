@@ -146,6 +146,18 @@ export function collectAborted(
   return false;
 }
 
+/** In the order of their ends, and what each says of those after it true of these. */
+export function inOrder(list: readonly AbortedTransaction[]): AbortedTransaction[] {
+  const sorted = list.toSorted((a, b) => a.lastOffset - b.lastOffset);
+  let firstLater = Number.POSITIVE_INFINITY;
+  for (let i = sorted.length - 1; i >= 0; i--) {
+    const each = sorted[i]!;
+    sorted[i] = { ...each, lastStableOffset: Math.min(each.lastStableOffset, firstLater) };
+    firstLater = Math.min(firstLater, each.firstOffset);
+  }
+  return sorted;
+}
+
 export function encodeAborted(list: readonly AbortedTransaction[]): Uint8Array {
   const bytes = new Uint8Array(list.length * ABORTED_BYTES);
   const view = new DataView(bytes.buffer);

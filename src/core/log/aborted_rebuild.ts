@@ -4,7 +4,7 @@
 
 import { CONTROL_ABORT, readControlBatch } from "../../record/control_record.ts";
 import { batchSizeAt, RecordBatch } from "../../record/record_batch.ts";
-import { ABORTED_BYTES, type AbortedTransaction, decodeAborted } from "./aborted_list.ts";
+import { ABORTED_BYTES, type AbortedTransaction, decodeAborted, inOrder } from "./aborted_list.ts";
 import { type LogReader, MOVES_MAX } from "./log_reader.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { SegmentInfo } from "./partition_state.ts";
@@ -74,19 +74,7 @@ export async function abortedIn(
     lastOffset < end &&
     aborts.get(lastOffset) !== producerId;
   const unmarked = known.filter(isUnmarked);
-  return unmarked.length === 0 ? found : merged([...found, ...unmarked]);
-}
-
-/** In the order of their ends, and what each says of those after it still so. */
-function merged(list: readonly AbortedTransaction[]): AbortedTransaction[] {
-  const sorted = list.toSorted((a, b) => a.lastOffset - b.lastOffset);
-  let firstLater = Number.POSITIVE_INFINITY;
-  for (let i = sorted.length - 1; i >= 0; i--) {
-    const each = sorted[i]!;
-    sorted[i] = { ...each, lastStableOffset: Math.min(each.lastStableOffset, firstLater) };
-    firstLater = Math.min(firstLater, each.firstOffset);
-  }
-  return sorted;
+  return unmarked.length === 0 ? found : inOrder([...found, ...unmarked]);
 }
 
 /** The transaction that the batch aborts, or null. */

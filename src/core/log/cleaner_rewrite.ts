@@ -8,7 +8,7 @@ import type { Logger } from "../../contracts/runtime.ts";
 import type { RecordBatch } from "../../record/record_batch.ts";
 import type { RecordFault } from "../../record/record_block.ts";
 import type { AbortedIndex } from "./aborted_index.ts";
-import type { AbortedTransaction } from "./aborted_list.ts";
+import { type AbortedTransaction, inOrder } from "./aborted_list.ts";
 import {
   type CleanedBatch,
   type CleaningCounts,
@@ -52,8 +52,12 @@ export class SegmentRewrite {
   readonly #newest = new Set<number>();
   /** Epochs of producers that only a marker is known of. */
   readonly #newestEpochs = new Map<number, number>();
+  /** Exclusive end of the sources. */
+  readonly #end: number;
   /** Transactions aborted by a marker in it. */
-  readonly #aborted: AbortedTransaction[] = [];
+  #aborted: AbortedTransaction[] = [];
+  /** Those of which batches stay as they are, by producer and first offset: no marker need come. */
+  readonly #staying = new Map<string, AbortedTransaction>();
   #chunks: Uint8Array[] = [];
   readonly #gathered = new GatheredSync();
   #hasFile = false;
@@ -88,6 +92,7 @@ export class SegmentRewrite {
       abortedCount: 0,
     };
     this.#index = new SegmentIndex(baseOffset);
+    this.#end = log.segmentEnd(log.segments.indexOf(sources.at(-1)!));
     for (const [producerId, { batches, epoch }] of log.producers?.entries() ?? []) {
       const newest = batches.at(-1);
       if (newest !== undefined) this.#newest.add(newest.lastOffset);
@@ -100,8 +105,11 @@ export class SegmentRewrite {
     this.lastBytes = batch.sizeBytes;
     const { lastOffset } = batch;
     if (batch.isControl) return this.#addMarker(batch);
-    const isAborted = this.#transactions.onData(batch);
+    const aborted = this.#transactions.onData(batch);
     if (batch.baseOffset >= this.#rules.endOffset) {
+      if (aborted !== null) {
+        this.#staying.set(`${aborted.producerId} ${aborted.firstOffset}`, aborted);
+      }
       this.#counts.records += batch.recordCount;
       this.#counts.kept += batch.recordCount;
       this.#emit(batch.view(), batch, batch.maxTimestampMs, batch.recordCount > 0);
@@ -109,7 +117,7 @@ export class SegmentRewrite {
     }
     // The last batch of all says how far the log went; a producer's last one, which sequence comes next.
     const staysEmpty = this.#newest.has(lastOffset) || lastOffset + 1 === this.#rules.endOffset;
-    if (isAborted) {
+    if (aborted !== null) {
       this.#counts.records += batch.recordCount;
       if (!staysEmpty) return null;
       const isEmpty = batch.recordCount === 0;
@@ -177,8 +185,18 @@ export class SegmentRewrite {
     if (!this.#hasFile) return;
     await this.#gathered.settled();
     await this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
+    this.#addUnmarked();
     await this.#abortedIndex.append(this.#log, this.#segment, this.#aborted);
     this.#segment.abortedCount = this.#aborted.length;
+  }
+
+  /** A transaction whose marker is lost has no batch that brings its entry: it stays as long as a batch that it hides. */
+  #addUnmarked(): void {
+    const marked = new Set(this.#aborted.map((each) => `${each.producerId} ${each.firstOffset}`));
+    const isHere = ([key, { lastOffset }]: [string, AbortedTransaction]) =>
+      lastOffset < this.#end && !marked.has(key);
+    const unmarked = [...this.#staying].filter(isHere).map(([, aborted]) => aborted);
+    if (unmarked.length > 0) this.#aborted = inOrder([...this.#aborted, ...unmarked]);
   }
 
   /**

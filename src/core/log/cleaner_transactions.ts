@@ -34,19 +34,25 @@ export class CleanedTransactions {
     }
   }
 
-  isAborted({ isTransactional, producerId, baseOffset }: RecordBatch): boolean {
-    if (!isTransactional) return false;
-    const known = this.#aborted.get(producerId);
-    if (known === undefined) return false;
-    return known.some((each) => each.firstOffset <= baseOffset && baseOffset <= each.lastOffset);
+  /** The aborted transaction that a batch is of, or null. */
+  abortedOf({ isTransactional, producerId, baseOffset }: RecordBatch): AbortedTransaction | null {
+    if (!isTransactional) return null;
+    for (const each of this.#aborted.get(producerId) ?? []) {
+      if (each.firstOffset <= baseOffset && baseOffset <= each.lastOffset) return each;
+    }
+    return null;
   }
 
-  /** Takes note of a batch of data. Returns whether it was aborted. */
-  onData(batch: RecordBatch): boolean {
-    if (!batch.isTransactional) return false;
-    const isAborted = this.isAborted(batch);
-    (isAborted ? this.#sawAborted : this.#sawCommitted).add(batch.producerId);
-    return isAborted;
+  isAborted(batch: RecordBatch): boolean {
+    return this.abortedOf(batch) !== null;
+  }
+
+  /** Takes note of a batch of data. Returns the aborted transaction that it is of, or null. */
+  onData(batch: RecordBatch): AbortedTransaction | null {
+    if (!batch.isTransactional) return null;
+    const aborted = this.abortedOf(batch);
+    (aborted !== null ? this.#sawAborted : this.#sawCommitted).add(batch.producerId);
+    return aborted;
   }
 
   onMarker(batch: RecordBatch): MarkerFinding {
