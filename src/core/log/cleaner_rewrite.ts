@@ -170,10 +170,12 @@ export class SegmentRewrite {
     const bytes = chunks.length === 1 ? chunks[0]! : joined(chunks);
     const sizeBytes = bytes.length;
     this.#chunks = [];
+    const isFirst = !this.#hasFile;
+    // From now on: one that does not take its first bytes is closed and goes like any other.
+    this.#hasFile = true;
     await this.#files.use(this.#log, this.#segment, true, async (file) => {
       // A try that was cut short may have left one of this name.
-      if (!this.#hasFile && file.sizeBytes > 0) await file.truncate(0);
-      this.#hasFile = true;
+      if (isFirst && file.sizeBytes > 0) await file.truncate(0);
       await file.append([bytes]);
     });
     const sync = () => this.#files.use(this.#log, this.#segment, false, (file) => file.sync());
@@ -246,8 +248,9 @@ export class SegmentRewrite {
     for (const source of this.#sources) await this.#remove(source, logger);
   }
 
-  /** It came to nothing: its file goes. */
+  /** It came to nothing: its file goes, and what there is of the one beside it. */
   async discard(logger: Logger): Promise<void> {
+    this.#segment.abortedCount = this.#aborted.length;
     if (this.#hasFile) await this.#remove(this.#segment, logger);
   }
 
