@@ -291,9 +291,6 @@ export class Cleaner {
     keys: KeyOffsets,
   ): Promise<number | Stop> {
     let mappedEnd = dirtyStart;
-    const tail = log.segments[log.segmentIndexOf(dirtyEnd - 1)];
-    const tailStart = tail?.baseOffset ?? dirtyEnd;
-    let tailBytes = 0;
     const transactions = new CleanedTransactions();
     const onRead = async () => this.#figures.reached("keys", mappedEnd, dirtyEnd);
     const visit = (batch: RecordBatch): Stop | null => {
@@ -303,7 +300,6 @@ export class Cleaner {
         if (stop !== null) return stop;
       }
       mappedEnd = batch.lastOffset + 1;
-      if (batch.baseOffset >= tailStart) tailBytes += batch.sizeBytes;
       return null;
     };
     const stop = await this.#forEachBatch(log, dirtyStart, dirtyEnd, transactions, visit, onRead);
@@ -311,14 +307,29 @@ export class Cleaner {
     if (stop !== null) return stop;
     // A key that is passed over comes back once its tombstone goes.
     if (mappedEnd === dirtyEnd) return dirtyEnd;
-    // A cleaning that was cut short has taken the last of it, where that was meant to go on: what it left is all there.
-    const isAllThere =
-      tail !== undefined &&
-      tail.generation > 0 &&
-      dirtyStart <= tailStart &&
-      mappedEnd >= tailStart &&
-      tailBytes === tail.settledBytes;
-    return isAllThere ? dirtyEnd : passedOver(mappedEnd, dirtyEnd);
+    const cut = await this.#wasCutAt(log, mappedEnd, dirtyEnd);
+    if (typeof cut !== "boolean") return cut;
+    return cut ? dirtyEnd : passedOver(mappedEnd, dirtyEnd);
+  }
+
+  /**
+   * Whether nothing from `offset` on is left of the segment that ends at `dirtyEnd`: a cleaning that was cut short has taken the
+   * last of it, where that was meant to go on. Its batches are counted, as nothing else says that none was passed over.
+   */
+  async #wasCutAt(log: PartitionLog, offset: number, dirtyEnd: number): Promise<boolean | Stop> {
+    const tail = log.segments[log.segmentIndexOf(dirtyEnd - 1)];
+    if (tail === undefined || tail.generation === 0 || offset < tail.baseOffset) return false;
+    let sizeBytes = 0;
+    let lastEnd = offset;
+    const visit = (batch: RecordBatch): null => {
+      sizeBytes += batch.sizeBytes;
+      lastEnd = batch.lastOffset + 1;
+      return null;
+    };
+    const { baseOffset, settledBytes } = tail;
+    const transactions = new CleanedTransactions();
+    const stop = await this.#forEachBatch(log, baseOffset, dirtyEnd, transactions, visit);
+    return stop ?? (sizeBytes === settledBytes && lastEnd <= offset);
   }
 
   #takeKeys(batch: RecordBatch, fromOffset: number, keys: KeyOffsets): Stop | null {

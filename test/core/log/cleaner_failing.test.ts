@@ -111,7 +111,7 @@ describe("a call to storage that fails once while a log is cleaned", () => {
       if (hit !== "") {
         seen.add(hit);
         expect([hit, cleaned, await life.left()]).toEqual([hit, cleaned, []]);
-        // Another minute, and other bytes to clean: what is aborted now may not be what was then.
+        // However long a list that could not be read is left.
         life.rig.test.monotonicMs += 60_000;
         if (cleaned === 0) expect([hit, await life.rig.logs.clean()]).toEqual([hit, 1]);
         expect(await life.table()).toEqual(before);

@@ -177,6 +177,57 @@ describe("Cleaner", () => {
     await rig.close();
   });
 
+  // "Not all that lies from offset 15 to 23 was read": an error, and the log was left for ten minutes and more.
+  test("goes on behind one that was cut short where the dirty part begins in the middle of a segment", async () => {
+    let isFull = false;
+    const plugin = hookedStorage(storageMemory(), (call, name) => {
+      const isSecond = name.endsWith(".1.log") && !name.endsWith("/00000000000000000000.1.log");
+      return isFull && call === "append" && isSecond
+        ? Promise.reject(new Error("no space left"))
+        : undefined;
+    });
+    // For some 15 keys at a time.
+    const cleaner = { keysBytesMax: 3000 };
+    const rig = await LogRig.open(plugin, { topics: [topic("t", 1, CONFIGS)], cleaner });
+    const model = new CompactedModel();
+    const put = async (...keys: string[]) => {
+      for (const key of keys) {
+        const entries = [{ key, value: key.padEnd(100, ".") }];
+        const timestampMs = rig.test.wallMs;
+        model.write(entries, timestampMs);
+        await rig.append(keyedBatch(entries, { timestampMs }));
+      }
+    };
+    const names = (prefix: string, count: number) =>
+      Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+    await put(...names("", 20));
+    logOf(rig).roll(rig.test.wallMs);
+    rig.test.wallMs += 50_000;
+    await put("end");
+    expect(await rig.logs.clean()).toBe(1);
+    const { cleanedEnd } = logOf(rig);
+    expect(cleanedEnd).toBeGreaterThan(5);
+    expect(cleanedEnd).toBeLessThan(19);
+    // What follows it in the first segment goes, and the cleaning is cut short.
+    await put(...names("", 20).slice(5), ...names("y", 40));
+    cleaner.keysBytesMax = 1 << 20;
+    isFull = true;
+    expect(await rig.logs.clean()).toBe(0);
+    const [first, second] = logOf(rig).segments;
+    expect([first!.generation, second!.generation]).toEqual([2, 0]);
+    expect(logOf(rig).cleanedEnd).toBe(cleanedEnd);
+    isFull = false;
+    const later = topic("t", 1, { ...CONFIGS, "min.compaction.lag.ms": "30000" });
+    rig.logs.topicChanged(later, new Settings().topicSettings(later.configs));
+    expect(await rig.logs.clean()).toBe(1);
+    expect(rig.test.events("log_not_cleanable")).toEqual([]);
+    expect(logOf(rig).cleanedEnd).toBe(second!.baseOffset);
+    rig.test.wallMs += 100_000;
+    expect(await rig.logs.clean()).toBe(1);
+    expect(model.wrongIn(await readRows(rig))).toBe(null);
+    await rig.close();
+  });
+
   test("looks through all logs once, however many are dirty", async () => {
     const partitions = 20;
     const rig = await LogRig.open(storageMemory(), { topics: [topic("t", partitions, CONFIGS)] });
