@@ -90,6 +90,24 @@ export class LogReader {
       if (offset >= hole.start && offset < hole.end) return CORRUPT_READ;
       if (hole.start > offset) end = Math.min(end, hole.start);
     }
+    const read = this.#readWhole(log, offset, end, bytesMax, atLeastOne);
+    if (end === endOffset || !atLeastOne) return read;
+    // All up to the hole was cleaned away: what comes next for whoever reads is what is missing.
+    const orHole = (found: LogRead): LogRead =>
+      found.buffer === null && found.fault === null && offset >= log.logStartOffset
+        ? CORRUPT_READ
+        : found;
+    return read instanceof Promise ? read.then(orHole) : orHole(read);
+  }
+
+  /** The same of a range without a hole. */
+  #readWhole(
+    log: PartitionLog,
+    offset: number,
+    end: number,
+    bytesMax: number,
+    atLeastOne: boolean,
+  ): LogRead | Promise<LogRead> {
     if (offset < log.settledEnd) {
       return this.#readSegment(log, { offset, endOffset: end, bytesMax, atLeastOne });
     }

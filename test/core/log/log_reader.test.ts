@@ -4,7 +4,9 @@ import { expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import type { StoragePlugin } from "../../../src/contracts/storage.ts";
 import { batchesIn } from "../../../src/record/record_batch.ts";
+import { CompactedModel, compacted, logOf, overwrite, write } from "../../support/compacted_log.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
+import { filesOf, storeWith, without } from "../../support/log_files.ts";
 import { batchOf, LogRig, topic } from "../../support/log_rig.ts";
 
 const BATCHES = 40;
@@ -70,4 +72,37 @@ test("a topic that goes while it is read has moved, and is not damaged", async (
   expect(read.fault).toBe("moved");
   expect(rig.test.events("batch_corrupt")).toEqual([]);
   await rig.close();
+});
+
+// It got nothing, and no error, for ever: a consumer stood there below the high watermark.
+test("a read between the last batch that cleaning has left and a hole is told of the hole", async () => {
+  const memory = storageMemory();
+  const options = compacted({ "internal.segment.bytes": "5000" });
+  const rig = await LogRig.open(memory, options);
+  const model = new CompactedModel();
+  // The last ones of the first segment are written again.
+  await overwrite(rig, model, 200, 1);
+  await write(rig, model, [{ key: "key 0", value: "end" }]);
+  const { baseOffset } = logOf(rig).segments[1]!;
+  const again = Array.from({ length: 30 }, (_, i) => `key ${baseOffset - 30 + i}`);
+  for (const key of again) await write(rig, model, [{ key, value: "again" }]);
+  logOf(rig).roll(rig.test.wallMs);
+  expect(await rig.logs.clean()).toBe(1);
+  await rig.close();
+  const files = await filesOf(memory);
+  const lost = String(baseOffset).padStart(20, "0");
+  const name = [...files.keys()].find((each) => each.endsWith(`/${lost}.1.log`))!;
+  const damaged = await LogRig.open(await storeWith(without(files, name)), options);
+  expect(damaged.test.events("segment_cut_short").length).toBe(1);
+  const codeAt = async (offset: number) => {
+    const response = await damaged.fetch(offset);
+    const [outcome] = response.partitions;
+    response.release();
+    return outcome!.ok ? outcome!.value.sizeBytes > 0 : outcome!.error.code;
+  };
+  expect([await codeAt(0), await codeAt(baseOffset)]).toEqual([true, "corrupt_message"]);
+  for (let offset = baseOffset - 20; offset < baseOffset; offset++) {
+    expect([offset, await codeAt(offset)]).toEqual([offset, "corrupt_message"]);
+  }
+  await damaged.close();
 });
