@@ -124,6 +124,15 @@ describe("cleanBatch", () => {
     expect(clean(batch.bytes, { latest }).cleaned.kind).toBe("dropped");
   });
 
+  test("takes the time of its tombstones from a header that is left without any", () => {
+    const bytes = keyedBatch([{ key: "a", value: null }], options);
+    const tombstone = rewrittenOf(bytes, { latest: { a: 100 } });
+    expect(tombstone.hasDeleteHorizon).toBe(true);
+    const batch = rewrittenOf(tombstone.bytes, { latest: { a: 200 }, staysEmpty: true });
+    expect(batch).toMatchObject({ hasDeleteHorizon: false, baseTimestampMs: -1, recordCount: 0 });
+    expect(batch.check()).toBe(null);
+  });
+
   test("keeps records past the end of what the keys know", () => {
     const latest = { a: 200, b: 200, c: 200, d: 200 };
     const batch = rewrittenOf(keyedBatch(entries, options), { latest, endOffset: 102 });

@@ -1,5 +1,6 @@
-// How long a marker stays once nothing of its transaction is left: delete.retention.ms, so that whoever reads just now gets to
-// see it; and while nothing else says how far its producer's epoch has come.
+// What cleaning waits for. A marker stays for delete.retention.ms once nothing of its transaction is left, so that whoever
+// reads just now gets to see it, and while nothing else says how far its producer's epoch has come; files stay until what
+// takes their place is on disk.
 
 import { describe, expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
@@ -90,6 +91,26 @@ describe("a marker whose transaction is gone", () => {
     });
   }
 
+  test("does not stay for batches of the producer's transactions before it", async () => {
+    const rig = await LogRig.open(storageMemory(), OPTIONS);
+    for (const [epoch, key] of ["stays", "a", "b", "c"].entries()) {
+      await send(rig, 1, epoch, key);
+      await end(rig, 1, epoch + 1, true);
+    }
+    await send(rig, 1, 4, "d");
+    await end(rig, 1, 5, false);
+    await send(rig, 1, 5, "e");
+    await end(rig, 1, 6, true);
+    for (const key of ["a", "b", "c"]) await rig.append(keyedBatch([{ key, value: "again" }]));
+    for (let round = 0; round < 3; round++) {
+      await clean(rig);
+      rig.test.wallMs += RETENTION_MS + 1;
+    }
+    // Of what stays, and of the last one.
+    expect(await offsetsOf(rig)).toEqual([1, 11]);
+    await rig.close();
+  });
+
   test("stays while its producer has written nothing since: it says how far the epoch has come", async () => {
     const rig = await LogRig.open(storageMemory(), OPTIONS);
     await send(rig, 1, 0, "a");
@@ -109,6 +130,32 @@ describe("a marker whose transaction is gone", () => {
     }
     await rig.close();
   });
+});
+
+test("nothing is cleaned that is not on disk yet", async () => {
+  let release: (() => void) | null = null;
+  let isHeld = false;
+  const plugin = hookedStorage(storageMemory(), (call, name) => {
+    if (!isHeld || call !== "sync" || !name.startsWith("journal/")) return undefined;
+    return new Promise((resolve) => {
+      release = resolve;
+    });
+  });
+  const rig = await LogRig.open(plugin, OPTIONS);
+  isHeld = true;
+  const appending = rig.append(keyedBatch([{ key: "a", value: "v" }]));
+  for (let turn = 0; turn < 50 && release === null; turn++) await settle();
+  logOf(rig).roll(rig.test.wallMs);
+  expect([logOf(rig).logEndOffset, logOf(rig).highWatermark]).toEqual([1, 0]);
+  const cleaning = rig.logs.clean();
+  for (let turn = 0; turn < 5; turn++) await settle();
+  expect(await rig.storage.segments!.list("segments/")).toEqual([]);
+  isHeld = false;
+  release!();
+  await appending;
+  expect(await cleaning).toBe(0);
+  expect(await rig.logs.clean()).toBe(1);
+  await rig.close();
 });
 
 test("old segments go only once the state that speaks of the new one is on disk", async () => {

@@ -85,3 +85,44 @@ test("an entry without a marker outlives cleanings that end in the middle of wha
     await rig.close();
   }
 });
+
+test("what is left of an aborted transaction has its entry once, in the segment where it ends", async () => {
+  for (const isMarked of [true, false]) {
+    const rig = await LogRig.open(storageMemory(), {
+      ...compacted({ "internal.segment.bytes": "100000" }),
+      gate: { admit: () => ok(null) },
+      cleaner: { keysBytesMax: 3000 },
+    });
+    for (let i = 0; i < 60; i++) {
+      for (const producerId of [1, 0]) {
+        await send(rig, producerId, i, { key: `${producerId} ${i}`, value: "x".repeat(100) });
+      }
+      // Two segments, and it ends in the second.
+      if (i === 40) logOf(rig).roll(rig.test.wallMs);
+    }
+    const lastOffset = logOf(rig).logEndOffset;
+    const marker = { producerId: 1, producerEpoch: 0, coordinatorEpoch: 0, isCommit: !isMarked };
+    const verdict = logOf(rig).appendMarker({ ...marker, transactionVersion: 1 }, 0);
+    if (verdict.kind === "appended") await verdict.group.settled();
+    if (!isMarked) {
+      const hidden = { producerId: 1, firstOffset: 0, lastOffset };
+      logOf(rig).transactions!.aborted.insert({ ...hidden, lastStableOffset: lastOffset + 1 });
+    }
+    await send(rig, 0, 0, { key: "end", value: "y" });
+    logOf(rig).roll(rig.test.wallMs);
+    let cleanings = 0;
+    for (; (await rig.logs.clean()) === 1; cleanings++) {
+      expect([...(await visibleKeys(rig))].filter((key) => key.startsWith("1 "))).toEqual([]);
+      const { segments, transactions } = logOf(rig);
+      const entries = segments.map(({ abortedCount }) => abortedCount);
+      const endsIn = logOf(rig).segmentIndexOf(lastOffset);
+      expect(entries.filter((each, i) => each > 0 && i !== endsIn)).toEqual([]);
+      const count = entries.reduce((sum, each) => sum + each, transactions!.aborted.count);
+      expect(count).toBeLessThanOrEqual(1);
+      if (logOf(rig).cleanedEnd < lastOffset - 1) expect(count).toBe(1);
+    }
+    expect(cleanings).toBeGreaterThan(3);
+    expect(rig.test.events("aborted_index_rebuilt")).toEqual([]);
+    await rig.close();
+  }
+});
