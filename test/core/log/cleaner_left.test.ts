@@ -118,6 +118,45 @@ describe("a cleaning whose topic is not compacted any more", () => {
   });
 });
 
+describe("a cleaning that others end", () => {
+  for (const [what, end] of [
+    ["stopped", (_rig: LogRig, cleaner: Cleaner) => cleaner.stop()],
+    [
+      "left without what it was about to read",
+      (rig: LogRig) => {
+        const log = logOf(rig);
+        log.moveStart(log.highWatermark);
+      },
+    ],
+  ] as const) {
+    test(`is over with the next read, and says nothing, where it is ${what}`, async () => {
+      for (let at = 0; ; at++) {
+        const rig = await LogRig.open(storageMemory(), compacted());
+        const model = new CompactedModel();
+        await overwrite(rig, model, 30, 15);
+        let reads = 0;
+        const { reader } = rig.logs;
+        const holder: { cleaner: Cleaner | null } = { cleaner: null };
+        holder.cleaner = cleanerOf(rig, {
+          read: (...asked) => {
+            if (reads++ === at) end(rig, holder.cleaner!);
+            return reader.read(...asked);
+          },
+        }).cleaner;
+        const cleaned = await holder.cleaner.run();
+        const isOver = reads <= at;
+        expect([at, cleaned]).toEqual([at, isOver ? 1 : 0]);
+        if (!isOver) expect([at, reads]).toEqual([at, at + 1]);
+        expect(complaints(rig)).toEqual([]);
+        const { logStartOffset } = logOf(rig);
+        if (logStartOffset === 0) expect(model.wrongIn(await readRows(rig))).toBe(null);
+        await rig.close();
+        if (isOver) break;
+      }
+    });
+  }
+});
+
 describe("a log that was left for what is in it", () => {
   async function tooManyKeys() {
     const rig = await LogRig.open(storageMemory(), compacted({ "internal.segment.bytes": "400" }));
