@@ -15,6 +15,7 @@ import {
 import { EMPTY_READ, type LogReader } from "../../../src/core/log/log_reader.ts";
 import { hookedStorage, type StorageHook } from "../../support/hooked_storage.ts";
 import { batchOf, caller, LogRig, type RigOptions, topic } from "../../support/log_rig.ts";
+import { settle } from "../../support/test_runtime.ts";
 
 const TOPIC = topic("t", 1, { "internal.segment.bytes": "1000000" });
 const OPTIONS: RigOptions = {
@@ -131,6 +132,32 @@ describe("a file of what was aborted that is made again", () => {
     for (const start of [600, 1000, 2646, 2648, 2700, 3000, 4000]) {
       expect(await firstsOf(rig, start, end)).toEqual(firstsFrom(start, end));
     }
+    await rig.close();
+  }, 30_000);
+
+  test("is not read together with the old one by who is in the middle of it", async () => {
+    let held: (() => void) | null = null;
+    let reads = 0;
+    let holdsAt = -1;
+    const plugin = hookedStorage(storageMemory(), (call, name) => {
+      if (call !== "read" || !name.endsWith(".aborted") || ++reads !== holdsAt) return undefined;
+      return new Promise((resolve) => {
+        held = resolve;
+      });
+    });
+    const count = 4300;
+    const rig = await aborted(count, plugin);
+    await rig.logs.deleteRecords(TOPIC.id, 0, 40);
+    // The pages in the middle, then to the left of it, are looked at first; the fourth is read after them.
+    reads = 0;
+    holdsAt = 4;
+    const reading = firstsOf(rig, 100, 8000);
+    for (let turn = 0; turn < 50 && held === null; turn++) await settle();
+    expect(held).not.toBe(null);
+    await damage(rig, count - 10, garbage(10));
+    expect(await firstsOf(rig, 2 * count - 30, 2 * count)).not.toBe("unreadable");
+    held!();
+    expect(await reading).toEqual(firstsFrom(100, 8000));
     await rig.close();
   }, 30_000);
 
