@@ -73,3 +73,37 @@ export function failedWrites(history: History): { failed: number; acknowledged: 
   }
   return { failed, acknowledged };
 }
+
+const ms = (spread: Spread | undefined): string =>
+  spread === undefined
+    ? "— | — | — | —"
+    : `${spread.count} | ${Math.round(spread.p50)} | ${Math.round(spread.p99)} | ${Math.round(spread.max)}`;
+
+/** What failures cost, as lines of a table: partitions that the broker led, and those that it did not. */
+export function chaosTable(
+  history: History,
+  blows: readonly Blow[],
+  shutdowns: readonly { readonly ms: number; readonly code: number | null }[],
+): string[] {
+  const lines = [
+    "# ms from the blow to the next record sent and acknowledged, by partition",
+    "| blow | times | led by it | p50 | p99 | max | led by others | p50 | p99 | max | never again |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+  ];
+  const all = recoveries(history, blows).sort((a, b) => a.kind.localeCompare(b.kind));
+  for (const { kind, led, others, never } of all) {
+    const times = blows.filter((blow) => blow.kind === kind).length;
+    const spreads = `${ms(spreadOf(led))} | ${ms(spreadOf(others))}`;
+    lines.push(`| ${kind} | ${times} | ${spreads} | ${never} |`);
+  }
+  const shut = spreadOf(shutdowns.map((each) => each.ms));
+  const killed = shutdowns.filter(({ code }) => code === null).length;
+  lines.push(
+    "| | times | p50 | p99 | max | had to be killed |",
+    "| --- | --- | --- | --- | --- | --- |",
+    `| controlled shutdown, ms | ${ms(shut)} | ${killed} |`,
+  );
+  const { failed, acknowledged } = failedWrites(history);
+  lines.push(`# ${acknowledged} writes acknowledged, ${failed} failed`);
+  return lines;
+}

@@ -29,9 +29,9 @@ export function whyNoNamespaces(): string | undefined {
   const name = `mr${process.pid}probe`;
   const made = spawnSync("ip", ["netns", "add", name], { encoding: "utf8" });
   if (made.status !== 0) return `namespaces cannot be made here: ${made.stderr.trim()}`;
-  const pair = ["-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b"];
+  const pair = ["-n", name, "link", "add", "veth0", "type", "veth", "peer", "name", "veth1"];
   const linked = spawnSync("ip", pair, { encoding: "utf8" });
-  const bridged = spawnSync("ip", ["-n", name, "link", "add", "c", "type", "bridge"]);
+  const bridged = spawnSync("ip", ["-n", name, "link", "add", "br0", "type", "bridge"]);
   spawnSync("ip", ["netns", "del", name]);
   if (linked.status === 0 && bridged.status === 0) return undefined;
   return `the kernel has no veth or bridge devices (modules veth, bridge): ${linked.stderr.trim()}`;

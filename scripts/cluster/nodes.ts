@@ -220,7 +220,6 @@ export class Cluster {
     this.keeper = null;
     const kafka: Record<string, string> = {};
     const program = join(repo, "test/compat/kafka_cluster_start.sh");
-    const metadata = `etcd=http://${places.host(KEEPER)}:${ports[7]}`;
     if (which !== "kafka") this.keeper = etcdOf(folder, places, ports[7]!, ports[8]!);
     else {
       kafka["KAFKA_LIBS"] = fromLib('need_kafka_jars; echo "$KAFKA_LIBS"');
@@ -250,7 +249,14 @@ export class Cluster {
         place: `n${n}`,
         command: isKafka
           ? [program, "node", ...settings]
-          : millrace(which, data, metadata, n, address(n), settings),
+          : millrace(
+              which,
+              data,
+              `etcd=http://${places.host(KEEPER)}:${ports[7]}`,
+              n,
+              address(n),
+              settings,
+            ),
         env: isKafka ? { ...kafka, ...own, ...rest } : {},
         readyText: isKafka ? "Kafka Server started" : "ready kafka=",
       };
