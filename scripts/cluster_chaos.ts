@@ -79,7 +79,10 @@ async function beginLoad(load: Load): Promise<string[]> {
   for (const topic of TOPICS) {
     await load.ask(`create ${topic} ${PARTITIONS} 3 min.insync.replicas=2`);
   }
-  for (const name of ["p1", "p2"]) await load.ask(`producer ${name} plain 150`);
+  // A snapshot of Kafka's producer state has a producer's last batch alone. After a restart of a leader, the retry of one before
+  // it is out of order, and the Java client writes it again in a new epoch: so one at a time there.
+  const inFlight = which === "kafka" ? 1 : 5;
+  for (const name of ["p1", "p2"]) await load.ask(`producer ${name} plain 150 ${inFlight}`);
   for (const name of ["t1", "t2", "t3"]) await load.ask(`transactor ${name} moved 30`);
   const groups = [
     ["classic-committed", "classic", "read_committed", 2],
@@ -122,10 +125,11 @@ async function run(): Promise<void> {
   await step("chaos_comes_to_its_end", () => chaos.run(schedule, lengthMs));
   clearInterval(timer);
   const why = chaos.complaints.slice(0, 3).join("; ");
-  told("every_blow_was_carried_out", why === "" ? undefined : why, ` (${schedule.length} blows)`);
+  const carriedOut = ` (${chaos.blows.length} blows, ${chaos.skipped} left out)`;
+  told("blows_were_carried_out", why === "" ? undefined : why, carriedOut);
   await inSync("all_in_sync_and_leaders_spread", load);
   await step("every_partition_and_group_goes_on", () => load.goesOn(lines, 5, WELL_AGAIN_MS_MAX));
-  const history = await endAndRead(load, cluster);
+  const history = await endAndRead([load], cluster);
   await step("brokers_stop", () => cluster.stop());
   judgeHistory(history);
   judgeReplicas(cluster, TOPICS, join(folder, "replicas"));

@@ -13,6 +13,8 @@ import type { PlannedBlow } from "./schedule.ts";
 /** A disk that is full to its last bytes fails in the middle of a write. */
 const SPARE_BYTES_MAX = 100_000;
 const WATCH_EVERY_MS = 250;
+/** These may also befall a broker that is starting. */
+const NETWORK_KINDS: readonly string[] = ["isolate", "cut", "cut_one_way"];
 
 export interface ChaosParts {
   readonly cluster: Cluster;
@@ -33,6 +35,8 @@ export class Chaos {
   #isOver = false;
   readonly blows: Blow[] = [];
   readonly shutdowns: { readonly ms: number; readonly code: number | null }[] = [];
+  /** Blows at a broker that took longer than planned to come back from the one before. */
+  skipped = 0;
   /** What should not have happened to processes. */
   readonly complaints: string[] = [];
 
@@ -90,6 +94,11 @@ export class Chaos {
 
   async #strike(blow: PlannedBlow): Promise<void> {
     const { load, progress } = this.#parts;
+    if (!NETWORK_KINDS.includes(blow.kind) && this.#held.has(this.#serverOf(blow))) {
+      this.skipped++;
+      progress(`${blow.kind} ${blow.places.join(" ")} is left out: it is not back yet`);
+      return;
+    }
     const leaders = await load.leaders();
     if (leaders.size > 0) this.#leaders = leaders;
     const brokers = blow.places.map((place) => NODES.find((n) => place === `n${n}`));
@@ -102,12 +111,19 @@ export class Chaos {
     await this.#carryOut(blow);
   }
 
-  async #carryOut({ kind, places, forMs }: PlannedBlow): Promise<void> {
-    const { cluster, disks } = this.#parts;
+  #serverOf({ places }: PlannedBlow): Server {
+    const { cluster } = this.#parts;
+    if (places[0] === KEEPER) return cluster.keeper!;
+    return cluster.broker(NODES.find((n) => places[0] === `n${n}`) ?? 1);
+  }
+
+  async #carryOut(blow: PlannedBlow): Promise<void> {
+    const { kind, places, forMs } = blow;
+    const { disks } = this.#parts;
     const [first = "", second = ""] = places;
     const others = this.#parts.places.filter((place) => place !== first);
     const node = NODES.find((n) => first === `n${n}`) ?? 0;
-    const server = first === KEEPER ? cluster.keeper! : cluster.broker(node);
+    const server = this.#serverOf(blow);
     switch (kind) {
       case "kill":
       case "keeper_kill":

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 
 const FILLER = "filler";
+const TRIES_MAX = 5;
 
 export class Disk {
   readonly #folder: string;
@@ -24,20 +25,23 @@ export class Disk {
 
   /** @param spareBytes What is left, at most: a write may fail in its middle. @throws {Error} when it cannot be filled */
   fill(spareBytes: number): void {
-    const { bavail, bsize } = statfsSync(this.#folder);
-    const bytes = Math.max(bsize, bavail * bsize - spareBytes);
-    const words = ["-l", String(bytes), join(this.#folder, FILLER)];
-    const done = spawnSync("fallocate", words, { encoding: "utf8" });
-    if (done.status !== 0) throw new Error(`Cannot fill a disk: ${done.stderr.trim()}`);
+    let complaint = "";
+    // The broker writes meanwhile, and may have taken what was to be filled.
+    for (let i = 0; i < TRIES_MAX; i++) {
+      const { bavail, bsize } = statfsSync(this.#folder);
+      const bytes = bavail * bsize - spareBytes;
+      if (bytes < bsize) return;
+      const words = ["-l", String(bytes), join(this.#folder, FILLER)];
+      const done = spawnSync("fallocate", words, { encoding: "utf8" });
+      if (done.status === 0) return;
+      this.free();
+      complaint = done.error?.message ?? done.stderr.trim();
+    }
+    throw new Error(`Cannot fill a disk: ${complaint}`);
   }
 
   free(): void {
     rmSync(join(this.#folder, FILLER), { force: true });
-  }
-
-  get usedBytes(): number {
-    const { blocks, bfree, bsize } = statfsSync(this.#folder);
-    return (blocks - bfree) * bsize;
   }
 
   /** Idempotent; lazily, as a process that was killed may hold it for a moment. */

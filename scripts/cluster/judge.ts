@@ -244,11 +244,13 @@ function judgeOffsets(history: History, blame: Blame): void {
     }
   }
   for (const session of history.sessions) {
-    if (session.position < 0) continue;
+    // Where it began is what it was given first, if it did not say.
+    const position = session.position < 0 ? session.seen[0]?.offset : session.position;
+    if (position === undefined) continue;
     const key = `${session.group} ${session.place}`;
     const earlier = before(key, session.atMs);
-    if (earlier !== undefined && earlier.offset > session.position) {
-      const text = `${key}: ${session.member} began at ${session.position}`;
+    if (earlier !== undefined && earlier.offset > position) {
+      const text = `${key}: ${session.member} began at ${position}`;
       blame(rule, `${text}, where ${earlier.offset} of ${earlier.member} was committed`);
     }
   }

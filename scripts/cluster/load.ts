@@ -1,4 +1,4 @@
-// The load of a cluster check: test/compat/cluster/Load.java in a process, asked line by line. Invariant: one question at a time,
+// The load of a cluster check: a program of clients (test/compat/cluster/Load.java, or one that knows its lines), asked line by line. Invariant: one question at a time,
 // and each has a time limit; a process that ends by itself fails the check.
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -43,14 +43,23 @@ export class Load {
     });
   }
 
-  /** @param inside How a command is run where the clients are */
-  static async start(
+  /** The Java client's. @param inside How a command is run where the clients are */
+  static start(
     bootstrap: string,
     historyFile: string,
     inside: (command: readonly string[]) => readonly string[] = (command) => command,
   ): Promise<Load> {
     const java = ["java", "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-    const words = inside([...java, "-cp", loadClasses(), "Load", historyFile]);
+    return Load.of(inside([...java, "-cp", loadClasses(), "Load"]), bootstrap, historyFile);
+  }
+
+  /** @param command Of the program; the file of its history comes behind */
+  static async of(
+    command: readonly string[],
+    bootstrap: string,
+    historyFile: string,
+  ): Promise<Load> {
+    const words = [...command, historyFile];
     const child = spawn(words[0]!, words.slice(1), {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, BOOTSTRAP: bootstrap },
@@ -139,14 +148,17 @@ export class Load {
     return leaders;
   }
 
+  get historyFile(): string {
+    return this.#historyFile;
+  }
+
   /** Ends the process; what it wrote down is whole then. */
-  async end(): Promise<History> {
+  async end(): Promise<void> {
     const exit = new Promise((resolve) => this.#child.once("exit", resolve));
     if (!this.#isOver) {
       this.#child.stdin!.end("quit\n");
       await exit;
     }
-    return await readHistory(this.#historyFile);
   }
 }
 

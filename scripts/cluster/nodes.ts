@@ -122,7 +122,7 @@ export class Server {
     closeSync(log);
     running.add(child);
     this.#child = child;
-    this.#isExpected = false;
+    this.#isExpected = true; // until it serves: an end before is told by the error
     this.isStalled = false;
     this.#exit = new Promise((resolve) => {
       child.once("exit", (code) => {
@@ -134,9 +134,11 @@ export class Server {
     });
     while (performance.now() - began < START_MS_MAX) {
       const said = tailOf(this.logFile, from);
-      if (said.includes(this.#launch.readyText)) return performance.now() - began;
+      if (this.#child === child && said.includes(this.#launch.readyText)) {
+        this.#isExpected = false;
+        return performance.now() - began;
+      }
       if (this.#child !== child) {
-        this.deaths--; // told here, by the error
         throw new Error(`${this.name} did not start: ${said.slice(-600)}`);
       }
       await pause(20);

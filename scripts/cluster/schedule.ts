@@ -50,8 +50,8 @@ export interface ScheduleOptions {
 const FIRST_MS = 4_000;
 /** Before the end, for what has to come back. */
 const QUIET_END_MS = 10_000;
-const GAP_MS_MIN = 1_000;
-const GAP_MS_MAX = 9_000;
+const GAP_MS_MIN = 2_000;
+const GAP_MS_MAX = 16_000;
 /** After a draw that came to nothing, as its place was still busy. */
 const AGAIN_MS = 400;
 const FOR_MS_MIN = 800;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { told } from "../verdicts.ts";
 import type { History } from "./history.ts";
 import { faultsOf, RULES } from "./judge.ts";
-import type { Load } from "./load.ts";
+import { type Load, readHistory } from "./load.ts";
 import type { Cluster } from "./nodes.ts";
 import { kafkaDifferences } from "./replicas.ts";
 
@@ -33,15 +33,20 @@ export async function inSync(name: string, load: Load): Promise<void> {
   await step(name, () => load.ask(`insync ${IN_SYNC_MS_MAX} leaders`, IN_SYNC_MS_MAX + 30_000));
 }
 
-/** Ends the load and the cluster. @returns what was seen */
-export async function endAndRead(load: Load, cluster: Cluster): Promise<History> {
-  await step("producers_come_to_their_end", () => load.ask("stop-producers", 200_000));
+/** Ends the loads, of which the first is Java's, and reads everything back. @returns what was seen */
+export async function endAndRead(loads: readonly Load[], cluster: Cluster): Promise<History> {
+  const [java] = loads as [Load, ...Load[]];
+  const all = (line: string) => async () => {
+    for (const load of loads) await load.ask(line, 200_000);
+  };
+  await step("producers_come_to_their_end", all("stop-producers"));
   await step("groups_read_to_the_end", () =>
-    load.ask(`drain ${DRAIN_MS_MAX}`, DRAIN_MS_MAX + 30_000),
+    java.ask(`drain ${DRAIN_MS_MAX}`, DRAIN_MS_MAX + 30_000),
   );
-  await step("members_come_to_their_end", () => load.ask("stop-members", 200_000));
-  await step("everything_is_read_back", () => load.ask("read", 400_000));
-  const history = await load.end();
+  await step("members_come_to_their_end", all("stop-members"));
+  await step("everything_is_read_back", () => java.ask("read", 400_000));
+  for (const load of loads) await load.end();
+  const history = await readHistory(...loads.map((load) => load.historyFile));
   for (const server of cluster.brokers.values()) {
     const why = server.deaths === 0 ? undefined : `it ended by itself ${server.deaths} times`;
     told(`${server.name}_never_ended_by_itself`, why);

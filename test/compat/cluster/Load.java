@@ -128,8 +128,9 @@ public final class Load {
         deliveryTimeoutMs = Long.parseLong(words[1]);
         return "ok";
       }
-      case "producer" -> { // producer NAME TOPIC PER_SECOND
-        return begin(producers, new Writers.Plain(words[1], words[2], Integer.parseInt(words[3])));
+      case "producer" -> { // producer NAME TOPIC PER_SECOND [REQUESTS]: that may be under way at once (5)
+        int requests = words.length > 4 ? Integer.parseInt(words[4]) : 5;
+        return begin(producers, new Writers.Plain(words[1], words[2], Integer.parseInt(words[3]), requests));
       }
       case "transactor" -> { // transactor NAME TOPIC ABORT_PERCENT
         return begin(producers, new Writers.Transactor(words[1], words[2], Integer.parseInt(words[3])));
@@ -137,6 +138,11 @@ public final class Load {
       case "member" -> { // member NAME GROUP classic|consumer read_committed|read_uncommitted TOPIC…
         groups.add(words[2]);
         return begin(members, new Member(words[1], words[2], words[3], words[4], List.of(words).subList(5, words.length)));
+      }
+      case "group" -> { // group NAME TOPIC…: of members elsewhere, whose offsets count here
+        groups.add(words[1]);
+        Member.topicsOf.put(words[1], List.of(words).subList(2, words.length));
+        return "ok";
       }
       case "count" -> {
         return "ok " + Writers.acked.get() + " " + Writers.failed.get() + " " + Member.seen.get();

@@ -21,7 +21,7 @@ final class Member extends Thread implements ConsumerRebalanceListener {
   static final AtomicLong seen = new AtomicLong();
   /** By "GROUP:TOPIC/PARTITION". */
   static final Map<String, AtomicLong> seenAt = new ConcurrentHashMap<>();
-  private static final Map<String, List<String>> topicsOf = new ConcurrentHashMap<>();
+  static final Map<String, List<String>> topicsOf = new ConcurrentHashMap<>();
   private static final long COMMIT_EVERY_MS = 200;
 
   private final String group;

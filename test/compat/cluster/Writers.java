@@ -63,9 +63,11 @@ final class Writers {
   static final class Plain extends Thread {
     private final String topic;
     private final int perSecond;
+    private final int requests;
 
-    Plain(String name, String topic, int perSecond) {
+    Plain(String name, String topic, int perSecond, int requests) {
       super(name);
+      this.requests = requests;
       this.topic = topic;
       this.perSecond = perSecond;
     }
@@ -76,7 +78,9 @@ final class Writers {
       int partitions = Load.topics.get(topic);
       long[] seqs = new long[partitions];
       AtomicIntegerArray waiting = new AtomicIntegerArray(partitions);
-      KafkaProducer<String, String> producer = new KafkaProducer<>(config(name), new StringSerializer(), new StringSerializer());
+      var config = config(name);
+      config.put("max.in.flight.requests.per.connection", requests);
+      KafkaProducer<String, String> producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer());
       long began = System.nanoTime();
       for (long n = 0; !isStopping.get(); n++) {
         int partition = (int) (n % partitions);

@@ -93,7 +93,7 @@ async function story(): Promise<void> {
 
   const { failed } = await load.counts();
   told("no_write_failed", failed === 0 ? undefined : `${failed}: ${load.complaints.slice(-400)}`);
-  const history = await endAndRead(load, cluster);
+  const history = await endAndRead([load], cluster);
   await step("brokers_stop", () => cluster.stop());
   judgeHistory(history);
   judgeReplicas(cluster, ["users"], work);

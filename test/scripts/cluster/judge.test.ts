@@ -173,6 +173,11 @@ test("offsets of a group that go back are found: in commits, at a start, in the 
   blames(back, "group_offsets_never_go_back", "n committed 1 after 2 of m was");
   const start = planted({ "j 55 n all u 0 2": "j 55 n all u 0 0" });
   blames(start, "group_offsets_never_go_back", "n began at 0, where 2 of m was committed");
+  const first = planted({
+    "j 55 n all u 0 2": "j 55 n all u 0 -1",
+    "r 56 n all u 0 2 q 0": "r 56 n all u 0 1 p 1",
+  });
+  blames(first, "group_offsets_never_go_back", "n began at 1, where 2 of m was committed");
   const end = planted({ "G all u 0 4": "G all u 0 3" });
   blames(end, "group_offsets_never_go_back", "3 in the end, where 4 was committed");
   const gone = planted({ "G all u 0 4": null });
