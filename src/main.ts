@@ -39,6 +39,7 @@ const HELP = `millrace start [flags]: starts a broker; "millrace" alone does the
   --http HOST:PORT    where HTTP is served (127.0.0.1:8080, or a free port where that is taken)
   --tcp HOST:PORT     where framed CBOR over TCP is served (nowhere)
                       --kafka off, --http off and --tcp off do without
+  --metadata STORE    file, memory, kv, or etcd=http://HOST:PORT[,…] for a cluster of brokers (file)
   --config FILE       config file (millrace.config.ts or millrace.config.json, where there is one)
   -o KEY=VALUE        a setting by Kafka's name, e.g. -o num.partitions=3; may be repeated
   --log-level LEVEL   debug, info, warn, error or off (info); log lines go to standard error

@@ -14,6 +14,8 @@ export interface Layer {
   readonly http?: string;
   /** The same of the TCP listener. */
   readonly tcp?: string;
+  /** "file", "memory", "kv", or "etcd=" and endpoints. */
+  readonly metadata?: string;
   readonly brokerId?: string;
   readonly clusterId?: string;
   readonly rack?: string;
@@ -39,6 +41,7 @@ export const FLAGS: Readonly<Record<string, Key>> = {
   "--kafka": "kafka",
   "--http": "http",
   "--tcp": "tcp",
+  "--metadata": "metadata",
   "--broker-id": "brokerId",
   "--cluster-id": "clusterId",
   "--rack": "rack",
@@ -52,6 +55,7 @@ const VARIABLES: Readonly<Record<string, Key>> = {
   MILLRACE_KAFKA: "kafka",
   MILLRACE_HTTP: "http",
   MILLRACE_TCP: "tcp",
+  MILLRACE_METADATA: "metadata",
   MILLRACE_BROKER_ID: "brokerId",
   MILLRACE_CLUSTER_ID: "clusterId",
   MILLRACE_RACK: "rack",

@@ -13,6 +13,7 @@ import {
   transportWord,
 } from "./listeners.ts";
 import type { LoadedConfig } from "./load_config.ts";
+import { metadataOfText } from "./metadata_flag.ts";
 import { type GivenAddress, planTransports } from "./plan_transports.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
 import { dereferenced, type OnMissing, type Reference, referenceOf } from "./references.ts";
@@ -162,7 +163,14 @@ export function planStart(
   const auth = (config.auth ?? []).map(planned);
   provenance.set("auth", config.auth === undefined ? BUILT_IN : fromFile);
   const storage = slot("storage", config.storage, "fs");
-  const metadata = slot("metadata", config.metadata, "file");
+  const metadataInFile = slot("metadata", config.metadata, "file");
+  const metadata = pick(
+    "metadata",
+    "metadata",
+    config.metadata === undefined ? undefined : metadataInFile,
+    metadataInFile,
+    (given, how) => metadataOfText(given, how, metadataInFile),
+  );
   refuseOneFile(storage, metadata);
 
   const warnings = [...(environment.warnings ?? [])];
