@@ -15,7 +15,14 @@ import { Load } from "./cluster/load.ts";
 import { Net, whyNoNamespaces } from "./cluster/net.ts";
 import { Cluster, KEEPER, NODES, WHICH, type Which } from "./cluster/nodes.ts";
 import { BLOW_KINDS, type BlowKind, scheduleOf } from "./cluster/schedule.ts";
-import { endAndRead, inSync, judgeHistory, judgeReplicas, step } from "./cluster/verdict.ts";
+import {
+  endAndRead,
+  inSync,
+  judgeHistory,
+  judgeReplicas,
+  step,
+  topicsToRead,
+} from "./cluster/verdict.ts";
 import { answerHelp } from "./usage.ts";
 import { endWithVerdicts, hasFailed, told, toldError } from "./verdicts.ts";
 
@@ -129,10 +136,12 @@ async function run(): Promise<void> {
   told("blows_were_carried_out", why === "" ? undefined : why, carriedOut);
   await inSync("all_in_sync_and_leaders_spread", load);
   await step("every_partition_and_group_goes_on", () => load.goesOn(lines, 5, WELL_AGAIN_MS_MAX));
+  const partitionsOf = Object.fromEntries(TOPICS.map((name) => [name, PARTITIONS]));
+  const topics = await topicsToRead(load, partitionsOf);
   const history = await endAndRead([load], cluster);
   await step("brokers_stop", () => cluster.stop());
   judgeHistory(history);
-  judgeReplicas(cluster, TOPICS, join(folder, "replicas"));
+  await judgeReplicas(cluster, topics, join(folder, "replicas"));
   for (const line of chaosTable(history, chaos.blows, chaos.shutdowns)) console.log(line);
 }
 

@@ -2,7 +2,7 @@
 // Invariant: batches are compared as they lie in the log, leader epochs included, so nothing that a reader cannot see hides.
 
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 
 const PIECE_BYTES = 1 << 20;
@@ -15,7 +15,7 @@ export interface Replica {
 }
 
 /** A partition's .log files in a folder of Apache Kafka (or in its form), in the order of their base offsets. */
-export function kafkaReplica(broker: string, folder: string): Replica {
+function kafkaReplica(broker: string, folder: string): Replica {
   const hash = createHash("sha256");
   let sizeBytes = 0;
   const files = readdirSync(folder).filter((name) => /^\d{20}\.log$/.test(name));
@@ -34,10 +34,14 @@ export function kafkaReplica(broker: string, folder: string): Replica {
   return { broker, sizeBytes, digest: hash.digest("hex").slice(0, 16) };
 }
 
-/** How the replicas of `place` differ; undefined: not at all. */
-export function differenceOf(place: string, replicas: readonly Replica[]): string | undefined {
-  const [first, ...rest] = replicas;
-  if (first === undefined || rest.length === 0) return `${place} has ${replicas.length} replicas`;
+/** How the replicas of `place` differ; undefined: not at all, and there are `count` of them. */
+export function differenceOf(
+  place: string,
+  replicas: readonly Replica[],
+  count: number,
+): string | undefined {
+  if (replicas.length !== count) return `${place} has ${replicas.length} replicas, not ${count}`;
+  const [first, ...rest] = replicas as [Replica, ...Replica[]];
   const other = rest.find((each) => each.digest !== first.digest);
   if (other === undefined) return undefined;
   const told = ({ broker, sizeBytes, digest }: Replica): string =>
@@ -45,23 +49,19 @@ export function differenceOf(place: string, replicas: readonly Replica[]): strin
   return `${place} differs (${told(first)}; ${told(other)})`;
 }
 
-/** Compares partitions of `topics` that lie in `folders`, one of each broker, in Kafka's form. */
-export function kafkaDifferences(
-  folders: ReadonlyMap<string, string>,
-  topics: readonly string[],
-): { compared: number; differences: string[] } {
-  const places = new Map<string, Replica[]>();
-  for (const [broker, folder] of folders) {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      const parts = /^(.+)-(\d+)$/.exec(entry.name);
-      if (!entry.isDirectory() || parts === null || !topics.includes(parts[1]!)) continue;
-      const place = `${parts[1]}/${parts[2]}`;
-      const replica = kafkaReplica(broker, join(folder, entry.name));
-      places.set(place, [...(places.get(place) ?? []), replica]);
+/** What one broker keeps of `topics` in a log folder of Kafka's form, by place. */
+export function kafkaReplicas(
+  brokerId: number,
+  folder: string,
+  topics: readonly { readonly name: string; readonly partitions: number }[],
+): Map<string, Replica> {
+  const replicas = new Map<string, Replica>();
+  for (const { name, partitions } of topics) {
+    for (let partition = 0; partition < partitions; partition++) {
+      const own = join(folder, `${name}-${partition}`);
+      if (!existsSync(own)) continue;
+      replicas.set(`${name}/${partition}`, kafkaReplica(`broker ${brokerId}`, own));
     }
   }
-  const differences = [...places]
-    .map(([place, replicas]) => differenceOf(place, replicas))
-    .filter((each) => each !== undefined);
-  return { compared: places.size, differences };
+  return replicas;
 }

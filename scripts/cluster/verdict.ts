@@ -1,14 +1,14 @@
 // How a cluster check ends: the load stops, groups read to the end, everything is read back, the brokers stop, and the history and
 // the replicas are judged, a line "ok …" or "not ok …" for each rule.
 
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { told } from "../verdicts.ts";
 import type { History } from "./history.ts";
 import { faultsOf, RULES } from "./judge.ts";
 import { type Load, readHistory } from "./load.ts";
+import { millraceReplicas, type TopicToRead } from "./millrace_replicas.ts";
 import type { Cluster } from "./nodes.ts";
-import { kafkaDifferences } from "./replicas.ts";
+import { differenceOf, kafkaReplicas, type Replica } from "./replicas.ts";
 
 const DRAIN_MS_MAX = 120_000;
 const IN_SYNC_MS_MAX = 180_000;
@@ -73,15 +73,47 @@ export function judgeHistory(history: History): void {
   told("the_load_was_one", isEnough ? undefined : figures, ` (${figures})`);
 }
 
-/** Compares what the brokers, which have stopped, keep of `topics`. */
-export function judgeReplicas(cluster: Cluster, topics: readonly string[], work: string): void {
-  const folders = new Map<string, string>();
-  mkdirSync(work, { recursive: true });
-  for (const [n] of cluster.brokers) {
-    folders.set(`broker ${n}`, join(cluster.dataOf(n), "logs"));
+/** The topics with what is needed to find them in a broker's folder; to be asked while the cluster serves. */
+export async function topicsToRead(
+  load: Load,
+  partitionsOf: Readonly<Record<string, number>>,
+): Promise<TopicToRead[]> {
+  const ids = new Map<string, string>();
+  for (const pair of (await load.ask("ids")).split(" ")) {
+    const at = pair.indexOf("=");
+    ids.set(pair.slice(0, at), pair.slice(at + 1));
   }
-  const { compared, differences } = kafkaDifferences(folders, topics);
-  const why = differences.length > 0 ? differences.slice(0, FAULTS_TOLD_MAX).join("; ") : undefined;
-  const none = compared === 0 ? "no partition was found" : undefined;
-  told("replicas_are_the_same_bytes", why ?? none, ` (${compared} partitions)`);
+  return Object.entries(partitionsOf).map(([name, partitions]) => {
+    return { name, partitions, id: ids.get(name)! };
+  });
+}
+
+/** Compares what the brokers, which have stopped, keep of `topics`. @param work A folder to work in */
+export async function judgeReplicas(
+  cluster: Cluster,
+  topics: readonly TopicToRead[],
+  work: string,
+): Promise<void> {
+  const of = new Map<string, Replica[]>();
+  let why: string | undefined;
+  try {
+    for (const [n] of cluster.brokers) {
+      const data = cluster.dataOf(n);
+      const found =
+        cluster.which === "kafka"
+          ? kafkaReplicas(n, join(data, "logs"), topics)
+          : await millraceReplicas(n, data, work, topics);
+      for (const [place, replica] of found) of.set(place, [...(of.get(place) ?? []), replica]);
+    }
+  } catch (error) {
+    why = String(error);
+  }
+  const differences = [...of].map(([place, replicas]) =>
+    differenceOf(place, replicas, cluster.brokers.size),
+  );
+  const told_ = differences.filter((each) => each !== undefined).slice(0, FAULTS_TOLD_MAX);
+  if (why === undefined && told_.length > 0) why = told_.join("; ");
+  if (why === undefined && of.size === 0) why = "no partition was found";
+  const bytes = [...of.values()].flat().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  told("replicas_are_the_same_bytes", why, ` (${of.size} partitions, ${bytes} bytes in all)`);
 }

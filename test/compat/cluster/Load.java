@@ -162,6 +162,13 @@ public final class Load {
         }
         return out.toString();
       }
+      case "ids" -> { // TOPIC=ID …
+        StringBuilder out = new StringBuilder("ok");
+        for (TopicDescription topic : admin.describeTopics(topics.keySet()).allTopicNames().get().values()) {
+          out.append(' ').append(topic.name()).append('=').append(topic.topicId());
+        }
+        return out.toString();
+      }
       case "insync" -> { // insync MS [replicas|leaders]: also the first of the replicas leads
         return insync(admin, Long.parseLong(words[1]), words.length > 2 && words[2].equals("leaders"));
       }

@@ -12,6 +12,7 @@ import {
   judgeHistory,
   judgeReplicas,
   step,
+  topicsToRead,
 } from "../../../scripts/cluster/verdict.ts";
 import { endWithVerdicts, told, toldError } from "../../../scripts/verdicts.ts";
 
@@ -93,10 +94,11 @@ async function story(): Promise<void> {
 
   const { failed } = await load.counts();
   told("no_write_failed", failed === 0 ? undefined : `${failed}: ${load.complaints.slice(-400)}`);
+  const topics = await topicsToRead(load, { users: PARTITIONS });
   const history = await endAndRead([load], cluster);
   await step("brokers_stop", () => cluster.stop());
   judgeHistory(history);
-  judgeReplicas(cluster, ["users"], work);
+  await judgeReplicas(cluster, topics, work);
 }
 
 try {
