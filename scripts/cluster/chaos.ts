@@ -107,8 +107,9 @@ export class Chaos {
     const alone = blow.isAlone ? "alone" : "among others";
     progress(`${blow.kind} ${blow.places.join(" ")} for ${blow.forMs} ms, ${alone}`);
     const kind = `${blow.kind}, ${alone}`;
-    this.blows.push({ kind, atMs: Date.now(), led: new Set(led) });
-    await this.#carryOut(blow);
+    await this.#carryOut(blow, () => {
+      this.blows.push({ kind, atMs: Date.now(), led: new Set(led) });
+    });
   }
 
   #serverOf({ places }: PlannedBlow): Server {
@@ -117,7 +118,8 @@ export class Chaos {
     return cluster.broker(NODES.find((n) => places[0] === `n${n}`) ?? 1);
   }
 
-  async #carryOut(blow: PlannedBlow): Promise<void> {
+  /** @param struck To be called at the moment from which on it is felt. */
+  async #carryOut(blow: PlannedBlow, struck: () => void): Promise<void> {
     const { kind, places, forMs } = blow;
     const { disks } = this.#parts;
     const [first = "", second = ""] = places;
@@ -128,18 +130,21 @@ export class Chaos {
       case "kill":
       case "keeper_kill":
         return await this.#holding(server, async () => {
+          struck();
           await server.kill();
           await pause(forMs);
           await server.start();
         });
       case "term":
         return await this.#holding(server, async () => {
+          struck();
           this.shutdowns.push(await server.stop());
           await pause(forMs);
           await server.start();
         });
       case "stall":
         server.stall();
+        struck();
         await pause(forMs);
         server.resume();
         return;
@@ -147,7 +152,9 @@ export class Chaos {
         const disk = disks.get(node)!;
         return await this.#holding(server, async () => {
           disk.fill(this.#random.below(SPARE_BYTES_MAX));
-          await server.endsWithin(forMs);
+          struck();
+          const hasEnded = await server.endsWithin(forMs);
+          this.#parts.progress(`${server.name} ${hasEnded ? "ended" : "goes on"}, its disk full`);
           disk.free();
           if (!server.isRunning) await server.start();
         });
@@ -159,6 +166,7 @@ export class Chaos {
             [other, first],
           ]),
           forMs,
+          struck,
         );
       case "cut":
         return await this.#cutting(
@@ -167,15 +175,21 @@ export class Chaos {
             [second, first],
           ],
           forMs,
+          struck,
         );
       case "cut_one_way":
-        return await this.#cutting([[first, second]], forMs);
+        return await this.#cutting([[first, second]], forMs, struck);
     }
   }
 
-  async #cutting(pairs: readonly (readonly string[])[], forMs: number): Promise<void> {
+  async #cutting(
+    pairs: readonly (readonly string[])[],
+    forMs: number,
+    struck: () => void,
+  ): Promise<void> {
     const { net } = this.#parts;
     for (const [from, to] of pairs) net.cut(from!, to!);
+    struck();
     await pause(forMs);
     for (const [from, to] of pairs) net.heal(from!, to!);
   }

@@ -101,6 +101,11 @@ export class Server {
     return this.#child !== null;
   }
 
+  /** All that it printed, 4 MB of it at most. */
+  get said(): string {
+    return tailOf(this.logFile, 0);
+  }
+
   get pid(): number {
     return this.#child?.pid ?? 0;
   }

@@ -162,6 +162,11 @@ public final class Load {
         }
         return out.toString();
       }
+      case "brokers" -> { // ID=PORT …
+        StringBuilder out = new StringBuilder("ok");
+        for (Node each : admin.describeCluster().nodes().get()) out.append(' ').append(each.id()).append('=').append(each.port());
+        return out.toString();
+      }
       case "ids" -> { // TOPIC=ID …
         StringBuilder out = new StringBuilder("ok");
         for (TopicDescription topic : admin.describeTopics(topics.keySet()).allTopicNames().get().values()) {
