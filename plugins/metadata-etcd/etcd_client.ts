@@ -31,6 +31,8 @@ const TRIES_IN_TIME = 4;
 /** A member that runs streams and has not answered for so long is asked something. */
 const PROBE_MS = 2_000;
 
+const EXCERPT_BYTES_MAX = 200;
+
 export type Answer =
   /** `sentMs`: monotonic, from before it was sent. */
   | { readonly kind: "answered"; readonly body: Json; readonly sentMs: number }
@@ -287,7 +289,7 @@ export class EtcdClient {
         const why = `${name} does not know /v3 (etcd before 3.4, or something else)`;
         return { kind: "refused", code: GRPC.unimplemented, why };
       }
-      const why = `${name} does not answer as etcd does (HTTP ${status}, ${error.message})`;
+      const why = `${name} does not answer as etcd does (HTTP ${status}, ${error.message})${excerpt(body)}`;
       return { kind: "lost", wasSent: true, why };
     }
   }
@@ -324,6 +326,12 @@ export class EtcdClient {
 
 export function closedError(): MetadataStoreError {
   return new MetadataStoreError("closed", "Cannot use metadata-etcd after its close");
+}
+
+/** The beginning of an answer that is no JSON: it may say what is wrong. */
+function excerpt(body: Uint8Array): string {
+  const text = new TextDecoder().decode(body.subarray(0, EXCERPT_BYTES_MAX));
+  return text === "" ? "" : `: ${JSON.stringify(text)}`;
 }
 
 function bodyOf(request: Json): Uint8Array {

@@ -3,6 +3,8 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
+import http from "node:http";
+import https from "node:https";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -114,13 +116,14 @@ export class EtcdCluster {
   async signal(at: number, name: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const member = this.#members[at]!;
     const child = member.process;
-    if (child === null) return;
+    if (child === null || child.pid === undefined || child.exitCode !== null) return;
     if (name !== "SIGKILL") {
-      child.kill(name);
+      process.kill(child.pid!, name);
       return;
     }
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    child.kill(name);
+    // Not child.kill: under Deno it does nothing after a SIGSTOP.
+    process.kill(child.pid!, name);
     await ended;
     member.process = null;
   }
@@ -147,15 +150,37 @@ export class EtcdCluster {
 
   /** A call of etcd's own, past the plugin. */
   async call(at: number, name: string, request: object = {}, token?: string): Promise<unknown> {
-    const answer = await fetch(`${this.#members[at]!.url}/v3/${name}`, {
+    const { tls } = this.#options;
+    const url = `${this.#members[at]!.url}/v3/${name}`;
+    const options: https.RequestOptions = {
       method: "POST",
-      body: JSON.stringify(request),
+      agent: false,
       headers: token === undefined ? {} : { Authorization: token },
-      signal: AbortSignal.timeout(5_000),
+      timeout: 5_000,
+      ...(tls && {
+        ca: fs.readFileSync(tls.ca),
+        cert: fs.readFileSync(tls.certificate),
+        key: fs.readFileSync(tls.key),
+      }),
+    };
+    const text = await new Promise<string>((resolve, reject) => {
+      const asked = (tls === undefined ? http : https).request(url, options, (answer) => {
+        let body = "";
+        answer.setEncoding("utf8").on("data", (chunk) => {
+          body += chunk;
+        });
+        answer.on("end", () =>
+          answer.statusCode === 200
+            ? resolve(body)
+            : reject(new Error(`etcd refuses ${name}: ${body}`)),
+        );
+        answer.on("error", reject);
+      });
+      asked.on("error", reject);
+      asked.on("timeout", () => asked.destroy(new Error(`etcd does not answer ${name}`)));
+      asked.end(JSON.stringify(request));
     });
-    const body: unknown = await answer.json();
-    if (!answer.ok) throw new Error(`etcd refuses ${name}: ${JSON.stringify(body)}`);
-    return body;
+    return JSON.parse(text);
   }
 
   async stop(): Promise<void> {
