@@ -19,6 +19,8 @@ export interface MetadataStorePlugin {
   readonly kind: "metadata_store";
   readonly name: string;
   readonly contract: 1;
+  /** True where several brokers open the store at once: each registers and replicates, and partitions have leaders (ADR 43). */
+  readonly isShared?: boolean;
   open(context: PluginContext): Promise<MetadataStore>;
 }
 
@@ -84,6 +86,12 @@ export interface RevisionChanges {
 /** A lease that the store renews by itself until `end`, which drops its entries at once. */
 export interface Session {
   readonly id: string;
+  /**
+   * The monotonic time until which the store surely keeps the entries: moved up by each renewal, counted from before it was asked
+   * for. Infinity where nobody else may drop them. A timer may come late, as after SIGSTOP: what must not be done without the
+   * session compares the clock with this.
+   */
+  readonly heldUntilMs: number;
   /** Fires once, no later than the store may have dropped our entries: the broker must fence itself. */
   readonly lost: AbortSignal;
   end(): Promise<void>;
