@@ -53,8 +53,10 @@ export class ScriptedEtcd {
   }
 
   /** Answers at a port of the network; several ports are several members. */
-  async listen(network: MemoryNetwork, port: number): Promise<void> {
-    await network.listen({ host: "127.0.0.1", port }, (connection) => void this.#serve(connection));
+  async listen(network: MemoryNetwork, port: number, isSilent = () => false): Promise<void> {
+    await network.listen({ host: "127.0.0.1", port }, (connection) => {
+      void this.#serve(connection, isSilent);
+    });
   }
 
   compact(revision: number): void {
@@ -69,7 +71,12 @@ export class ScriptedEtcd {
     }
   }
 
-  async #serve(connection: Connection): Promise<void> {
+  /** Carries a request out once more, as one that lay somewhere on the way. @returns Whether its conditions held. */
+  comeLate(request: Json): boolean {
+    return this.#transact(request)["succeeded"] === true;
+  }
+
+  async #serve(connection: Connection, isSilent: () => boolean): Promise<void> {
     let unread = new Uint8Array(0);
     for (;;) {
       const chunk = await connection.read().catch(() => null);
@@ -85,7 +92,7 @@ export class ScriptedEtcd {
       unread = unread.slice(headEnd + 4 + length);
       const path = head.split(" ")[1]!;
       const token = /authorization: (\S+)/i.exec(head)?.[1] ?? null;
-      await this.#request(connection, path, JSON.parse(body) as Json, token);
+      if (!isSilent()) await this.#request(connection, path, JSON.parse(body) as Json, token);
     }
   }
 
