@@ -2,7 +2,7 @@
 // (both ways, one way), etcd killed, disks full, by a seeded schedule, under a load of Java clients; then all that these saw and
 // what the replicas hold is judged. Lines "ok …" and "not ok …", and a table of what failures cost. Linux, as root, with iproute2.
 //   bun scripts/cluster_chaos.ts [--minutes 2] [--seed N] [--runtime bun|deno|kafka] [--only kill,stall,…] [--keep] [-o name=value …]
-//                                [--disk-mb 1024] [--controller-apart]
+//                                [--disk-mb 1024] [--controller-apart] [--sabotage: it ends with 0 only if a loss is found]
 
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import { chaosTable } from "./cluster/figures.ts";
 import { Load } from "./cluster/load.ts";
 import { Net, whyNoNamespaces } from "./cluster/net.ts";
 import { Cluster, KEEPER, NODES, WHICH, type Which } from "./cluster/nodes.ts";
+import { sabotage } from "./cluster/sabotage.ts";
 import { BLOW_KINDS, type BlowKind, scheduleOf } from "./cluster/schedule.ts";
 import {
   endAndRead,
@@ -38,6 +39,7 @@ const { values: flags } = parseArgs({
     "controller-apart": { type: "boolean", default: false },
     option: { type: "string", short: "o", multiple: true, default: [] },
     keep: { type: "boolean", default: false },
+    sabotage: { type: "boolean", default: false },
   },
 });
 
@@ -121,6 +123,10 @@ async function run(): Promise<void> {
   const load = await Load.start(cluster.bootstrap, join(folder, "history"), inside);
   const lines = await beginLoad(load);
   await step("load_begins", () => load.goesOn(lines, 5, WELL_AGAIN_MS_MAX));
+  if (flags.sabotage) {
+    await sabotage(cluster, load, lines, folder);
+    return;
+  }
   const chaos = new Chaos({ cluster, net, disks, load, places, seed: flags.seed, progress });
   const timer = setInterval(() => {
     load.counts().then(
