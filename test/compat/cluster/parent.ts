@@ -5,12 +5,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
-import { listenerOf } from "../../../scripts/cluster/listeners.ts";
 import { Load, readHistory } from "../../../scripts/cluster/load.ts";
 import { LOOPBACK, Server, tool } from "../../../scripts/cluster/nodes.ts";
 import { inSync, judgeHistory, step } from "../../../scripts/cluster/verdict.ts";
 import { endWithVerdicts, told, toldError } from "../../../scripts/verdicts.ts";
 import { freePort } from "../free_port.ts";
+import { listenerOf } from "./listeners.ts";
 
 const PARTITIONS = 6;
 const GOES_ON_MS_MAX = 60_000;

@@ -8,6 +8,7 @@ case " $* " in *" --help "* | *" -h "*) echo "$usage"; exit ;; esac
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$compat/cluster/build.sh"
 need_cluster_load
+[ "${RUNTIME:-bun}" = kafka ] || need_etcd
 BUN=$(tool bun); export RUNTIME=${RUNTIME:-bun} KAFKA_HEAP=${KAFKA_HEAP:-512m}
 BOOTSTRAP=its-own begin cluster
 case ${SHAPE:-etcd} in

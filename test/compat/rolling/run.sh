@@ -7,6 +7,7 @@ case " $* " in *" --help "* | *" -h "*) echo "$usage"; exit ;; esac
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$compat/cluster/build.sh"
 need_cluster_load; need_librdkafka
+[ "${RUNTIME:-bun}" = kafka ] || need_etcd
 need_go "$compat/rolling/franz_load"; export FRANZ_LOAD=$GO_PROGRAM VENV_PYTHON
 BUN=$(tool bun); export RUNTIME=${RUNTIME:-bun} KAFKA_HEAP=${KAFKA_HEAP:-512m}
 BOOTSTRAP=its-own begin rolling
