@@ -114,4 +114,6 @@ export interface ClusterImage {
   readonly controller: ControllerImage | null;
   /** By topic id, as many as the topic has partitions; nothing for a topic of a store that one broker has for itself. */
   readonly partitions: ReadonlyMap<string, readonly PartitionImage[]>;
+  /** Metadata store revisions of the entries that `partitions` came from, by topic id: one for each 100 partitions. */
+  readonly blockRevisions: ReadonlyMap<string, readonly number[]>;
 }
