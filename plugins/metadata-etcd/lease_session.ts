@@ -56,7 +56,7 @@ export class LeaseSession implements Session {
     this.id = lease.id;
     this.#ttlMs = lease.ttlMs;
     this.#onGone = onGone;
-    this.#heldUntilMs = this.#endOf(lease.sentMs);
+    this.#heldUntilMs = this.#endOf(lease.sentMs, lease.ttlMs);
     this.#arm();
     client.runtime.scheduler.spawn("etcd session", () => this.#renew(lease.sentMs));
   }
@@ -135,8 +135,8 @@ export class LeaseSession implements Session {
     this.#onGone();
   }
 
-  #endOf(sentMs: number): number {
-    return sentMs + this.#ttlMs * (1 - DRIFT_PART);
+  #endOf(sentMs: number, ttlMs: number): number {
+    return sentMs + Math.min(ttlMs, this.#ttlMs) * (1 - DRIFT_PART);
   }
 
   #look(): void {
@@ -174,10 +174,7 @@ export class LeaseSession implements Session {
         // A renewal that came back too late does not bring back what was lost meanwhile.
         this.#look();
         if (signal.aborted) return;
-        this.#heldUntilMs = Math.max(
-          this.#heldUntilMs,
-          answer.sentMs + Math.min(ttlMs, this.#ttlMs) * (1 - DRIFT_PART),
-        );
+        this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#endOf(answer.sentMs, ttlMs));
         this.#arm();
         nextMs = answer.sentMs + this.#ttlMs / RENEWALS_IN_TTL;
       } else if (answer.kind === "refused" && answer.code === GRPC.notFound) {

@@ -20,6 +20,7 @@ export function metadataEtcd(options: MetadataEtcdOptions): MetadataStorePlugin 
     kind: "metadata_store",
     name: "etcd",
     contract: 1,
+    isShared: true,
     open: ({ runtime }) => EtcdMetadata.open(checked, runtime),
   };
 }

@@ -78,7 +78,7 @@ test("etcd: schema and plugin agree on the options and their bounds", () => {
     requestTimeoutMs: 5_000,
   };
   expect(Object.keys(options)).toEqual(Object.keys(all));
-  expect(metadataEtcd(all)).toMatchObject({ name: "etcd" });
+  expect(metadataEtcd(all)).toMatchObject({ name: "etcd", isShared: true });
   const { minimum, maximum } = options["requestTimeoutMs"]!;
   for (const requestTimeoutMs of [minimum!, maximum!]) {
     expect(metadataEtcd({ ...all, requestTimeoutMs }).name).toBe("etcd");

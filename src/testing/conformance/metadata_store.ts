@@ -374,6 +374,16 @@ const cases: Record<string, (bench: Bench) => Promise<void>> = {
     );
   },
 
+  "a session tells until when it is surely held, and after its end that it is not": async ({
+    store,
+  }) => {
+    const nowMs = () => pluginContext().runtime.clock.monotonicMs();
+    const session = await store.session(10_000);
+    expect(session.heldUntilMs).toBeGreaterThan(nowMs());
+    await session.end();
+    expect(session.heldUntilMs > nowMs()).toBe(false);
+  },
+
   "a commit that was under way when its session ended leaves nothing": async ({ store }) => {
     const session = await store.session(10_000);
     const commit = store.commit({ conditions: [], writes: [owned("a", "1", session)] });

@@ -110,6 +110,34 @@ describe("a session", () => {
     await under.close(store);
   });
 
+  test("counts from before it was asked for, however long the answer took, also when it is never renewed", async () => {
+    const under = await rig();
+    const { etcd, time } = under;
+    const store = await under.open();
+    const sentMs: number[] = [];
+    etcd.fault = (path) => {
+      if (/grant|keepalive/.test(path)) {
+        sentMs.push(time.monotonicMs);
+        time.monotonicMs += 300;
+      }
+      return null;
+    };
+    const session = await store.session(2_000);
+    expect(session.heldUntilMs).toBe(sentMs[0]! + 1_900);
+    await time.advance(700);
+    expect(sentMs.length).toBe(2);
+    expect(session.heldUntilMs).toBe(sentMs[1]! + 1_900);
+    etcd.fault = () => null;
+    const other = await store.session(2_000);
+    for (const port of PORTS) under.silent.add(port);
+    await time.advance(1_899);
+    expect(other.lost.aborted).toBe(false);
+    await time.advance(1);
+    expect(other.lost.aborted).toBe(true);
+    under.silent.clear();
+    await under.close(store);
+  });
+
   test("is lost at a look when the process was stopped, before any timer runs", async () => {
     const under = await rig();
     const store = await under.open();
