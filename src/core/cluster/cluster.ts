@@ -137,6 +137,11 @@ export class Cluster {
     return this.#loader.image.clusterId;
   }
 
+  /** Of the broker whose view this is. */
+  get brokerId(): number {
+    return this.#brokerId;
+  }
+
   /** Ids of the registered brokers: this one, as long as there is one. */
   get brokerIds(): readonly number[] {
     return [this.#brokerId];
