@@ -80,6 +80,10 @@ function judgeLog(place: string, partition: Partition, blame: Blame): void {
     }
     acknowledged.set(each.offset, name);
     judgeAcknowledged(place, name, each, log, offsetOf, blame);
+    if (each.transaction === 0 && log.get(each.offset) === name && !visible.has(each.offset)) {
+      const text = `${place}: ${name} at ${each.offset} is not shown to who reads what is committed`;
+      blame("nothing_acknowledged_is_lost", text);
+    }
     const at = offsetOf.get(name);
     if (at === undefined) continue;
     const before = last.get(each.producer);
@@ -252,6 +256,12 @@ function judgeOffsets(history: History, blame: Blame): void {
     if (earlier !== undefined && earlier.offset > position) {
       const text = `${key}: ${session.member} began at ${position}`;
       blame(rule, `${text}, where ${earlier.offset} of ${earlier.member} was committed`);
+    }
+  }
+  for (const [key, offset] of history.finalOffsets) {
+    const partition = history.partitions.get(key.split(" ")[1]!);
+    if (partition !== undefined && partition.end >= 0 && offset > partition.end) {
+      blame(rule, `${key}: ${offset} in the end, past the log's end at ${partition.end}`);
     }
   }
   for (const [key] of done) {

@@ -68,8 +68,16 @@ export function judgeHistory(history: History): void {
     for (const each of sent.values()) if (each.ackedMs >= 0) acknowledged++;
   }
   for (const { seen } of history.sessions) read += seen.length;
-  const figures = `${acknowledged} acknowledged, ${read} read by groups, ${history.commits.length} commits of groups`;
-  const isEnough = acknowledged > 0 && read > 0 && history.commits.length > 0;
+  const endings = new Map<string, number>();
+  for (const { ending } of history.transactions.values()) {
+    endings.set(ending, (endings.get(ending) ?? 0) + 1);
+  }
+  const ends = ["committed", "aborted"].map((each) => endings.get(each) ?? 0);
+  const transactions = `transactions: ${[...endings].map((each) => each.join(" ")).join(", ")}`;
+  const figures = `${acknowledged} acknowledged, ${read} read by groups, ${history.commits.length} commits of groups, ${transactions}`;
+  const isEnough =
+    Math.min(acknowledged, read, history.commits.length) > 0 &&
+    (history.transactions.size === 0 || Math.min(...ends) > 0);
   told("the_load_was_one", isEnough ? undefined : figures, ` (${figures})`);
 }
 

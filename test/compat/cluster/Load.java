@@ -40,6 +40,8 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 public final class Load {
   /** Of complaints; what goes wrong for ten minutes says the same again and again. */
   private static final int NOTES_MAX = 300;
+  /** That there are, and replicas of every topic, internal ones too. */
+  private static final int BROKERS = 3;
   static final Map<String, Integer> topics = new TreeMap<>();
   static volatile long deliveryTimeoutMs = 600_000;
   private static int notes = 0;
@@ -221,7 +223,8 @@ public final class Load {
           for (TopicPartitionInfo each : topic.partitions()) {
             String name = topic.name() + "-" + each.partition();
             Node leader = each.leader();
-            if (leader == null) why = name + " has no leader";
+            if (each.replicas().size() < BROKERS) why = name + " has " + each.replicas().size() + " replicas";
+            else if (leader == null) why = name + " has no leader";
             else if (each.isr().size() < each.replicas().size()) why = name + " has " + each.isr().size() + " of " + each.replicas().size() + " in sync";
             else if (leaders && leader.id() != each.replicas().get(0).id()) why = name + " is led by " + leader.id() + ", not " + each.replicas().get(0).id();
             if (leader != null) led.merge(leader.id(), 1, Integer::sum);

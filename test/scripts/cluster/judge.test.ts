@@ -77,6 +77,11 @@ test("an acknowledged record at another offset than was said is a fault", () => 
   blames(moved, "nothing_acknowledged_is_lost", "acknowledged at 7; there is nothing; it is at 3");
 });
 
+test("a record outside transactions that who reads what is committed is not shown is lost", () => {
+  const hidden = planted({ "E u 0 3 p 3": null });
+  blames(hidden, "nothing_acknowledged_is_lost", "p 3 at 3 is not shown");
+});
+
 test("two leaders that acknowledge different records at one offset are found", () => {
   const two = planted({ "a 8 q u 0 0 2": "a 8 q u 0 0 1" });
   blames(two, "one_record_an_offset", "were both acknowledged at 1");
@@ -180,6 +185,8 @@ test("offsets of a group that go back are found: in commits, at a start, in the 
   blames(first, "group_offsets_never_go_back", "n began at 1, where 2 of m was committed");
   const end = planted({ "G all u 0 4": "G all u 0 3" });
   blames(end, "group_offsets_never_go_back", "3 in the end, where 4 was committed");
+  const past = planted({ "G all u 0 4": "G all u 0 5" });
+  blames(past, "group_offsets_never_go_back", "5 in the end, past the log's end at 4");
   const gone = planted({ "G all u 0 4": null });
   blames(gone, "group_offsets_never_go_back", "-1 in the end, where 4 was committed");
 });
