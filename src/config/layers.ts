@@ -2,6 +2,7 @@
 // Invariant: an unknown flag is refused with the nearest known one; nothing is taken silently.
 
 import { ConfigError } from "./config_error.ts";
+import { PARENT_TOKEN_VARIABLE } from "./metadata_flag.ts";
 import { hint } from "./nearest_key.ts";
 
 /** What one layer (environment or flags) says. Absent means that it says nothing. */
@@ -131,7 +132,7 @@ export function readEnvironment(
   let insecure: boolean | null = null;
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith("MILLRACE_") || value === undefined || value === "") continue;
-    if (CLIENT_VARIABLES.includes(name)) continue;
+    if (CLIENT_VARIABLES.includes(name) || name === PARENT_TOKEN_VARIABLE) continue;
     const key = VARIABLES[name];
     if (key !== undefined) {
       values[key] = value;

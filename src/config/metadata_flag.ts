@@ -7,11 +7,17 @@ import { hint } from "./nearest_key.ts";
 import type { PlannedSlot } from "./planned_slot.ts";
 
 const WORDS = ["file", "memory", "kv"];
+/** Where a parent gives those that it starts what opens its store; no other process sees it. */
+export const PARENT_TOKEN_VARIABLE = "MILLRACE_PARENT_TOKEN";
 
 /** @param how What gave it, for messages. @throws {ConfigError} */
 export function metadataOfText(text: string, how: string, inFile: PlannedSlot): PlannedSlot {
   const { use, options } = inFile as Partial<PluginUse>;
   if (WORDS.includes(text)) return use === text ? inFile : { use: text };
+  const parentPort = Number(/^parent=(\d{1,5})$/.exec(text)?.[1] ?? 0);
+  if (parentPort > 0) {
+    return { use: "parent", options: { port: parentPort, token: { env: PARENT_TOKEN_VARIABLE } } };
+  }
   const endpoints = /^etcd=(.+)$/.exec(text)?.[1]?.split(",");
   if (endpoints === undefined) {
     throw new ConfigError(

@@ -45,6 +45,13 @@ const BUILT_IN: Readonly<Record<SlotName, Readonly<Record<string, Load>>>> = {
           typeof import("../../plugins/metadata-etcd/mod.ts")["metadataEtcd"]
         >[0],
       ),
+    // Of brokers that a parent process started: by the flag that it gives them, never by a file.
+    parent: async (options) =>
+      (await import("../../plugins/metadata-parent/mod.ts")).metadataParent(
+        options as unknown as Parameters<
+          typeof import("../../plugins/metadata-parent/mod.ts")["metadataParent"]
+        >[0],
+      ),
   },
   transport: {
     kafka: async (options) =>
