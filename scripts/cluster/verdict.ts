@@ -73,7 +73,8 @@ export function judgeHistory(history: History): void {
     endings.set(ending, (endings.get(ending) ?? 0) + 1);
   }
   const ends = ["committed", "aborted"].map((each) => endings.get(each) ?? 0);
-  const transactions = `transactions: ${[...endings].map((each) => each.join(" ")).join(", ")}`;
+  const told_ = [...endings].map(([ending, count]) => `${count} ${ending}`);
+  const transactions = `transactions: ${told_.join(", ") || "none"}`;
   const figures = `${acknowledged} acknowledged, ${read} read by groups, ${history.commits.length} commits of groups, ${transactions}`;
   const isEnough =
     Math.min(acknowledged, read, history.commits.length) > 0 &&
