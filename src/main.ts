@@ -188,8 +188,13 @@ async function brokerOf(
   const { runtime } = host;
   for (const warning of plan.warnings) runtime.log.warn("config_warning", { warning });
   const isOpen = plan.insecure || plugins.auth.length > 0;
+  // Read only where others are to be told.
+  const release =
+    plugins.metadata.isShared === true
+      ? (await import("../package.json", { with: { type: "json" } })).default.version
+      : undefined;
   return await createBroker({
-    broker: plan.broker,
+    broker: release === undefined ? plan.broker : { ...plan.broker, release },
     runtime: { ...runtime, network: networkOf(plan, runtime, isOpen) },
     ...plugins,
     settings: plan.settings,

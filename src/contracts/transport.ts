@@ -54,4 +54,6 @@ export interface Endpoint {
   /** What clients are told, where it differs (`advertised.listeners`). */
   readonly advertisedHost: string;
   readonly advertisedPort: number;
+  /** Whether it speaks TLS; left out: it does not. */
+  readonly isTls?: boolean;
 }
