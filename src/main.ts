@@ -114,10 +114,11 @@ async function start(argv: readonly string[]): Promise<number> {
   try {
     broker = await brokerOf(plan, host, lookUp);
     const signals = watchSignals();
+    const parentGone = plan.isBelowParent ? inputEnds() : NEVER;
     await broker.start();
     announce(plan, broker, host);
     giveBackWhenQuiet();
-    const reason = await Promise.race([signals, broker.failed, host.failed]);
+    const reason = await Promise.race([signals, parentGone, broker.failed, host.failed]);
     return await stop(broker, host, reason);
   } catch (error) {
     const code = complain(error, host);
@@ -280,6 +281,19 @@ function announce(plan: StartPlan, broker: RunningBroker, host: HostRuntime): vo
     cluster: broker.clusterId,
     host: hostVersion(),
     startMs,
+  });
+}
+
+const NEVER = new Promise<never>(() => {});
+
+/** Resolves when whoever holds the other end of standard input has gone: the parent of a broker that it started. */
+function inputEnds(): Promise<string> {
+  return new Promise((resolve) => {
+    const gone = () => resolve("The parent of this broker, which keeps its metadata, has gone");
+    process.stdin.on("end", gone);
+    process.stdin.on("error", gone);
+    process.stdin.on("close", gone);
+    process.stdin.resume();
   });
 }
 

@@ -24,6 +24,8 @@ export interface StartPlan {
   readonly data: string;
   readonly storage: PlannedSlot;
   readonly metadata: PlannedSlot;
+  /** A parent process keeps the metadata, and holds the other end of standard input. */
+  readonly isBelowParent: boolean;
   readonly transports: readonly PlannedSlot[];
   /** Where HTTP listens as nobody said where: it gives way where that is taken. Null when somebody did. */
   readonly unaskedHttp: Address | null;
@@ -269,6 +271,7 @@ export function planStart(
     data,
     storage,
     metadata,
+    isBelowParent: metadataWord === "parent",
     transports,
     unaskedHttp,
     auth,
