@@ -278,11 +278,6 @@ export class Cluster {
     return this.#queue.submit(decide);
   }
 
-  /** Resolves once the image is at that revision, or following it has ended. */
-  reached(revision: number): Promise<void> {
-    return this.#loader.reached(revision);
-  }
-
   /** Tells those who follow that brokers, or this one's membership, have changed. */
   brokersChanged(): void {
     for (const listener of this.#listeners) listener.brokersChanged?.();

@@ -3,8 +3,9 @@
 // Kafka: QuorumController, of which the quorum is the metadata store.
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
-import type { MetadataStore } from "../../contracts/metadata_store.ts";
+import type { MetadataStore, Session } from "../../contracts/metadata_store.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
+import type { SharedAccess } from "./cluster_access.ts";
 import {
   brokerKey,
   CONTROLLER_EPOCH_KEY,
@@ -16,20 +17,27 @@ import {
 import { decideDuties } from "./controller_duties.ts";
 import { refused } from "./decision.ts";
 import type { ImageStep } from "./image_changes.ts";
-import type { Membership } from "./membership.ts";
-import type { SharedCluster } from "./shared_cluster.ts";
 
 /** How often leadership goes back to preferred replicas, at most this long after they are in sync again. */
 const BALANCE_MS = 5000;
 /** Pause after the store failed. */
 const RETRY_MS = 200;
 
+/** The broker that runs for the seat. */
+export interface SeatMember {
+  /** Null while it is not registered. */
+  readonly session: Session | null;
+  readonly brokerEpoch: number;
+  /** It takes no seat any more, and does the duties of the one it has until it leaves. */
+  readonly isStopping: boolean;
+}
+
 export interface SeatOptions {
-  readonly shared: SharedCluster;
+  readonly shared: SharedAccess;
   readonly metadata: MetadataStore;
   readonly runtime: Runtime;
   readonly brokerId: number;
-  readonly membership: Membership;
+  readonly membership: SeatMember;
 }
 
 export class ControllerSeat {

@@ -6,6 +6,7 @@ import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { MetadataStore, Session } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import { decideHandOver, decideResume } from "./broker_decisions.ts";
+import type { SharedAccess } from "./cluster_access.ts";
 import {
   brokerKey,
   decodeBroker,
@@ -15,7 +16,6 @@ import {
 } from "./cluster_entries.ts";
 import { ControllerSeat } from "./controller_seat.ts";
 import type { BrokerImage } from "./image.ts";
-import type { SharedCluster } from "./shared_cluster.ts";
 
 /** `broker.session.timeout.ms` where nobody says otherwise: failure is found within 3 s. */
 export const SESSION_MS_DEFAULT = 2000;
@@ -30,7 +30,7 @@ const EXTRA_TRIES = 10;
 export type Registration = Omit<BrokerImage, "id" | "epoch" | "isStopping">;
 
 export interface MembershipOptions {
-  readonly shared: SharedCluster;
+  readonly shared: SharedAccess;
   readonly metadata: MetadataStore;
   readonly runtime: Runtime;
   readonly brokerId: number;

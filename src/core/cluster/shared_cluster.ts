@@ -6,7 +6,7 @@ import type { CommitResult, MetadataStore, Transaction } from "../../contracts/m
 import type { Runtime } from "../../contracts/runtime.ts";
 import type { KafkaErrorName } from "../../protocol/errors.ts";
 import { type ContextOf, decideElectLeader, decideUnregister } from "./broker_decisions.ts";
-import type { Cluster } from "./cluster.ts";
+import type { ClusterAccess, SharedAccess } from "./cluster_access.ts";
 import {
   CLUSTER_SECRET_BYTES,
   CLUSTER_SECRET_KEY,
@@ -39,8 +39,8 @@ interface WaitingProposal {
 }
 
 /** Made by `openCluster`; reached as `cluster.shared`. */
-export class SharedCluster {
-  readonly #cluster: Cluster;
+export class SharedCluster implements SharedAccess {
+  readonly #cluster: ClusterAccess;
   readonly #options: SharedOptions;
   /** What brokers prove to each other that they know. 32 bytes; never logged. */
   readonly secret: Uint8Array;
@@ -51,11 +51,11 @@ export class SharedCluster {
   readonly #stepListeners = new Set<(step: ImageStep) => void>();
 
   /** @throws {MetadataStoreError} when the store cannot be read or written */
-  static async open(cluster: Cluster, options: SharedOptions): Promise<SharedCluster> {
+  static async open(cluster: ClusterAccess, options: SharedOptions): Promise<SharedCluster> {
     return new SharedCluster(cluster, options, await ensureSecret(cluster, options));
   }
 
-  private constructor(cluster: Cluster, options: SharedOptions, secret: Uint8Array) {
+  private constructor(cluster: ClusterAccess, options: SharedOptions, secret: Uint8Array) {
     this.#cluster = cluster;
     this.#options = options;
     this.secret = secret;
@@ -172,11 +172,6 @@ export class SharedCluster {
     return this.#cluster.commit(transaction);
   }
 
-  /** Resolves once the image is at that revision, or following it has ended. */
-  reached(revision: number): Promise<void> {
-    return this.#cluster.reached(revision);
-  }
-
   /** Tells those who follow: `isHeldAt` or the epoch is another. */
   membershipChanged(): void {
     this.#cluster.brokersChanged();
@@ -259,7 +254,7 @@ export class SharedCluster {
 
 const LOGS_PREFIX = "logs/broker/";
 
-async function ensureSecret(cluster: Cluster, options: SharedOptions): Promise<Uint8Array> {
+async function ensureSecret(cluster: ClusterAccess, options: SharedOptions): Promise<Uint8Array> {
   const { metadata, runtime } = options;
   const secret = runtime.random.fork("cluster_secret").fill(new Uint8Array(CLUSTER_SECRET_BYTES));
   for (let tries = 0; tries < SECRET_TRIES_MAX; tries++) {
