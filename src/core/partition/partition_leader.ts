@@ -79,6 +79,8 @@ export class PartitionLeader {
   readonly #options: LeaderOptions;
   readonly #followers = new Map<number, FollowerProgress>();
   readonly #waiting = new Set<Waiting>();
+  /** Called when more is synced here, the high watermark has moved, or the leadership is over. */
+  readonly replicaWaiters = new Set<() => void>();
   #image: PartitionImage;
   /** Null: none is under way. */
   #proposal: IsrProposal | null = null;
@@ -99,6 +101,11 @@ export class PartitionLeader {
     return this.#image.leaderEpoch;
   }
 
+  /** Exclusive end of what is durable here. */
+  get syncedEnd(): number {
+    return this.#options.log.syncedEnd;
+  }
+
   get image(): PartitionImage {
     return this.#image;
   }
@@ -106,6 +113,10 @@ export class PartitionLeader {
   /** The in-sync set that the cluster has agreed on. */
   get isr(): readonly number[] {
     return this.#image.isr;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get isProposing(): boolean {
@@ -139,6 +150,7 @@ export class PartitionLeader {
   /** The log has synced more. */
   onSynced(): void {
     this.#advance();
+    this.#wakeReplicas();
   }
 
   /** Takes in where a follower is. False: it does not replicate this partition, or is of an old registration. */
@@ -203,6 +215,7 @@ export class PartitionLeader {
     this.#isOver = true;
     this.#retry?.cancel();
     this.#endWaits("not_leader");
+    this.#wakeReplicas();
   }
 
   /** What was committed under too small a set is told as Kafka tells it. */
@@ -239,6 +252,7 @@ export class PartitionLeader {
     assert(this.#image.isr.includes(brokerId), "a leader is in sync with itself");
     if (end <= log.highWatermark) return;
     log.advanceHighWatermark(end);
+    this.#wakeReplicas();
     const verdict = this.#verdict();
     for (const waiting of this.#waiting) {
       if (waiting.endOffset > end) continue;
@@ -292,6 +306,10 @@ export class PartitionLeader {
     }
     // It may have been taken. Asking again tells: it can be taken once only, at its partition epoch.
     this.#retry = this.#options.after(ASK_AGAIN_MS, "isr_proposal", () => void this.#ask(proposal));
+  }
+
+  #wakeReplicas(): void {
+    for (const wake of [...this.replicaWaiters]) wake();
   }
 
   #endProposal(): void {
