@@ -5,7 +5,7 @@
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
-import { type Outcome, refuse } from "../../protocol/errors.ts";
+import { type KafkaErrorName, type Outcome, refuse } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicImage } from "../cluster/image.ts";
 import { CoordinatorRuntime } from "../coordinator/runtime/coordinator_runtime.ts";
@@ -18,6 +18,7 @@ import {
 } from "../coordinator/runtime/shard.ts";
 import type { ShardHostOptions } from "../coordinator/runtime/shard_host.ts";
 import type { LogManager } from "../partition/log_manager.ts";
+import type { Settings } from "../settings/dynamic.ts";
 import { PartitionCoordinatorLog } from "./partition_coordinator_log.ts";
 import { isLedHere, leadershipOf, leadsNow, mayAnswer } from "./partition_leaders.ts";
 
@@ -36,6 +37,7 @@ export interface InternalTopic {
 export interface CoordinatorShardsOptions<S extends Shard<R>, R> {
   readonly cluster: Cluster;
   readonly logs: LogManager;
+  readonly settings: Settings;
   readonly runtime: Runtime;
   readonly topicName: string;
   /** Asked when it is to be made. */
@@ -96,7 +98,11 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     decide: Decide<S, R, Response>,
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
-    return this.withShard(key, (partition) => this.runIn(partition, decide, signal));
+    return this.withShard(key, (partition) => {
+      const refusal = this.refusalOf(partition);
+      if (refusal !== null) return Promise.resolve(refuse(refusal));
+      return this.runtime.run(partition, decide, signal);
+    });
   }
 
   /** Calls with the shard of a key, at once when the topic is there; else it is made first. */
@@ -110,14 +116,19 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     );
   }
 
-  /** Runs a request on a shard by its number. Refused with not_coordinator where this broker does not lead it for certain. */
-  runIn<Response>(
-    partition: number,
-    decide: Decide<S, R, Response>,
-    signal: AbortSignal,
-  ): Promise<Outcome<Response>> {
-    if (!this.mayAnswer) return Promise.resolve(refuse("not_coordinator"));
-    return this.runtime.run(partition, decide, signal);
+  /**
+   * Why a request may not be run on a shard now: this broker does not lead it for certain, or what it decides could not be kept by
+   * as many replicas as the topic asks for (of those that it has). Null: it may.
+   */
+  refusalOf(partition: number): KafkaErrorName | null {
+    if (!this.mayAnswer) return "not_coordinator";
+    const { cluster, settings } = this.#options;
+    const topic = this.#topic;
+    const placed = topic === null ? undefined : cluster.image.partitions.get(topic.id)?.[partition];
+    if (topic === null || placed === undefined) return null;
+    const { replicas, isr } = placed;
+    const inSyncMin = Number(settings.topicText(topic.configs, "min.insync.replicas") ?? 1);
+    return isr.length < Math.min(inSyncMin, replicas.length) ? "coordinator_not_available" : null;
   }
 
   /** As `run`, where nothing is made: without the topic it is refused with not_coordinator. */
@@ -127,7 +138,7 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
     if (this.#topic === null) return Promise.resolve(refuse("not_coordinator"));
-    return this.runIn(this.shardOf(key), decide, signal);
+    return this.run(key, decide, signal);
   }
 
   /** See ShardHost.decideAtOnce. Null too where there is no topic. */
@@ -144,8 +155,10 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     decide: Decide<S, R, Response>,
     signal: AbortSignal,
   ): Promise<readonly Outcome<Response>[]> {
-    const partitions = this.#occupied();
-    const outcomes = await Promise.all(partitions.map((each) => this.runIn(each, decide, signal)));
+    const partitions = this.mayAnswer ? this.#occupied() : [];
+    const outcomes = await Promise.all(
+      partitions.map((each) => this.runtime.run(each, decide, signal)),
+    );
     // What has become another's meanwhile is for that one to say.
     return outcomes.filter(
       (each, i) => each.ok || each.error.code !== "not_coordinator" || this.isHere(partitions[i]!),
@@ -184,7 +197,7 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     const { signal } = this.#stopping;
     for (const partition of this.#occupied()) {
       if (signal.aborted) return;
-      if (!this.#isTakenUp(partition)) {
+      if (!this.#isTakenUp(partition) || !this.mayAnswer) {
         this.#warmUpLater();
         continue;
       }

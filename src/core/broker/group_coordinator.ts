@@ -66,6 +66,7 @@ export class GroupCoordinator {
     this.#shards = new CoordinatorShards({
       cluster,
       logs,
+      settings,
       runtime,
       topicName: GROUP_TOPIC,
       newTopic: () => newGroupTopic(settings),
@@ -121,7 +122,8 @@ export class GroupCoordinator {
     const { transactionGate } = this.#options;
     const producer = { producerId, producerEpoch };
     return this.#shards.withShard(groupId, (partition) => {
-      if (!this.#shards.mayAnswer) return Promise.resolve(refuse("not_coordinator"));
+      const refusal = this.#shards.refusalOf(partition);
+      if (refusal !== null) return Promise.resolve(refuse(refusal));
       const place = { topic: GROUP_TOPIC, partition };
       const admit = () =>
         transactionGate.admit(transactionalId, producerId, producerEpoch, [place], adds);

@@ -86,6 +86,7 @@ export class TransactionCoordinator implements TransactionGate {
     this.#shards = new CoordinatorShards({
       cluster,
       logs,
+      settings,
       runtime,
       topicName: TRANSACTION_TOPIC,
       newTopic: () => this.settings.newTopic(),

@@ -28,6 +28,7 @@ interface Node {
   readonly groups: ReturnType<typeof openGroups>;
   readonly transactions: ReturnType<typeof openTransactions>;
   readonly listeners: Set<TopicListener>;
+  readonly settings: Settings;
 }
 
 export class CoordinatorRig {
@@ -42,6 +43,8 @@ export class CoordinatorRig {
   readonly cutOff = new Set<number>();
   /** Calls between brokers, as "1>2 WriteTxnMarkers". */
   readonly asked: string[] = [];
+  /** In sync of what is led from now on. */
+  isr: readonly number[] = [1, 2];
   readonly #image;
   readonly #partitions = new Map<string, readonly PartitionImage[]>();
   #nextProducerId = 1000;
@@ -90,7 +93,7 @@ export class CoordinatorRig {
   async lead(id: number, name: string, partition: number): Promise<void> {
     const image = this.#topic(name);
     const before = this.#partitions.get(image.id)![partition]!;
-    const next = placed(id, before.leaderEpoch + 1);
+    const next = { ...placed(id, before.leaderEpoch + 1), isr: this.isr };
     if (id > 0 && before.leader > 0 && id !== before.leader) {
       await this.#copy(before.leader, id, name, partition);
     }
@@ -197,7 +200,7 @@ export class CoordinatorRig {
     });
     const broker = { log: logs.api, groups: groups.api, transactions: transactions.api };
     const calls = new TransactionCalls(broker as unknown as Broker, caller);
-    holder.node = { id, logs, calls, groups, transactions, listeners };
+    holder.node = { id, logs, calls, groups, transactions, listeners, settings };
     this.nodes.set(id, holder.node);
   }
 

@@ -108,6 +108,19 @@ describe("what a coordinator answers", () => {
     expect(rig.log(1, OFFSETS, G).waiters?.size ?? 0).toBe(0);
   });
 
+  test("is nothing while fewer replicas are in sync than the topic asks for", async () => {
+    const settings = rig.nodes.get(1)!.settings;
+    settings.setDynamic(new Map([["min.insync.replicas", "2"]]), new Map());
+    rig.isr = [1];
+    await rig.lead(1, OFFSETS, G);
+    expect(await answered(commitOffset(1, 7))).toBe("coordinator_not_available");
+    // No more are asked for than there are replicas.
+    settings.setDynamic(new Map([["min.insync.replicas", "3"]]), new Map());
+    rig.isr = [1, 2];
+    await rig.lead(1, OFFSETS, G);
+    expect(await answered(commitOffset(1, 7))).toBe("none");
+  });
+
   test("is only of what it leads: lists say nothing of the rest", async () => {
     expect((await answered(rig.calls(1).init())).errorCode).toBe(0);
     const ids = async (id: number) =>
