@@ -8,6 +8,7 @@ case " $* " in *" --help "* | *" -h "*) echo "Usage: scripts/fetch_peers.sh [kca
 for peer in "$@"; do
   case $peer in
     kcat | kafkajs | platformatic) need_kcat ;; # kafkajs and platformatic come by npm; kcat reads for them
+    etcd) need_etcd ;;
     java) need_java ;;
     kafka | millrace | client) need_kafka_jars ;; # our own command line beside Java's console
     librdkafka) need_librdkafka ;;

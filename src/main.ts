@@ -39,6 +39,7 @@ const HELP = `millrace start [flags]: starts a broker; "millrace" alone does the
   --http HOST:PORT    where HTTP is served (127.0.0.1:8080, or a free port where that is taken)
   --tcp HOST:PORT     where framed CBOR over TCP is served (nowhere)
                       --kafka off, --http off and --tcp off do without
+  --metadata STORE    file, memory, kv, or etcd=http://HOST:PORT[,…] for a cluster of brokers (file)
   --config FILE       config file (millrace.config.ts or millrace.config.json, where there is one)
   -o KEY=VALUE        a setting by Kafka's name, e.g. -o num.partitions=3; may be repeated
   --log-level LEVEL   debug, info, warn, error or off (info); log lines go to standard error
@@ -113,10 +114,11 @@ async function start(argv: readonly string[]): Promise<number> {
   try {
     broker = await brokerOf(plan, host, lookUp);
     const signals = watchSignals();
+    const parentGone = plan.isBelowParent ? inputEnds() : NEVER;
     await broker.start();
     announce(plan, broker, host);
     giveBackWhenQuiet();
-    const reason = await Promise.race([signals, broker.failed, host.failed]);
+    const reason = await Promise.race([signals, parentGone, broker.failed, host.failed]);
     return await stop(broker, host, reason);
   } catch (error) {
     const code = complain(error, host);
@@ -187,8 +189,13 @@ async function brokerOf(
   const { runtime } = host;
   for (const warning of plan.warnings) runtime.log.warn("config_warning", { warning });
   const isOpen = plan.insecure || plugins.auth.length > 0;
+  // Read only where others are to be told.
+  const release =
+    plugins.metadata.isShared === true
+      ? (await import("../package.json", { with: { type: "json" } })).default.version
+      : undefined;
   return await createBroker({
-    broker: plan.broker,
+    broker: release === undefined ? plan.broker : { ...plan.broker, release },
     runtime: { ...runtime, network: networkOf(plan, runtime, isOpen) },
     ...plugins,
     settings: plan.settings,
@@ -274,6 +281,19 @@ function announce(plan: StartPlan, broker: RunningBroker, host: HostRuntime): vo
     cluster: broker.clusterId,
     host: hostVersion(),
     startMs,
+  });
+}
+
+const NEVER = new Promise<never>(() => {});
+
+/** Resolves when whoever holds the other end of standard input has gone: the parent of a broker that it started. */
+function inputEnds(): Promise<string> {
+  return new Promise((resolve) => {
+    const gone = () => resolve("The parent of this broker, which keeps its metadata, has gone");
+    process.stdin.on("end", gone);
+    process.stdin.on("error", gone);
+    process.stdin.on("close", gone);
+    process.stdin.resume();
   });
 }
 

@@ -15,21 +15,37 @@ import type {
   Transaction,
 } from "../../src/contracts/metadata_store.ts";
 import { Sessions } from "../../src/metadata/sessions.ts";
+import { SharedTable } from "../../src/metadata/shared_table.ts";
 import { checkedBytes, conflictsOf, deletion, ownWrites } from "../../src/metadata/transactions.ts";
 
 /** What metadataMemory takes. */
 export interface MemoryMetadataOptions {
   /** Revisions kept for watches that lag; older ones answer "reset". Default 10,000. */
   readonly historyRevisionsMax?: number;
+  /**
+   * Whether several brokers of this process may have it open at once: a cluster in one process. Their sessions run out by the clock
+   * of whoever opened the store. Default false.
+   */
+  readonly shared?: boolean;
 }
 
 const HISTORY_BYTES_MAX = 16 * 1024 * 1024;
 
-/** A metadata store in memory. Each call makes an independent one; opening it twice at once is "locked". */
+/** A metadata store in memory. Each call makes an independent one; opening it twice at once is "locked", unless it is shared. */
 export function metadataMemory(options: MemoryMetadataOptions = {}): MetadataStorePlugin {
   const revisionsMax = options.historyRevisionsMax ?? 10_000;
   let kept: RevisionTable | null = null;
   let opened: MemoryMetadata | null = null;
+  if (options.shared === true) {
+    const table = new SharedTable("memory", { revisionsMax, bytesMax: HISTORY_BYTES_MAX });
+    return {
+      kind: "metadata_store",
+      name: "memory",
+      contract: 1,
+      isShared: true,
+      open: async ({ runtime }) => table.open(runtime),
+    };
+  }
   return {
     kind: "metadata_store",
     name: "memory",

@@ -20,6 +20,10 @@ export interface WantedPartition {
   bytesMax: number;
   leaderEpoch: number;
   lastFetchedEpoch: number;
+  /** Of a follower; -1 where it does not say, and for consumers. */
+  logStartOffset: number;
+  syncedEnd: number;
+  highWatermark: number;
   /** -1 until told. */
   toldHighWatermark: number;
   toldLogStartOffset: number;
@@ -129,6 +133,9 @@ export class FetchSessions {
       known.bytesMax = wanted.bytesMax;
       known.leaderEpoch = wanted.leaderEpoch;
       known.lastFetchedEpoch = wanted.lastFetchedEpoch;
+      known.logStartOffset = wanted.logStartOffset;
+      known.syncedEnd = wanted.syncedEnd;
+      known.highWatermark = wanted.highWatermark;
       return true;
     }
     if (this.#partitionCount >= this.#partitionsMax) return false;

@@ -7,6 +7,7 @@ import {
   type Authenticator,
   type AuthSession,
   BEARER_MECHANISM,
+  isPeer,
   type Peer,
   type Principal,
 } from "../../src/contracts/auth.ts";
@@ -17,6 +18,7 @@ import { apiKeyOf, apiVersionOf } from "../../src/protocol/header.ts";
 import { SaslHandshake } from "../../src/protocol/messages/17_sasl_handshake.ts";
 import { SaslAuthenticate } from "../../src/protocol/messages/36_sasl_authenticate.ts";
 import { decodeRequest } from "../../src/protocol/mod.ts";
+import { PEER_MECHANISM } from "../../src/protocol/peer_login.ts";
 import type { Api } from "../../src/protocol/schema.ts";
 import { ConnectionRefusal, type Job, type Reply } from "./exchange.ts";
 import type { Frame } from "./framing.ts";
@@ -35,7 +37,10 @@ export function saslMechanisms(authenticator: Authenticator): readonly string[] 
 }
 
 export interface LoginOptions {
-  readonly authenticator: Authenticator;
+  /** Null: clients need no login, and only brokers do so. */
+  readonly authenticator: Authenticator | null;
+  /** For other brokers of the cluster, never listed. */
+  readonly peerAuthenticator?: Authenticator | undefined;
   readonly peer: Peer;
   /** For its settings, which may change while it runs. */
   readonly broker: Broker;
@@ -48,7 +53,7 @@ export interface LoginOptions {
 }
 
 /** The tokens of a conversation come in SaslAuthenticate requests ("headers"), or bare behind a handshake v0. */
-type State = "handshake" | "headers" | "bare" | "open" | "failed";
+type State = "unasked" | "handshake" | "headers" | "bare" | "open" | "failed";
 
 export class Login {
   readonly #options: LoginOptions;
@@ -65,12 +70,13 @@ export class Login {
 
   constructor(options: LoginOptions) {
     this.#options = options;
+    if (options.authenticator === null) this.#state = "unasked";
     this.#sinceMs = options.runtime.clock.monotonicMs();
   }
 
   /** Whether somebody is logged in and no new login is under way. */
   get isOpen(): boolean {
-    return this.#state === "open";
+    return this.#state === "open" || this.#state === "unasked";
   }
 
   /** Who is logged in, or was before the login that is under way. */
@@ -87,7 +93,7 @@ export class Login {
   /** Why the connection has to end as nobody logs in; null while there is time. */
   overdue(nowMs: number): ConnectionRefusal | null {
     const { loginMsMax } = this.#options;
-    if (this.#state === "open" || nowMs - this.#sinceMs <= loginMsMax) return null;
+    if (this.isOpen || nowMs - this.#sinceMs <= loginMsMax) return null;
     return new ConnectionRefusal("login_timed_out", `No login within ${loginMsMax} ms`);
   }
 
@@ -105,6 +111,12 @@ export class Login {
     }
     const apiKey = apiKeyOf(frame.bytes);
     switch (this.#state) {
+      case "unasked":
+        // Other mechanisms than that of brokers are the handlers' to refuse, as where nobody can log in.
+        if (apiKey !== SaslHandshake.apiKey || !asksForPeer(frame)) return null;
+        this.#sinceMs = this.#options.runtime.clock.monotonicMs();
+        this.#state = "handshake";
+        return this.#handshake(frame);
       case "open": {
         if (this.#endsAtMs === null) return null;
         const nowMs = this.#options.runtime.clock.monotonicMs();
@@ -132,7 +144,8 @@ export class Login {
   #handshake(frame: Frame): Job {
     const { version, header, body } = read(SaslHandshake, frame);
     frame.release();
-    const offered = saslMechanisms(this.#options.authenticator);
+    const { authenticator, peerAuthenticator } = this.#options;
+    const offered = authenticator === null ? [] : saslMechanisms(authenticator);
     // Who logs in again does so in the same way.
     const mechanisms = this.#principal === null ? offered : [this.#mechanism];
     const answer = (code: KafkaErrorName | null, refusal?: ConnectionRefusal): Reply =>
@@ -144,7 +157,10 @@ export class Login {
         refusal,
       );
     const { mechanism } = body;
-    if (!mechanisms.includes(mechanism)) {
+    const isPeers = mechanism === PEER_MECHANISM;
+    const who = isPeers ? peerAuthenticator : authenticator;
+    const mayAsk = isPeers ? this.#principal === null : mechanisms.includes(mechanism);
+    if (who === undefined || who === null || !mayAsk) {
       return new LoginJob(async () => {
         const refusal = await this.#failed("the mechanism asked for is not offered");
         return answer("unsupported_sasl_mechanism", refusal);
@@ -152,7 +168,7 @@ export class Login {
     }
     return new LoginJob(async () => {
       this.#mechanism = mechanism;
-      this.#session = this.#options.authenticator.begin(mechanism, this.#options.peer);
+      this.#session = who.begin(mechanism, this.#options.peer);
       this.#state = version === 0 ? "bare" : "headers";
       return answer(null);
     });
@@ -189,6 +205,8 @@ export class Login {
     let reason = step.kind === "denied" ? step.reason : null;
     if (step.kind === "done" && !this.#mayBecome(step.principal)) {
       reason = "another principal than the connection has";
+    } else if (step.kind === "done" && isPeer(step.principal) !== this.#isPeers) {
+      reason = "the name of a broker, given to a client";
     }
     if (step.kind === "denied" || reason !== null) {
       const refusal = await this.#failed(reason!);
@@ -256,6 +274,10 @@ export class Login {
     return new ConnectionRefusal("authentication_failed", way + reason);
   }
 
+  get #isPeers(): boolean {
+    return this.#mechanism === PEER_MECHANISM;
+  }
+
   #mayBecome({ type, name }: Principal): boolean {
     const own = this.#principal;
     return own === null || (own.type === type && own.name === name);
@@ -274,6 +296,13 @@ class LoginJob implements Job {
   constructor(run: () => Promise<Reply>) {
     this.run = run;
   }
+}
+
+/** Whether a handshake asks for the mechanism of brokers. @throws {DecodeError} */
+function asksForPeer(frame: Frame): boolean {
+  const version = apiVersionOf(frame.bytes);
+  if (version < SaslHandshake.lowest || version > SaslHandshake.highestStable) return false;
+  return decodeRequest(SaslHandshake, frame.bytes).body.mechanism === PEER_MECHANISM;
 }
 
 function read<const A extends Api>(api: A, frame: Frame) {

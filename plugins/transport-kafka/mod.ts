@@ -126,6 +126,7 @@ class KafkaServer implements RunningTransport {
 
   #accept(connection: Connection, listener: string): void {
     const { authenticator, broker, runtime, requestMemory: budget } = this.#context;
+    const { peerAuthenticator } = this.#context;
     const { host } = connection.remote;
     if (!this.#connections.admits(host)) {
       connection.close("too_many_connections");
@@ -152,10 +153,11 @@ class KafkaServer implements RunningTransport {
       recycle: (chunk) => connection.recycle?.(chunk),
     });
     const login =
-      authenticator === null
+      authenticator === null && peerAuthenticator === undefined
         ? null
         : new Login({
             authenticator,
+            peerAuthenticator,
             peer: caller.peer,
             broker,
             runtime,
@@ -163,7 +165,7 @@ class KafkaServer implements RunningTransport {
             loginMsMax,
             onOpen: () => reader.limitTo(frameBytesMax),
           });
-    if (login !== null) reader.limitTo(Math.min(frameBytesMax, login.messageBytesMax));
+    if (login?.isOpen === false) reader.limitTo(Math.min(frameBytesMax, login.messageBytesMax));
     const kafkaConnection = new KafkaConnection({
       connection,
       runtime,

@@ -78,6 +78,9 @@ export const commands: readonly CommandEntry[] = [
   entry("transaction find-hanging", "show transactions that nobody will ever end", async () => {
     return (await import("./commands/transaction_find_hanging.ts")).command;
   }),
+  entry("cluster start", "start several brokers on this machine, to see a cluster", async () => {
+    return (await import("./commands/cluster_start.ts")).command;
+  }),
   entry("cluster describe", "show the cluster and its brokers", async () => {
     return (await import("./commands/cluster_describe.ts")).command;
   }),

@@ -14,9 +14,9 @@ import {
   type RequestInputOf,
   type ResponseOf,
 } from "../protocol/mod.ts";
+import { FrameReader } from "../protocol/response_frames.ts";
 import type { Api } from "../protocol/schema.ts";
 import { aborted, ClientError } from "./client_error.ts";
-import { FrameReader } from "./frame_reader.ts";
 import { logIn, renewalDelayMs, type SaslOptions } from "./login.ts";
 import { usableVersion, type VersionRange } from "./version_range.ts";
 import type { ClientRuntime } from "./waiting.ts";

@@ -208,6 +208,40 @@ const tokenOptions = z.strictObject({
   superUsers: z.array(user).optional().meta({ description: "They may do everything" }),
 });
 
+const etcdOptions = z.strictObject({
+  endpoints: z
+    .array(z.string().regex(/^https?:\/\/[^\s/@]+\/?$/, { message: "like http://127.0.0.1:2379" }))
+    .min(1)
+    .max(16)
+    .meta({ description: "Client URLs of etcd's members" }),
+  prefix: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .meta({ description: 'What our keys begin with; "millrace/" when left out' }),
+  user: z.string().min(1).optional(),
+  password: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Of that user, e.g. { "env": "ETCD_PASSWORD" }' }),
+  tls: z
+    .strictObject({
+      caPem: pem.optional(),
+      certificatePem: pem.optional(),
+      privateKeyPem: pem.optional(),
+      serverName: z.string().min(1).optional(),
+    })
+    .optional()
+    .meta({
+      description: 'Who vouches for etcd, and who we are, in PEM, e.g. { "file": "ca.crt" }',
+    }),
+  requestTimeoutMs: count(100, 120_000)
+    .optional()
+    .meta({ description: "How long a read or a commit is tried over all endpoints; 10,000" }),
+});
+
 /** Options of the built-in plugins, by slot and bare word. */
 export const OPTION_SCHEMAS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   storage: { fs: fsOptions, memory: z.strictObject({}), kv: kvOptions },
@@ -218,6 +252,7 @@ export const OPTION_SCHEMAS: Readonly<Record<string, Readonly<Record<string, z.Z
     }),
     memory: z.strictObject({ historyRevisionsMax: historyRevisions }),
     kv: kvMetadataOptions,
+    etcd: etcdOptions,
   },
   transport: { kafka: kafkaOptions, http: httpOptions, tcp: tcpOptions },
   auth: { token: tokenOptions },

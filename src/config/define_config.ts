@@ -95,6 +95,10 @@ type KvMetadataUse = BuiltIn<
   "kv",
   Omit<import("../../plugins/storage-kv/mod.ts").MetadataKvOptions, "open">
 >;
+type EtcdUse = BuiltIn<
+  "etcd",
+  Referring<import("../../plugins/metadata-etcd/mod.ts").MetadataEtcdOptions>
+>;
 type TokenUse = BuiltIn<
   "token",
   Referring<import("../../plugins/auth-token/mod.ts").AuthTokenOptions>
@@ -122,7 +126,7 @@ export interface MillraceConfig {
   /** "fs" when left out. */
   readonly storage?: Slot<StoragePlugin, FsUse | KvUse>;
   /** "file" when left out. */
-  readonly metadata?: Slot<MetadataStorePlugin, KvMetadataUse>;
+  readonly metadata?: Slot<MetadataStorePlugin, KvMetadataUse | EtcdUse>;
   /** Kafka on 127.0.0.1:9092 and HTTP on 127.0.0.1:8080 when left out. */
   readonly transports?: readonly Slot<TransportPlugin, KafkaUse | HttpUse | TcpUse>[];
   readonly auth?: readonly Slot<AuthPlugin, TokenUse>[];

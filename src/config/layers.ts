@@ -2,6 +2,7 @@
 // Invariant: an unknown flag is refused with the nearest known one; nothing is taken silently.
 
 import { ConfigError } from "./config_error.ts";
+import { PARENT_TOKEN_VARIABLE } from "./metadata_flag.ts";
 import { hint } from "./nearest_key.ts";
 
 /** What one layer (environment or flags) says. Absent means that it says nothing. */
@@ -14,6 +15,8 @@ export interface Layer {
   readonly http?: string;
   /** The same of the TCP listener. */
   readonly tcp?: string;
+  /** "file", "memory", "kv", or "etcd=" and endpoints. */
+  readonly metadata?: string;
   readonly brokerId?: string;
   readonly clusterId?: string;
   readonly rack?: string;
@@ -39,6 +42,7 @@ export const FLAGS: Readonly<Record<string, Key>> = {
   "--kafka": "kafka",
   "--http": "http",
   "--tcp": "tcp",
+  "--metadata": "metadata",
   "--broker-id": "brokerId",
   "--cluster-id": "clusterId",
   "--rack": "rack",
@@ -52,6 +56,7 @@ const VARIABLES: Readonly<Record<string, Key>> = {
   MILLRACE_KAFKA: "kafka",
   MILLRACE_HTTP: "http",
   MILLRACE_TCP: "tcp",
+  MILLRACE_METADATA: "metadata",
   MILLRACE_BROKER_ID: "brokerId",
   MILLRACE_CLUSTER_ID: "clusterId",
   MILLRACE_RACK: "rack",
@@ -127,7 +132,7 @@ export function readEnvironment(
   let insecure: boolean | null = null;
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith("MILLRACE_") || value === undefined || value === "") continue;
-    if (CLIENT_VARIABLES.includes(name)) continue;
+    if (CLIENT_VARIABLES.includes(name) || name === PARENT_TOKEN_VARIABLE) continue;
     const key = VARIABLES[name];
     if (key !== undefined) {
       values[key] = value;

@@ -10,7 +10,9 @@ import type { StartPlan } from "./start_plan.ts";
 const LOGS = ["journal", "segments", "log.sqlite"];
 
 /** @throws {ConfigError} where the built-in storage holds logs of other brokers alone */
-export function refuseOtherBrokers({ storage, data, broker }: StartPlan): void {
+export function refuseOtherBrokers({ storage, metadata, data, broker }: StartPlan): void {
+  // Brokers below one parent share its folder.
+  if ((metadata as Partial<PluginUse>).use === "parent") return;
   const { use, options = {} } = storage as Partial<PluginUse>;
   if ((use !== "fs" && use !== "kv") || options["path"] !== undefined) return;
   const { existsSync, readdirSync } = process.getBuiltinModule("node:fs");

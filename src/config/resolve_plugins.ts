@@ -39,6 +39,19 @@ const BUILT_IN: Readonly<Record<SlotName, Readonly<Record<string, Load>>>> = {
       (await import("../../plugins/metadata-memory/mod.ts")).metadataMemory(options),
     kv: async (options, plan) =>
       (await import("../../plugins/storage-kv/mod.ts")).metadataKv(kvPlace(options, plan)),
+    etcd: async (options) =>
+      (await import("../../plugins/metadata-etcd/mod.ts")).metadataEtcd(
+        options as unknown as Parameters<
+          typeof import("../../plugins/metadata-etcd/mod.ts")["metadataEtcd"]
+        >[0],
+      ),
+    // Of brokers that a parent process started: by the flag that it gives them, never by a file.
+    parent: async (options) =>
+      (await import("../../plugins/metadata-parent/mod.ts")).metadataParent(
+        options as unknown as Parameters<
+          typeof import("../../plugins/metadata-parent/mod.ts")["metadataParent"]
+        >[0],
+      ),
   },
   transport: {
     kafka: async (options) =>

@@ -13,6 +13,7 @@ import {
   transportWord,
 } from "./listeners.ts";
 import type { LoadedConfig } from "./load_config.ts";
+import { metadataOfText } from "./metadata_flag.ts";
 import { type GivenAddress, planTransports } from "./plan_transports.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
 import { dereferenced, type OnMissing, type Reference, referenceOf } from "./references.ts";
@@ -23,6 +24,8 @@ export interface StartPlan {
   readonly data: string;
   readonly storage: PlannedSlot;
   readonly metadata: PlannedSlot;
+  /** A parent process keeps the metadata, and holds the other end of standard input. */
+  readonly isBelowParent: boolean;
   readonly transports: readonly PlannedSlot[];
   /** Where HTTP listens as nobody said where: it gives way where that is taken. Null when somebody did. */
   readonly unaskedHttp: Address | null;
@@ -162,7 +165,14 @@ export function planStart(
   const auth = (config.auth ?? []).map(planned);
   provenance.set("auth", config.auth === undefined ? BUILT_IN : fromFile);
   const storage = slot("storage", config.storage, "fs");
-  const metadata = slot("metadata", config.metadata, "file");
+  const metadataInFile = slot("metadata", config.metadata, "file");
+  const metadata = pick(
+    "metadata",
+    "metadata",
+    config.metadata === undefined ? undefined : metadataInFile,
+    metadataInFile,
+    (given, how) => metadataOfText(given, how, metadataInFile),
+  );
   refuseOneFile(storage, metadata);
 
   const warnings = [...(environment.warnings ?? [])];
@@ -261,6 +271,7 @@ export function planStart(
     data,
     storage,
     metadata,
+    isBelowParent: metadataWord === "parent",
     transports,
     unaskedHttp,
     auth,

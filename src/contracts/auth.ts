@@ -105,6 +105,14 @@ export interface Principal {
 /** Everyone, where nothing asks who they are: on every transport, and in process. */
 export const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 
+/** The type of principals that are brokers of this cluster; no authenticator of clients may give it. */
+export const PEER_TYPE = "Broker";
+
+/** Whether the caller is a broker of this cluster, which has proven it. */
+export function isPeer(principal: Principal): boolean {
+  return principal.type === PEER_TYPE;
+}
+
 /** Where a call came from: remote address, the listener's name, and the client's certificate (DER) where TLS asked for one. */
 export interface Peer {
   readonly host: string;

@@ -246,6 +246,8 @@ export interface FetchRequest {
    * `bytesMin` says. For whoever takes memory for an answer first, and must not hold any while nothing comes.
    */
   readonly waitsOnly?: boolean;
+  /** A follower asks, of that registration: it is given what is durable here, committed or not. Isolation says nothing then. */
+  readonly replica?: { readonly id: number; readonly epoch: number };
 }
 
 /** From where (inclusive) and how much of one partition, in bytes of whole batches. */
@@ -258,14 +260,37 @@ export interface FetchPartition {
   readonly bytesMax: number;
   /** -1 when unknown. */
   readonly leaderEpoch: number;
+  /** Where a follower's log stands. */
+  readonly follower?: FollowerPosition;
+}
+
+/** A follower's own log at `fetchOffset`, its end. Offsets that end a range are exclusive. */
+export interface FollowerPosition {
+  /** Epoch of its last batch; -1 when it has none. */
+  readonly lastFetchedEpoch: number;
+  readonly logStartOffset: number;
+  /** What it has durable; -1 when it does not say. */
+  readonly syncedEnd: number;
+  readonly highWatermark: number;
 }
 
 /** Outcomes in request order. The batches are borrowed: they stay valid until `release`. */
 export interface FetchResponse {
-  readonly partitions: readonly Outcome<FetchResult>[];
+  readonly partitions: readonly FetchOutcome[];
   /** Gives read buffers back. Idempotent. The batches must not be looked at afterwards. */
   release(): void;
 }
+
+/** Why a partition was not read. */
+export interface FetchError extends KafkaError {
+  /** For a follower whose offset is not there: where it may begin anew, inclusive. */
+  readonly logStartOffset?: number;
+}
+
+/** An Outcome whose error may say more. */
+export type FetchOutcome =
+  | { readonly ok: true; readonly value: FetchResult }
+  | { readonly ok: false; readonly error: FetchError };
 
 /** What one partition had, and where its log stands. Offsets that end a range are exclusive. */
 export interface FetchResult {
@@ -282,6 +307,8 @@ export interface FetchResult {
   /** Whole batches, from the one that holds `fetchOffset`; the caller skips records before it. */
   readonly batches: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** For a follower whose history is another: the newest epoch that both may know, and where it ends here. No batches come then. */
+  readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: number };
 }
 
 /** Asks for the offset at an end, of the greatest timestamp, or of the first record at or after a timestamp (KIP-79, KIP-734). */

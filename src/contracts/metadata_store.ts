@@ -6,7 +6,9 @@ import type { PluginContext } from "./plugin.ts";
 
 /** A commit has at most this many writes (etcd allows 128 operations; decision 8). */
 export const COMMIT_WRITES_MAX = 100;
-/** And at most this many bytes of keys and values. */
+/** At most this many conditions (etcd counts comparisons as it does writes). */
+export const COMMIT_CONDITIONS_MAX = 100;
+/** And at most this many bytes of keys and values that are written. */
 export const COMMIT_BYTES_MAX = 512 * 1024;
 
 /**
@@ -17,6 +19,8 @@ export interface MetadataStorePlugin {
   readonly kind: "metadata_store";
   readonly name: string;
   readonly contract: 1;
+  /** True where several brokers open the store at once: each registers and replicates, and partitions have leaders (ADR 43). */
+  readonly isShared?: boolean;
   open(context: PluginContext): Promise<MetadataStore>;
 }
 
@@ -24,7 +28,10 @@ export interface MetadataStorePlugin {
 export interface MetadataStore {
   /** A consistent snapshot of every entry under `prefix`, in ascending key order, with the revision it was read at. */
   read(prefix: string): Promise<{ readonly revision: number; readonly entries: readonly Entry[] }>;
-  /** Applies all writes at one new revision, or none of them if any condition fails. Durable when it resolves. */
+  /**
+   * Applies all writes at one new revision, or none of them if any condition fails. Durable when it resolves. Where it fails with
+   * "unavailable", a store in other processes may have made it, or may make it yet: the caller reads before it goes on.
+   */
   commit(transaction: Transaction): Promise<CommitResult>;
   /**
    * Every change under `prefix` after `revision`, one item a revision, in order, none left out. When the store has
@@ -48,7 +55,7 @@ export interface Entry {
   readonly revision: number;
 }
 
-/** Conditions and writes that take effect together; at most COMMIT_WRITES_MAX writes of COMMIT_BYTES_MAX bytes. */
+/** Conditions and writes that take effect together; at most COMMIT_CONDITIONS_MAX conditions and COMMIT_WRITES_MAX writes of COMMIT_BYTES_MAX bytes. */
 export interface Transaction {
   /** `revision: 0` demands that the key be absent. */
   readonly conditions: readonly { readonly key: string; readonly revision: number }[];
@@ -79,6 +86,12 @@ export interface RevisionChanges {
 /** A lease that the store renews by itself until `end`, which drops its entries at once. */
 export interface Session {
   readonly id: string;
+  /**
+   * The monotonic time until which the store surely keeps the entries: moved up by each renewal, counted from before it was asked
+   * for. Infinity where nobody else may drop them. A timer may come late, as after SIGSTOP: what must not be done without the
+   * session compares the clock with this.
+   */
+  readonly heldUntilMs: number;
   /** Fires once, no later than the store may have dropped our entries: the broker must fence itself. */
   readonly lost: AbortSignal;
   end(): Promise<void>;

@@ -8,7 +8,7 @@ export type { MetadataStoreErrorCode, NetworkErrorCode, StorageErrorCode } from 
 export { MetadataStoreError, NetworkError, StorageError } from "./errors.ts";
 export type * from "./key_value.ts";
 export type * from "./metadata_store.ts";
-export { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX } from "./metadata_store.ts";
+export { COMMIT_BYTES_MAX, COMMIT_CONDITIONS_MAX, COMMIT_WRITES_MAX } from "./metadata_store.ts";
 export type * from "./plugin.ts";
 export type * from "./runtime.ts";
 export type * from "./storage.ts";

@@ -19,6 +19,8 @@ export interface TransportContext extends PluginContext {
   readonly broker: Broker;
   /** Null: everyone is anonymous. */
   readonly authenticator: Authenticator | null;
+  /** Lets other brokers of the cluster in, by the mechanism MILLRACE-PEER, whatever lets clients in; left out where there are none. */
+  readonly peerAuthenticator?: Authenticator;
   /** One budget for request bytes in flight over all transports (decision 13). */
   readonly requestMemory: MemoryBudget;
 }
@@ -52,4 +54,6 @@ export interface Endpoint {
   /** What clients are told, where it differs (`advertised.listeners`). */
   readonly advertisedHost: string;
   readonly advertisedPort: number;
+  /** Whether it speaks TLS; left out: it does not. */
+  readonly isTls?: boolean;
 }

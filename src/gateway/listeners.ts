@@ -64,6 +64,7 @@ export class Listeners<L extends ListenerOptions> {
       port: listener.port,
       advertisedHost: advertisedHostOf(options),
       advertisedPort: options.advertisedPort ?? listener.port,
+      ...(tls === undefined ? {} : { isTls: true }),
     });
   }
 }

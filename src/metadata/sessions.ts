@@ -56,6 +56,11 @@ class LocalSession implements Session {
     this.#onEnd = onEnd;
   }
 
+  /** Nobody else has the store open. */
+  get heldUntilMs(): number {
+    return this.#lost.signal.aborted ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  }
+
   get lost(): AbortSignal {
     return this.#lost.signal;
   }

@@ -6,6 +6,7 @@ import type { RevisionWrite } from "../base/revision_table.ts";
 import { MetadataStoreError } from "../contracts/errors.ts";
 import {
   COMMIT_BYTES_MAX,
+  COMMIT_CONDITIONS_MAX,
   COMMIT_WRITES_MAX,
   type CommitResult,
   type Transaction,
@@ -20,7 +21,10 @@ const utf8 = new TextEncoder();
  * The bytes of the keys and values that it writes.
  * @throws {MetadataStoreError} "too_large" by the contract's bounds, "closed" for a session that has ended
  */
-export function checkedBytes({ writes }: Transaction, sessions: Pick<Sessions, "has">): number {
+export function checkedBytes(
+  { conditions, writes }: Transaction,
+  sessions: Pick<Sessions, "has">,
+): number {
   let sizeBytes = 0;
   const keys = new Set<string>();
   for (const { key, value, session } of writes) {
@@ -35,6 +39,12 @@ export function checkedBytes({ writes }: Transaction, sessions: Pick<Sessions, "
     throw new MetadataStoreError(
       "too_large",
       `Cannot commit ${writes.length} writes of ${sizeBytes} bytes: at most ${COMMIT_WRITES_MAX} writes and ${COMMIT_BYTES_MAX} bytes`,
+    );
+  }
+  if (conditions.length > COMMIT_CONDITIONS_MAX) {
+    throw new MetadataStoreError(
+      "too_large",
+      `Cannot commit under ${conditions.length} conditions: at most ${COMMIT_CONDITIONS_MAX}`,
     );
   }
   return sizeBytes;

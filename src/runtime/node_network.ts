@@ -145,7 +145,7 @@ function connect(to: ConnectAddress): Promise<Connection> {
         ? net.connect(at)
         : tls.connect({
             ...at,
-            servername: to.tls.serverName,
+            ...serverIdentityOf(to.tls.serverName),
             ...(to.tls.caPem === undefined ? {} : { ca: to.tls.caPem }),
             ...(to.tls.identity === undefined
               ? {}
@@ -166,6 +166,14 @@ function connect(to: ConnectAddress): Promise<Connection> {
       resolve(new NodeConnection(socket));
     });
   });
+}
+
+/** Whom we expect. An address is no name to ask for (RFC 6066), and Bun refuses it: the certificate alone must have it. */
+function serverIdentityOf(serverName: string): tls.ConnectionOptions {
+  if (net.isIP(serverName) === 0) return { servername: serverName };
+  return {
+    checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(serverName, certificate),
+  };
 }
 
 function serverIdentity(identity: TlsIdentity): tls.TlsOptions {

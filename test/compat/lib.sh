@@ -40,6 +40,17 @@ need_kcat() {
   have kcat || { tail -n 5 "$MILLRACE_CACHE/kcat.log" >&2; die "kcat could not be installed: install the package kcat by hand"; }
 }
 
+need_etcd() { # sets ETCD
+  local sudo=; [ "$(id -u)" = 0 ] || sudo="sudo -n"
+  if ! have etcd; then
+    # Debian would start one of its own: ours are started by the tests
+    (flock 9; have etcd || { $sudo apt-get update -qq && $sudo env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server; }) \
+      9>"$MILLRACE_CACHE/etcd.lock" >"$MILLRACE_CACHE/etcd.log" 2>&1
+  fi
+  have etcd || { tail -n 5 "$MILLRACE_CACHE/etcd.log" >&2; die "etcd could not be installed: install the package etcd-server by hand"; }
+  ETCD=$(command -v etcd); export ETCD
+}
+
 install_jars() { mvn -q -B -f "$compat/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$PWD/libs"; }
 install_java() { javac -Xlint:all -Werror -d "$PWD/classes" -cp "$KAFKA_LIBS/*" "$compat"/java/src/*.java; }
 need_kafka_jars() { # sets KAFKA_LIBS

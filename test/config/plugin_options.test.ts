@@ -1,6 +1,7 @@
 // The config's schema knows what the transports take: every option, with the same bounds.
 
 import { expect, test } from "bun:test";
+import { metadataEtcd } from "../../plugins/metadata-etcd/mod.ts";
 import { metadataKv, storageKv } from "../../plugins/storage-kv/mod.ts";
 import { resolveOptions as httpOptions } from "../../plugins/transport-http/options.ts";
 import { resolveOptions as kafkaOptions } from "../../plugins/transport-kafka/options.ts";
@@ -59,4 +60,34 @@ test("kv: schema and plugin agree on the smallest file", () => {
     expect(make({ directory: "d", sizeBytesMax: minimum! }).name).toBe("kv");
     expect(() => make({ directory: "d", sizeBytesMax: minimum! - 1 })).toThrow("sizeBytesMax");
   }
+});
+
+test("etcd: schema and plugin agree on the options and their bounds", () => {
+  const { properties } = configJsonSchema() as JsonNode;
+  const own = properties!["metadata"]!.anyOf!.find(
+    ({ properties: each }) => each?.["use"]?.const === "etcd",
+  );
+  const options = own!.properties!["options"]!.properties!;
+  const pem = "-----BEGIN CERTIFICATE-----";
+  const all = {
+    endpoints: ["https://127.0.0.1:2379"],
+    prefix: "p/",
+    user: "root",
+    password: "x",
+    tls: { caPem: pem, certificatePem: pem, privateKeyPem: pem, serverName: "etcd" },
+    requestTimeoutMs: 5_000,
+  };
+  expect(Object.keys(options)).toEqual(Object.keys(all));
+  expect(metadataEtcd(all)).toMatchObject({ name: "etcd", isShared: true });
+  const { minimum, maximum } = options["requestTimeoutMs"]!;
+  for (const requestTimeoutMs of [minimum!, maximum!]) {
+    expect(metadataEtcd({ ...all, requestTimeoutMs }).name).toBe("etcd");
+  }
+  for (const requestTimeoutMs of [minimum! - 1, maximum! + 1]) {
+    expect(() => metadataEtcd({ ...all, requestTimeoutMs })).toThrow("requestTimeoutMs");
+  }
+  const wrong = { endpoints: ["http://u:p@h", "https://h"], user: "a", tls: { ca: pem }, prefx: 1 };
+  expect(() => metadataEtcd(wrong as never)).toThrow(
+    'prefx is no option of metadata-etcd\nendpoints must be like "http://127.0.0.1:2379"\nuser and password come together\ntls.ca is no option of metadata-etcd',
+  );
 });

@@ -53,6 +53,37 @@ describe("planStart()", () => {
     plan(both());
   });
 
+  test("the metadata by a flag or a variable: words, and etcd with its endpoints", () => {
+    const one = "http://127.0.0.1:2379";
+    const two = "https://etcd-2:2379";
+    expect(plan(null).metadata).toEqual({ use: "file" });
+    expect(plan(null, ["--metadata", "memory"]).metadata).toEqual({ use: "memory" });
+    const etcd = plan(null, ["--metadata", `etcd=${one},${two}`, "-o", "node.id=7"]);
+    expect(etcd.metadata).toEqual({ use: "etcd", options: { endpoints: [one, two] } });
+    expect(etcd.broker.id).toBe(7);
+    expect(etcd.provenance.get("metadata")).toEqual({ source: "flag", detail: "--metadata" });
+    expect(plan(null, [], { MILLRACE_METADATA: `etcd=${two}` }).metadata).toEqual({
+      use: "etcd",
+      options: { endpoints: [two] },
+    });
+    // The rest of what the file says of etcd stays; of another store nothing does.
+    const user = { user: "root", password: { env: "ETCD_PASSWORD" } };
+    const file = { metadata: { use: "etcd", options: { endpoints: [two], ...user } } };
+    expect(plan(file as MillraceConfig, ["--metadata", `etcd=${one}`]).metadata).toEqual({
+      use: "etcd",
+      options: { endpoints: [one], ...user },
+    });
+    const kv: MillraceConfig = { metadata: { use: "kv", options: { historyRevisionsMax: 5 } } };
+    expect(plan(kv, ["--metadata", "file"]).metadata).toEqual({ use: "file" });
+    expect(plan(kv, ["--metadata", "kv"]).metadata).toEqual(plan(kv).metadata);
+
+    const refused = (text: string) => () => plan(null, ["--metadata", text]);
+    expect(refused("etcd")).toThrow("--metadata takes file, memory, kv or etcd=http://HOST:PORT");
+    expect(refused("fil")).toThrow('did you mean "file"');
+    expect(refused("etcd=127.0.0.1:2379")).toThrow('found "127.0.0.1:2379"');
+    expect(refused("etcd=http://root:secret@h:1")).toThrow(/like http:\/\/127\.0\.0\.1:2379$/);
+  });
+
   test("topics that outlast their records are worth a warning", () => {
     const warnings = (config: MillraceConfig) => plan(config).warnings.join();
     for (const metadata of ["file", "kv"] as const) {

@@ -10,3 +10,12 @@ describe("metadata-memory", () => {
     }),
   });
 });
+
+describe("metadata-memory, shared", () => {
+  metadataStoreConformance({
+    open: () => ({
+      plugin: metadataMemory({ historyRevisionsMax: 100, shared: true }),
+      historyRevisionsMax: 100,
+    }),
+  });
+});

@@ -181,6 +181,7 @@ export class TransactionCalls {
       requireStable: true,
     });
     const answer = await this.#broker.groups.offsetFetch(this.caller, request, 7);
+    if (answer.errorCode !== 0) return codeName(answer.errorCode);
     const { errorCode, committedOffset } = answer.topics[0]!.partitions[0]!;
     return errorCode === 0 ? committedOffset : codeName(errorCode);
   }

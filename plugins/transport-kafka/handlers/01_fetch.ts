@@ -1,18 +1,20 @@
 // Fetch, API key 1, versions 4–18.
 //
 // Serves: reading record batches with long poll; sessions (KIP-227) from v7; topic ids from v13.
-// Limits: consumers only (replica ids -1 and -2); one answer carries at most fetchBytesMax, but always one batch.
+// Limits: replica ids only of brokers that have logged in as such, from v15 on; one answer carries at most fetchBytesMax, but always one batch.
 // v5: log start offset.   v7: sessions.   v9: leader epoch.   v12: flexible, diverging epochs.   v13: topic ids.
-// v15: the replica id moves into replicaState.   v16: node endpoints (never sent).   v18: high watermark (not needed).
+// v15: the replica id moves into replicaState.   v16: node endpoints (never sent).   v18: high watermark of a follower.
 // Kafka: KafkaApis.handleFetchRequest, FetchSession.FullFetchContext and IncrementalFetchContext.
 
-import type { FetchPartition, FetchResult, Outcome } from "../../../src/contracts/broker.ts";
+import { PEER_TYPE } from "../../../src/contracts/auth.ts";
+import type { FetchOutcome, FetchPartition } from "../../../src/contracts/broker.ts";
 import { wireCodeOf } from "../../../src/protocol/errors.ts";
 import {
   Fetch,
   type FetchRequest,
   type FetchResponseInput,
 } from "../../../src/protocol/messages/01_fetch.ts";
+import { syncedEndOf } from "../../../src/protocol/synced_end.ts";
 import { attributesAt } from "../../../src/record/batch_header.ts";
 import { divergenceOf } from "../fetch_divergence.ts";
 import type { FetchSession, FetchSessions, WantedPartition } from "../fetch_sessions.ts";
@@ -28,6 +30,8 @@ const ZSTD_SINCE = 10;
 /** Epoch of a request that opens a session, and of one that ends it. */
 const OPEN_EPOCH = 0;
 const FINAL_EPOCH = -1;
+/** The request says from then on of which registration the replica is. */
+const REPLICA_STATE_SINCE = 15;
 const CODEC_MASK = 7;
 const ZSTD = 4;
 const UNKNOWN_TOPIC_OR_PARTITION = wireCodeOf("unknown_topic_or_partition");
@@ -50,7 +54,16 @@ export const fetch = handlerOf<typeof Fetch>({
   dataBytesMax: (context, request) => Math.max(1, dataBytesMaxOf(context, request)),
   async handle(context, caller, request, version) {
     const replicaId = version >= 15 ? request.replicaState.replicaId : request.replicaId;
-    if (replicaId !== -1 && replicaId !== -2) return refusal(request, "invalid_request", version);
+    const isReplica = replicaId >= 0;
+    if (isReplica) {
+      const { type, name } = caller.principal;
+      const isThatBroker = type === PEER_TYPE && name === String(replicaId);
+      if (!isThatBroker || version < REPLICA_STATE_SINCE) {
+        return refusal(request, "invalid_request", version);
+      }
+    } else if (replicaId !== -1 && replicaId !== -2) {
+      return refusal(request, "invalid_request", version);
+    }
     const plan = planOf(context.fetchSessions, request, version);
     if (typeof plan === "string") return refusal(request, plan, version);
 
@@ -71,7 +84,7 @@ export const fetch = handlerOf<typeof Fetch>({
       if (topic === null) known[place] = failed(each.partition, UNKNOWN_TOPIC_ID);
       else if (typeof each.fetchOffset !== "number") {
         known[place] = failed(each.partition, wireCodeOf("offset_out_of_range"));
-      } else if (each.lastFetchedEpoch >= 0) {
+      } else if (each.lastFetchedEpoch >= 0 && !isReplica) {
         known[place] = divergenceOf(log, caller, topic, each);
       }
       if (known[place] !== undefined) continue;
@@ -82,6 +95,7 @@ export const fetch = handlerOf<typeof Fetch>({
         fetchOffset: each.fetchOffset,
         bytesMax: each.bytesMax,
         leaderEpoch: each.leaderEpoch,
+        ...(isReplica ? { follower: each } : {}),
       });
     }
     if (partitions.length === 0) return { response: responseOf(context, plan, known, [], version) };
@@ -92,6 +106,9 @@ export const fetch = handlerOf<typeof Fetch>({
       bytesMin: Math.min(Math.max(0, request.minBytes), bytesMax),
       bytesMax,
       partitions,
+      ...(isReplica
+        ? { replica: { id: replicaId, epoch: request.replicaState.replicaEpoch } }
+        : {}),
     });
     const response = responseOf(context, plan, known, fetched.partitions, version, request);
     return { response, release: () => fetched.release() };
@@ -169,6 +186,9 @@ function wantedPartition(topic: string, topicId: string, wire: WirePartition): W
     bytesMax: Math.max(0, wire.partitionMaxBytes),
     leaderEpoch: wire.currentLeaderEpoch,
     lastFetchedEpoch: wire.lastFetchedEpoch,
+    logStartOffset: wire.logStartOffset,
+    syncedEnd: syncedEndOf(wire),
+    highWatermark: typeof wire.highWatermark === "number" ? wire.highWatermark : -1,
     toldHighWatermark: -1,
     toldLogStartOffset: -1,
   };
@@ -178,7 +198,7 @@ function responseOf(
   context: HandlerContext,
   plan: Plan,
   known: readonly (PartitionResponse | undefined)[],
-  fetched: readonly Outcome<FetchResult>[],
+  fetched: readonly FetchOutcome[],
   version: number,
   request?: FetchRequest,
 ): FetchResponseInput {
@@ -234,13 +254,17 @@ function sizeOf(response: PartitionResponse): number {
 
 function partitionResponse(
   partitionIndex: number,
-  outcome: Outcome<FetchResult>,
+  outcome: FetchOutcome,
   isCommitted: boolean,
   version: number,
 ): PartitionResponse {
-  if (!outcome.ok) return failed(partitionIndex, outcome.error.wireCode);
+  if (!outcome.ok) {
+    const { wireCode, logStartOffset = -1 } = outcome.error;
+    return { ...failed(partitionIndex, wireCode), logStartOffset };
+  }
   const { highWatermark, lastStableOffset, logStartOffset, abortedTransactions, batches } =
     outcome.value;
+  const { divergingEpoch } = outcome.value;
   const first = batches[0];
   if (
     version < ZSTD_SINCE &&
@@ -258,6 +282,7 @@ function partitionResponse(
     abortedTransactions: isCommitted ? abortedTransactions : null,
     // Never null for a healthy partition: clients take null for a fault.
     records: batches.length === 0 ? noRecords : batches,
+    ...(divergingEpoch === undefined ? {} : { divergingEpoch }),
   };
 }
 

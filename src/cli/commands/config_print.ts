@@ -18,6 +18,7 @@ const START_FLAGS: readonly Flag[] = [
   { name: "kafka", value: "HOST:PORT", summary: 'where Kafka clients connect, or "off"' },
   { name: "http", value: "HOST:PORT", summary: 'where HTTP is served, or "off"' },
   { name: "tcp", value: "HOST:PORT", summary: 'where framed CBOR is served, or "off"' },
+  { name: "metadata", value: "STORE", summary: "file, memory, kv or etcd=http://HOST:PORT[,…]" },
   { name: "config", value: "FILE", summary: "the config file, as the word FILE says it too" },
   { name: "option", short: "o", value: "KEY=VALUE", summary: "a setting", isList: true },
   { name: "log-level", value: "LEVEL", summary: "debug, info, warn, error or off" },

@@ -7,6 +7,7 @@ import type { Runtime } from "../../contracts/runtime.ts";
 import { type KafkaErrorName, NONE, wireCodeOf } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Decision, Refusal } from "../cluster/decision.ts";
+import type { BrokerImage } from "../cluster/image.ts";
 import type { Partitions } from "../partition/partitions.ts";
 import type { Settings } from "../settings/dynamic.ts";
 
@@ -43,10 +44,44 @@ export interface BrokerRow {
   readonly rack: string | null;
 }
 
-/** The brokers, with the addresses of the caller's listener. One broker: this one, which is its own controller. */
+/**
+ * The live brokers, with the addresses of the caller's listener; those that clients cannot reach are left out. A broker that has
+ * the store for itself is the only one.
+ */
 export function brokersFor(context: ApiContext, caller: Caller): readonly BrokerRow[] {
-  const { host, port } = context.endpointOf(caller.listener);
-  return [{ id: context.brokerId, host, port, rack: context.settings.text("broker.rack") }];
+  const { brokers } = context.cluster.image;
+  if (brokers.size === 0) {
+    const { host, port } = context.endpointOf(caller.listener);
+    return [{ id: context.brokerId, host, port, rack: context.settings.text("broker.rack") }];
+  }
+  const rows: BrokerRow[] = [];
+  for (const broker of brokers.values()) {
+    const endpoint = endpointFor(broker, caller.listener);
+    if (endpoint === null) continue;
+    rows.push({ id: broker.id, host: endpoint.host, port: endpoint.port, rack: broker.rack });
+  }
+  return rows;
+}
+
+/** Where who came in by `listener` reaches a broker; who came by one that it lacks is told its first one of Kafka's protocol. */
+export function endpointFor(
+  { endpoints }: BrokerImage,
+  listener: string,
+): AdvertisedEndpoint | null {
+  return (
+    endpoints.find((each) => each.listener === listener) ??
+    endpoints.find((each) => each.protocol === "kafka") ??
+    null
+  );
+}
+
+/** The broker that clients are told is the controller: any would do, as all decide. The holder of the seat, where it lives. */
+export function controllerIdOf({ brokerId, cluster }: ApiContext): number {
+  const { brokers, controller } = cluster.image;
+  if (brokers.size === 0) return brokerId;
+  if (controller !== null && brokers.has(controller.brokerId)) return controller.brokerId;
+  const [first = -1] = brokers.keys();
+  return brokers.has(brokerId) ? brokerId : first;
 }
 
 /** Bits of the operations on a topic that Kafka reports: read, write, create, delete, alter, describe, describe and alter configs. */

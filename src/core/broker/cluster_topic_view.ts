@@ -46,12 +46,26 @@ export class ClusterTopicView implements TopicView {
   #see(topic: TopicImage): TopicSeen {
     const known = this.#seen.get(topic.name);
     if (known?.topic === topic) return known.seen;
-    const rack = this.#settings.text("broker.rack");
-    // One broker: it has every replica.
-    const racks = rack === null ? NO_RACKS : [rack];
     const { name, id, partitionCount } = topic;
-    const seen: TopicSeen = { name, id, partitionCount, racks: () => racks };
+    const racks = (partition: number) => this.#racks(id, partition);
+    const seen: TopicSeen = { name, id, partitionCount, racks };
     this.#seen.set(name, { topic, seen });
     return seen;
+  }
+
+  #racks(topicId: string, partition: number): readonly string[] {
+    const { brokers, partitions } = this.#cluster.image;
+    const placed = partitions.get(topicId);
+    if (placed === undefined) {
+      // One broker: it has every replica.
+      const rack = this.#settings.text("broker.rack");
+      return rack === null ? NO_RACKS : [rack];
+    }
+    const racks = new Set<string>();
+    for (const id of placed[partition]?.replicas ?? []) {
+      const rack = brokers.get(id)?.rack ?? null;
+      if (rack !== null) racks.add(rack);
+    }
+    return [...racks];
   }
 }

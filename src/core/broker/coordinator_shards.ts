@@ -1,10 +1,11 @@
 // The shards of one coordinator on this broker: which of them a key falls on, the internal topic they lie in, and when they are
 // loaded. Invariant: the topic is made once, when somebody first asks for a key, and never by a start; keys do not move to other
-// partitions while the broker runs. Kafka: CoordinatorRuntime with AutoTopicCreationManager.
+// partitions while the broker runs; a shard is here only while this broker leads its partition.
+// Kafka: CoordinatorRuntime with AutoTopicCreationManager.
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
-import type { Runtime } from "../../contracts/runtime.ts";
-import { type Outcome, refuse } from "../../protocol/errors.ts";
+import type { Runtime, Timer } from "../../contracts/runtime.ts";
+import { type KafkaErrorName, type Outcome, refuse } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { TopicImage } from "../cluster/image.ts";
 import { CoordinatorRuntime } from "../coordinator/runtime/coordinator_runtime.ts";
@@ -17,7 +18,12 @@ import {
 } from "../coordinator/runtime/shard.ts";
 import type { ShardHostOptions } from "../coordinator/runtime/shard_host.ts";
 import type { LogManager } from "../partition/log_manager.ts";
+import type { Settings } from "../settings/dynamic.ts";
 import { PartitionCoordinatorLog } from "./partition_coordinator_log.ts";
+import { isLedHere, leadershipOf, leadsNow, mayAnswer } from "./partition_leaders.ts";
+
+/** A leadership is known before the partition has taken it up: until its shard is looked for again. */
+const TAKE_UP_MS = 50;
 
 /** An internal topic, as it is made. */
 export interface InternalTopic {
@@ -31,6 +37,7 @@ export interface InternalTopic {
 export interface CoordinatorShardsOptions<S extends Shard<R>, R> {
   readonly cluster: Cluster;
   readonly logs: LogManager;
+  readonly settings: Settings;
   readonly runtime: Runtime;
   readonly topicName: string;
   /** Asked when it is to be made. */
@@ -53,7 +60,7 @@ export class CoordinatorShards<S extends Shard<R>, R> {
   readonly #stopping = new AbortController();
   /** As it was when it was first seen. */
   #topic: TopicImage | null = null;
-  #leaderEpoch = 0;
+  #takeUpTimer: Timer | null = null;
   #making: Promise<boolean> | null = null;
 
   constructor(options: CoordinatorShardsOptions<S, R>) {
@@ -64,7 +71,8 @@ export class CoordinatorShards<S extends Shard<R>, R> {
       hostOptions: (partition) => {
         const log = runtime.log.child({ topic: topicName, partition });
         const own = { ...runtime, log };
-        return { ...hostOptions(partition, this.#leaderEpoch, own), runtime: own };
+        const { leaderEpoch } = leadershipOf(options.cluster, this.#topic!, partition);
+        return { ...hostOptions(partition, leaderEpoch, own), runtime: own };
       },
     });
   }
@@ -90,7 +98,11 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     decide: Decide<S, R, Response>,
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
-    return this.withShard(key, (partition) => this.runtime.run(partition, decide, signal));
+    return this.withShard(key, (partition) => {
+      const refusal = this.refusalOf(partition);
+      if (refusal !== null) return Promise.resolve(refuse(refusal));
+      return this.runtime.run(partition, decide, signal);
+    });
   }
 
   /** Calls with the shard of a key, at once when the topic is there; else it is made first. */
@@ -104,6 +116,21 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     );
   }
 
+  /**
+   * Why a request may not be run on a shard now: this broker does not lead it for certain, or what it decides could not be kept by
+   * as many replicas as the topic asks for (of those that it has). Null: it may.
+   */
+  refusalOf(partition: number): KafkaErrorName | null {
+    if (!this.mayAnswer) return "not_coordinator";
+    const { cluster, settings } = this.#options;
+    const topic = this.#topic;
+    const placed = topic === null ? undefined : cluster.image.partitions.get(topic.id)?.[partition];
+    if (topic === null || placed === undefined) return null;
+    const { replicas, isr } = placed;
+    const inSyncMin = Number(settings.topicText(topic.configs, "min.insync.replicas") ?? 1);
+    return isr.length < Math.min(inSyncMin, replicas.length) ? "coordinator_not_available" : null;
+  }
+
   /** As `run`, where nothing is made: without the topic it is refused with not_coordinator. */
   runIfThere<Response>(
     key: string,
@@ -111,7 +138,7 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     signal: AbortSignal,
   ): Promise<Outcome<Response>> {
     if (this.#topic === null) return Promise.resolve(refuse("not_coordinator"));
-    return this.runtime.run(this.shardOf(key), decide, signal);
+    return this.run(key, decide, signal);
   }
 
   /** See ShardHost.decideAtOnce. Null too where there is no topic. */
@@ -119,15 +146,23 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     key: string,
     decide: (shard: S, now: Now) => { readonly decision: Decision<R>; readonly result: Result },
   ): Result | null {
-    return this.#topic === null ? null : this.runtime.decideAtOnce(this.shardOf(key), decide);
+    if (this.#topic === null || !this.mayAnswer) return null;
+    return this.runtime.decideAtOnce(this.shardOf(key), decide);
   }
 
-  /** Runs a request on every shard that holds anything. Nothing is made for it. */
-  runAll<Response>(
+  /** Runs a request on every shard of this broker that holds anything. Nothing is made for it. */
+  async runAll<Response>(
     decide: Decide<S, R, Response>,
     signal: AbortSignal,
   ): Promise<readonly Outcome<Response>[]> {
-    return Promise.all(this.#occupied().map((each) => this.runtime.run(each, decide, signal)));
+    const partitions = this.mayAnswer ? this.#occupied() : [];
+    const outcomes = await Promise.all(
+      partitions.map((each) => this.runtime.run(each, decide, signal)),
+    );
+    // What has become another's meanwhile is for that one to say.
+    return outcomes.filter(
+      (each, i) => each.ok || each.error.code !== "not_coordinator" || this.isHere(partitions[i]!),
+    );
   }
 
   /** The shard of a key; null when the topic cannot be made. Loading it begins. */
@@ -138,11 +173,34 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     return partition;
   }
 
-  /** Loads the shards that hold anything, one after the other: their timers run only then. */
+  /** Whether this broker leads the partition. */
+  isHere(partition: number): boolean {
+    return this.#topic !== null && isLedHere(this.#options.cluster, this.#topic, partition);
+  }
+
+  /** The broker that leads a shard; -1: nobody, at the moment. */
+  leaderOf(partition: number): number {
+    if (this.#topic === null) return -1;
+    return leadershipOf(this.#options.cluster, this.#topic, partition).leader;
+  }
+
+  /** False once others may have been given what this broker leads. */
+  get mayAnswer(): boolean {
+    return mayAnswer(this.#options.cluster, this.#options.runtime.clock);
+  }
+
+  /**
+   * Loads the shards that hold anything, one after the other: their timers run only then. What this broker is to lead and has not
+   * taken up yet comes when it has.
+   */
   async warmUp(): Promise<void> {
     const { signal } = this.#stopping;
     for (const partition of this.#occupied()) {
       if (signal.aborted) return;
+      if (!this.#isTakenUp(partition) || !this.mayAnswer) {
+        this.#warmUpLater();
+        continue;
+      }
       // What is refused has been said in the log.
       await this.runtime.run(
         partition,
@@ -152,25 +210,68 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     }
   }
 
+  #isTakenUp(partition: number): boolean {
+    const { cluster, logs } = this.#options;
+    const log = this.#topic === null ? null : logs.log(this.#topic.id, partition);
+    if (log === null) return false;
+    return leadsNow(cluster, log, leadershipOf(cluster, this.#topic!, partition).leaderEpoch);
+  }
+
+  #warmUpLater(): void {
+    if (this.#takeUpTimer !== null || this.#stopping.signal.aborted) return;
+    const { scheduler } = this.#options.runtime;
+    this.#takeUpTimer = scheduler.after(TAKE_UP_MS, "coordinator_take_up", () => {
+      this.#takeUpTimer = null;
+      scheduler.spawn("coordinator_take_up", () => this.warmUp());
+    });
+  }
+
   /** Drops all shards, for good: who waits is told not_coordinator. Idempotent. */
   close(): void {
     this.#stopping.abort();
+    this.#takeUpTimer?.cancel();
     this.runtime.close();
   }
 
   /** To be told of every topic that is there or changes. @returns whether it has taken the place of this one, which is gone */
   topicChanged(topic: TopicImage): boolean {
     if (topic.name !== this.#options.topicName) return false;
-    this.#leaderEpoch = topic.leaderEpoch;
     const isOther = this.#topic !== null && this.#topic.id !== topic.id;
     if (this.#topic?.id !== topic.id) {
       this.runtime.dropAll(this.#options.abandon);
       this.#topic = topic;
     }
     for (let partition = 0; partition < topic.partitionCount; partition++) {
-      this.runtime.led(partition, topic.leaderEpoch);
+      this.#placed(topic, partition);
     }
     return isOther;
+  }
+
+  /**
+   * To be told of every change of who leads partitions. Shards that this broker does not lead any more, or leads anew, are dropped.
+   *
+   * @returns whether this broker leads one of them, which may want to be loaded
+   */
+  partitionsChanged(topic: TopicImage, partitions: readonly number[]): boolean {
+    if (this.#topic?.id !== topic.id) return false;
+    let leadsAny = false;
+    for (const partition of partitions) {
+      if (this.#placed(topic, partition) && !this.runtime.isActive(partition)) leadsAny = true;
+    }
+    return leadsAny;
+  }
+
+  #placed(topic: TopicImage, partition: number): boolean {
+    const { cluster, logs } = this.#options;
+    const { leader, leaderEpoch } = leadershipOf(cluster, topic, partition);
+    if (leader === cluster.brokerId) {
+      this.runtime.led(partition, leaderEpoch);
+      return true;
+    }
+    this.runtime.drop(partition);
+    // What was appended by the shard waits to be committed, which it may never be.
+    logs.topicWithId(topic.id)?.logs.get(partition)?.wakeWaiters();
+    return false;
   }
 
   /** To be told of every topic that goes. @returns whether it was this one */
@@ -217,11 +318,12 @@ export class CoordinatorShards<S extends Shard<R>, R> {
     return this.#topic !== null;
   }
 
-  /** Numbers of the partitions that have records, or a shard. */
+  /** Numbers of the partitions led here that have records, or a shard. */
   #occupied(): number[] {
     const topic = this.#topic === null ? undefined : this.#options.logs.topicWithId(this.#topic.id);
     const found: number[] = [];
     for (let partition = 0; partition < (this.partitionCount ?? 0); partition++) {
+      if (!this.isHere(partition)) continue;
       const log = topic?.logs.get(partition);
       const hasRecords = log !== undefined && log.logEndOffset > log.logStartOffset;
       if (hasRecords || this.runtime.isActive(partition)) found.push(partition);
@@ -230,10 +332,13 @@ export class CoordinatorShards<S extends Shard<R>, R> {
   }
 
   #openLog(partition: number): PartitionCoordinatorLog | null {
-    const { logs, runtime } = this.#options;
-    const topic = this.#topic === null ? undefined : logs.topicWithId(this.#topic.id);
-    const log = topic === undefined ? null : logs.logIn(topic, partition);
-    return log === null ? null : new PartitionCoordinatorLog(logs, runtime, log);
+    const { cluster, logs, runtime } = this.#options;
+    if (this.#topic === null || !this.isHere(partition)) return null;
+    const { leaderEpoch } = leadershipOf(cluster, this.#topic, partition);
+    const log = logs.log(this.#topic.id, partition);
+    // The image is ahead of the partition: it is asked for again.
+    if (log === null || !leadsNow(cluster, log, leaderEpoch)) return null;
+    return new PartitionCoordinatorLog(logs, runtime, log, cluster);
   }
 }
 

@@ -3,7 +3,13 @@
 // Kafka: BrokerServer.
 
 import { xxhashOnDemand } from "../../base/xxhash.ts";
-import type { Auth, AuthPlugin } from "../../contracts/auth.ts";
+import {
+  type Auth,
+  type Authenticator,
+  type Authorizer,
+  type AuthPlugin,
+  isPeer,
+} from "../../contracts/auth.ts";
 import type { Broker, Feature } from "../../contracts/broker.ts";
 import type { MetadataStore, MetadataStorePlugin } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
@@ -27,6 +33,8 @@ import { createTopicApi } from "./topic_api.ts";
 
 export { preloadCleaner } from "../partition/lazy_cleaner.ts";
 
+/** `broker.session.timeout.ms`: a broker that died is found out by so much. */
+const SESSION_MS = 2_000;
 const REQUEST_MEMORY_BYTES = 32 * 1024 * 1024;
 
 /** What a broker is made of: plugins as objects, the host as capabilities, settings by name. */
@@ -37,6 +45,8 @@ export interface BrokerOptions {
     /** Left out: the cluster's own, made at its first start. */
     readonly clusterId?: string;
     readonly rack?: string;
+    /** Of the package, which other brokers of a cluster are told. */
+    readonly release?: string;
   };
   readonly runtime: Runtime;
   readonly storage: StoragePlugin;
@@ -111,6 +121,7 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       runtime,
       settings,
       brokerId: options.broker.id,
+      isShared: options.metadata.isShared === true,
       ...(options.broker.clusterId === undefined ? {} : { clusterId: options.broker.clusterId }),
     });
     opened.push(cluster);
@@ -208,7 +219,8 @@ class BrokerImpl implements RunningBroker {
           (await storage.location?.volume()) ?? { totalBytes: -1, usableBytes: -1 },
       },
     };
-    const authorizer = auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null;
+    const given = auths.find((auth) => auth.authorizer !== undefined)?.authorizer ?? null;
+    const authorizer = given === null || !cluster.isShared ? given : peersMay(given);
     const gate = authorizer === null ? null : new Gate(authorizer);
     const transactions: LazyTransactions = new LazyTransactions({
       cluster,
@@ -311,19 +323,51 @@ class BrokerImpl implements RunningBroker {
     const requestMemory = new RequestMemory(queuedBytes > 0 ? queuedBytes : REQUEST_MEMORY_BYTES);
     const authenticator =
       this.#auths.find((auth) => auth.authenticator !== undefined)?.authenticator ?? null;
+    const peerAuthenticator = await this.#peerAuthenticator();
     for (const plugin of this.#options.transports) {
       const running = await plugin.start({
         runtime,
         brokerId: broker.id,
         broker: this,
         authenticator,
+        ...(peerAuthenticator === null ? {} : { peerAuthenticator }),
         requestMemory,
       });
       this.#running.set(plugin.name, running);
       this.#endpoints = [...this.#endpoints, ...running.endpoints];
     }
+    await this.#join();
     this.#groups.warmUpLater();
     this.#transactions.warmUpLater();
+  }
+
+  /** Lets other brokers in; null where there are none. */
+  async #peerAuthenticator(): Promise<Authenticator | null> {
+    const { shared } = this.#cluster;
+    if (shared === null) return null;
+    const { peerAuthenticator } = await import("./peer_authenticator.ts");
+    const { crypto, random } = this.#options.runtime;
+    const { secret } = shared;
+    const { brokerId } = this;
+    return peerAuthenticator({ secret, crypto, random: random.fork("peer_login"), brokerId });
+  }
+
+  /** Registers this broker, once it can be reached: from then on it may lead. */
+  async #join(): Promise<void> {
+    const { shared } = this.#cluster;
+    if (shared === null) return;
+    const { registrationOf } = await import("./broker_registration.ts");
+    const { runtime, broker } = this.#options;
+    const sessionMs = this.#settings.number("broker.session.timeout.ms", SESSION_MS);
+    await shared.join(
+      registrationOf({
+        endpoints: this.#endpoints,
+        settings: this.#settings,
+        runtime,
+        release: broker.release ?? null,
+      }),
+      sessionMs,
+    );
   }
 
   stop(graceMs: number): Promise<void> {
@@ -332,9 +376,35 @@ class BrokerImpl implements RunningBroker {
   }
 
   async #stop(graceMs: number): Promise<void> {
+    await this.#leave(graceMs);
     await Promise.all([...this.#running.values()].map((running) => running.stop(graceMs)));
     this.#transactions.close();
     this.#groups.close();
     for (const plugin of [...this.#opened].reverse()) await plugin.close();
   }
+
+  /** Hands over what this broker leads while it still serves, and takes itself out of the cluster; no longer than `graceMs`. */
+  async #leave(graceMs: number): Promise<void> {
+    const { membership } = this.#cluster;
+    if (membership === null) return;
+    const { scheduler } = this.#options.runtime;
+    await new Promise<void>((resolve) => {
+      const timer = scheduler.after(graceMs, "cluster_leave", resolve);
+      scheduler.spawn("cluster_leave", async () => {
+        await membership.stop();
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}
+
+/** Brokers of the cluster may do everything: they act for clients that have been asked already. */
+function peersMay(authorizer: Authorizer): Authorizer {
+  return {
+    authorize: (principal, peer, questions) =>
+      isPeer(principal)
+        ? questions.map(() => true)
+        : authorizer.authorize(principal, peer, questions),
+  };
 }

@@ -1,4 +1,5 @@
-// FindCoordinator's answers, of groups and of transactions alike: every coordinator is on this broker.
+// FindCoordinator's answers, of groups and of transactions alike: the broker that leads the partition of a key, as the caller's
+// listener reaches it. Invariant: one that nobody leads, or that the listener does not reach, is to be asked for again.
 // Kafka: KafkaApis.handleFindCoordinatorRequest.
 
 import type { Caller } from "../../contracts/broker.ts";
@@ -18,21 +19,25 @@ export interface NotFound {
   readonly message: string;
 }
 
+/** The broker that leads what a key falls on; -1: nobody, at the moment. */
+export interface FoundCoordinator {
+  readonly brokerId: number;
+}
+
 type Coordinator = FindCoordinatorResponse["coordinators"][number];
 
-/** @param find Null: it is on this broker. */
 export async function findCoordinators(
   api: ApiContext,
   caller: Caller,
   request: FindCoordinatorRequest,
   version: number,
-  find: (key: string) => Promise<NotFound | null>,
+  find: (key: string) => Promise<NotFound | FoundCoordinator>,
 ): Promise<FindCoordinatorResponse> {
   const keys = version >= KEYS_FROM ? request.coordinatorKeys : [request.key];
   const found = await Promise.all(
     keys.map(async (key) => {
-      const missing = await find(key);
-      return missing === null ? thisBroker(api, caller, key) : nowhere(key, missing);
+      const place = await find(key);
+      return "code" in place ? nowhere(key, place) : somewhere(api, caller, key, place);
     }),
   );
   const [first] = found;
@@ -58,7 +63,17 @@ function nowhere(key: string, { code, message }: NotFound): Coordinator {
   return { key, nodeId: -1, host: "", port: -1, errorCode, errorMessage: message };
 }
 
-function thisBroker(api: ApiContext, caller: Caller, key: string): Coordinator {
-  const { id, host, port } = brokersFor(api, caller)[0]!;
+function somewhere(
+  api: ApiContext,
+  caller: Caller,
+  key: string,
+  { brokerId }: FoundCoordinator,
+): Coordinator {
+  const broker = brokersFor(api, caller).find(({ id }) => id === brokerId);
+  if (broker === undefined) {
+    const message = "The coordinator has no broker at the moment";
+    return nowhere(key, { code: "coordinator_not_available", message });
+  }
+  const { id, host, port } = broker;
   return { key, nodeId: id, host, port, errorCode: NONE, errorMessage: "" };
 }

@@ -256,7 +256,8 @@ function findCoordinator(
     if (keyType !== KeyType.group) {
       return { code: "invalid_request", message: `There are no groups of key type ${keyType}` };
     }
-    if ((await groups.find(key)) !== null) return null;
+    const partition = await groups.find(key);
+    if (partition !== null) return { brokerId: groups.leaderOf(partition) };
     return { code: "coordinator_not_available", message: "The topic of groups could not be made" };
   });
 }

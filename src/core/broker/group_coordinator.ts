@@ -2,7 +2,7 @@
 // Kafka: GroupCoordinatorService.
 
 import type { Random, Runtime } from "../../contracts/runtime.ts";
-import type { Outcome } from "../../protocol/errors.ts";
+import { type Outcome, refuse } from "../../protocol/errors.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { GROUP_VERSION } from "../cluster/features.ts";
 import { GROUP_TOPIC } from "../cluster/topic_names.ts";
@@ -66,6 +66,7 @@ export class GroupCoordinator {
     this.#shards = new CoordinatorShards({
       cluster,
       logs,
+      settings,
       runtime,
       topicName: GROUP_TOPIC,
       newTopic: () => newGroupTopic(settings),
@@ -93,6 +94,11 @@ export class GroupCoordinator {
         this.#topics.changed(topic);
         if (!this.#shards.topicDeleted(topic)) this.topicsDeleted([topic.name]);
       },
+      partitionsChanged: (topic, partitions) => {
+        if (!this.#shards.partitionsChanged(topic, partitions)) return;
+        // Once all have been told, and the partitions have taken it up.
+        runtime.scheduler.spawn("group_warm_up", () => this.#shards.warmUp());
+      },
     });
   }
 
@@ -116,6 +122,8 @@ export class GroupCoordinator {
     const { transactionGate } = this.#options;
     const producer = { producerId, producerEpoch };
     return this.#shards.withShard(groupId, (partition) => {
+      const refusal = this.#shards.refusalOf(partition);
+      if (refusal !== null) return Promise.resolve(refuse(refusal));
       const place = { topic: GROUP_TOPIC, partition };
       const admit = () =>
         transactionGate.admit(transactionalId, producerId, producerEpoch, [place], adds);
@@ -139,6 +147,11 @@ export class GroupCoordinator {
   /** The shard number of a group; null when its topic cannot be made. Loading it begins. */
   find(groupId: string): Promise<number | null> {
     return this.#shards.find(groupId);
+  }
+
+  /** The broker that leads a shard; -1: nobody, at the moment. */
+  leaderOf(partition: number): number {
+    return this.#shards.leaderOf(partition);
   }
 
   /** The shard number of a group when the topic is there; for splitting requests. */

@@ -8,6 +8,7 @@ import type { Outcome } from "../../protocol/errors.ts";
 import { GROUP_TOPIC } from "../cluster/topic_names.ts";
 import type { AppendedToLog, EndMarker } from "../coordinator/runtime/coordinator_log.ts";
 import type { GroupsOptions, OpenGroups } from "./open_groups.ts";
+import { isLedHere } from "./partition_leaders.ts";
 
 /** After a start, clients come first; then groups that nobody asked for are loaded, for the sake of their timers. */
 const WARM_UP_AFTER_MS = 1000;
@@ -37,6 +38,16 @@ export class LazyGroups {
       topicDeleted: (topic) => {
         const mayHaveOffsets = options.cluster.image.topicsByName.has(GROUP_TOPIC);
         if (this.#open === null && mayHaveOffsets) this.#deletedTopics.push(topic.name);
+      },
+      partitionsChanged: (topic, partitions) => {
+        // Once it is there, the coordinator hears of it by itself. What was here before the start has its own time.
+        if (this.#open !== null || this.#isClosed || topic.name !== GROUP_TOPIC) return;
+        const { cluster, runtime } = options;
+        if (!partitions.some((each) => isLedHere(cluster, topic, each))) return;
+        runtime.scheduler.spawn("group_warm_up", async () => {
+          const { coordinator } = await this.#ready();
+          if (!this.#isClosed) await coordinator.warmUp();
+        });
       },
     });
     this.api = {

@@ -8,6 +8,7 @@ import { refuse } from "../../protocol/errors.ts";
 import { TRANSACTION_TOPIC } from "../cluster/topic_names.ts";
 import type { TransactionGate } from "../coordinator/transaction/ports.ts";
 import type { OpenTransactions, TransactionsOptions } from "./open_transactions.ts";
+import { isLedHere } from "./partition_leaders.ts";
 
 /** After a start, clients come first; then what was open before is loaded, so that it ends in time. */
 const WARM_UP_AFTER_MS = 1000;
@@ -55,6 +56,15 @@ export class LazyTransactions {
       topicDeleted: ({ name }) => {
         // Once it is there, the coordinator hears of it by itself.
         if (name === TRANSACTION_TOPIC && this.#open === null) this.#abandon();
+      },
+      partitionsChanged: (topic, partitions) => {
+        if (this.#open !== null || this.#isClosed || topic.name !== TRANSACTION_TOPIC) return;
+        const { cluster, runtime } = options;
+        if (!partitions.some((each) => isLedHere(cluster, topic, each))) return;
+        runtime.scheduler.spawn("transaction_warm_up", async () => {
+          const { coordinator } = await this.#ready();
+          if (!this.#isClosed) await coordinator.warmUp();
+        });
       },
     });
   }

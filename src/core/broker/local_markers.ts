@@ -1,14 +1,17 @@
-// Markers into partitions of this broker: all lie in one journal with the coordinator's records. Those of groups go by the shard
-// of the group, which makes its offsets visible or drops them. Kafka: KafkaApis.handleWriteTxnMarkersRequest.
+// Markers into partitions that this broker leads: all lie in one journal, with the records of a coordinator that is alone. Those of
+// groups go by the shard of the group, which makes its offsets visible or drops them. Kafka: KafkaApis.handleWriteTxnMarkersRequest.
 
 import { ok } from "../../base/outcome.ts";
 import type { TopicPartition } from "../../contracts/broker.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import { type Outcome, refuse } from "../../protocol/errors.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { GROUP_TOPIC } from "../cluster/topic_names.ts";
 import type { AppendedToLog, EndMarker } from "../coordinator/runtime/coordinator_log.ts";
 import type { MarkerWriter, TransactionMarker } from "../coordinator/transaction/ports.ts";
 import type { LogManager } from "../partition/log_manager.ts";
+import { committed } from "./commit_waits.ts";
+import { leadershipHeld, leadershipOf, leadsNow, mayAnswer } from "./partition_leaders.ts";
 
 /** What transactions ask of groups. */
 export interface TransactionalGroups {
@@ -19,6 +22,7 @@ export interface TransactionalGroups {
 }
 
 export interface LocalMarkersOptions {
+  readonly cluster: Cluster;
   readonly logs: LogManager;
   readonly runtime: Runtime;
   readonly groups: TransactionalGroups;
@@ -52,17 +56,29 @@ export class LocalMarkers implements MarkerWriter {
     marker: TransactionMarker,
     { topic: name, partition }: TopicPartition,
   ): Outcome<Promise<boolean>> {
-    const { logs, runtime, groups } = this.#options;
-    const topic = logs.topicNamed(name);
-    const log = topic === undefined ? null : logs.logIn(topic, partition);
+    const { cluster, logs, runtime, groups } = this.#options;
+    const known = cluster.image.topicsByName.get(name);
+    if (known === undefined) return refuse("unknown_topic_or_partition");
+    if (partition < 0 || partition >= known.partitionCount) {
+      return refuse("unknown_topic_or_partition");
+    }
+    const { leader, leaderEpoch } = leadershipOf(cluster, known, partition);
+    if (leader !== cluster.brokerId) return refuse("not_leader_or_follower");
+    const log = logs.log(known.id, partition);
     if (log === null || log.topic.isDeleted) return refuse("unknown_topic_or_partition");
     if (!logs.isOnline) return refuse("kafka_storage_error");
+    if (!leadsNow(cluster, log, leaderEpoch)) return refuse("not_leader_or_follower");
+    if (!mayAnswer(cluster, runtime.clock)) return refuse("not_leader_or_follower");
     if (name === GROUP_TOPIC) {
       const ended = groups.endTransaction(partition, marker);
       if (ended !== null) return ended.ok ? ok(ended.value.committed) : ended;
     }
     const verdict = log.appendMarker(marker, runtime.clock.wallMs());
-    if (verdict.kind === "appended") return ok(verdict.group.settled());
+    if (verdict.kind === "appended") {
+      if (log.role === null) return ok(verdict.group.settled());
+      const mayLead = leadershipHeld(cluster, log, leaderEpoch, runtime.clock);
+      return ok(committed(log, verdict.group, verdict.baseOffset + 1, mayLead));
+    }
     return verdict.kind === "refused"
       ? refuse(verdict.code, verdict.message)
       : refuse("unknown_server_error");

@@ -63,6 +63,8 @@ export interface LogApiOptions {
   readonly fetchBytesMax: () => number;
   /** Asked before a transaction's first batch; transactional batches are refused where it is left out. */
   readonly gate?: TransactionGate | null;
+  /** Answers followers; left out where this broker has the store for itself. */
+  readonly replicaFetch?: (caller: Caller, request: FetchRequest) => Promise<FetchResponse>;
   /** add.partitions.to.txn.retry.backoff.ms and its max; Kafka's defaults where they are left out. */
   readonly gateRetryMs?: () => number;
   readonly gateRetryMsMax?: () => number;
@@ -202,7 +204,15 @@ export class LogApiImpl implements LogApi {
   async fetch(caller: Caller, request: FetchRequest): Promise<FetchResponse> {
     const bytesMax = Math.min(request.bytesMax, this.#options.fetchBytesMax());
     const bounded = bytesMax === request.bytesMax ? request : { ...request, bytesMax };
+    if (bounded.replica !== undefined) return await this.#fetchAsReplica(caller, bounded);
     return await new ParkedFetch(this.#logs, this.#options.runtime, caller, bounded).run();
+  }
+
+  async #fetchAsReplica(caller: Caller, request: FetchRequest): Promise<FetchResponse> {
+    const { replicaFetch } = this.#options;
+    if (replicaFetch !== undefined) return await replicaFetch(caller, request);
+    const partitions = request.partitions.map(() => refuse("not_leader_or_follower"));
+    return { partitions, release: () => {} };
   }
 
   partitionFor(_caller: Caller, topicName: string, key: Uint8Array | null): Outcome<number> {

@@ -14,12 +14,13 @@ import type {
   DescribeTopicPartitionsRequest,
   DescribeTopicPartitionsResponse,
 } from "../../protocol/messages/75_describe_topic_partitions.ts";
-import type { TopicImage } from "../cluster/image.ts";
+import type { ClusterImage, PartitionImage, TopicImage } from "../cluster/image.ts";
 import { isInternalTopic, topicNameFault } from "../cluster/topic_names.ts";
 import {
   type ApiContext,
   brokersFor,
   CLUSTER_OPERATIONS,
+  controllerIdOf,
   OPERATIONS_NOT_ASKED,
   settled,
   TOPIC_OPERATIONS,
@@ -91,7 +92,7 @@ export async function answerMetadata(
       rack,
     })),
     clusterId: context.cluster.clusterId,
-    controllerId: context.brokerId,
+    controllerId: controllerIdOf(context),
     topics,
     clusterAuthorizedOperations:
       version >= 8 && version <= 10 && request.includeClusterAuthorizedOperations
@@ -175,6 +176,7 @@ function nothingNamed(asked: NonNullable<MetadataRequest["topics"]>): MetadataRe
 
 /** Makes rows of partitions; what is the same in all of them is shared. */
 class PartitionRows {
+  readonly #image: ClusterImage;
   readonly #nodes: readonly number[];
   readonly #leaderId: number;
   readonly #inSync: readonly number[];
@@ -183,6 +185,7 @@ class PartitionRows {
 
   constructor(context: ApiContext) {
     const { isOnline } = context.partitions;
+    this.#image = context.cluster.image;
     this.#nodes = [context.brokerId];
     this.#leaderId = isOnline ? context.brokerId : -1;
     this.#inSync = isOnline ? this.#nodes : NO_NODES;
@@ -191,6 +194,8 @@ class PartitionRows {
   }
 
   row(topic: TopicImage, partitionIndex: number): MetadataPartition {
+    const partition = this.#image.partitions.get(topic.id)?.[partitionIndex];
+    if (partition !== undefined) return this.#replicated(partition, partitionIndex);
     return {
       errorCode: this.#errorCode,
       partitionIndex,
@@ -199,6 +204,27 @@ class PartitionRows {
       replicaNodes: this.#nodes,
       isrNodes: this.#inSync,
       offlineReplicas: this.#offline,
+    };
+  }
+
+  /** Eligible leader replicas (KIP-966). */
+  elr(topic: TopicImage, partitionIndex: number): readonly number[] {
+    return this.#image.partitions.get(topic.id)?.[partitionIndex]?.elr ?? NO_NODES;
+  }
+
+  #replicated(partition: PartitionImage, partitionIndex: number): MetadataPartition {
+    const { brokers } = this.#image;
+    const { leader, leaderEpoch, replicas, isr } = partition;
+    // A leader whose registration has gone leads until the controller has seen it: clients are to wait, not to try.
+    const isLed = leader >= 0 && brokers.has(leader);
+    return {
+      errorCode: isLed ? NONE : wireCodeOf("leader_not_available"),
+      partitionIndex,
+      leaderId: isLed ? leader : -1,
+      leaderEpoch,
+      replicaNodes: replicas,
+      isrNodes: isr,
+      offlineReplicas: replicas.filter((id) => !brokers.has(id)),
     };
   }
 
@@ -259,7 +285,7 @@ export function answerTopicPartitions(
     for (let index = first; index < end; index++) {
       partitions.push({
         ...rows.row(topic, index),
-        eligibleLeaderReplicas: NO_NODES,
+        eligibleLeaderReplicas: rows.elr(topic, index),
         lastKnownElr: NO_NODES,
       });
     }
@@ -280,7 +306,7 @@ export function answerTopicPartitions(
   return { throttleTimeMs: 0, topics, nextCursor };
 }
 
-/** Answers DescribeCluster. Every broker here is also a controller, so only brokers' addresses are told. */
+/** Answers DescribeCluster. Every broker here may be the controller, so only brokers' addresses are told. */
 export function answerCluster(
   context: ApiContext,
   caller: Caller,
@@ -312,14 +338,24 @@ export function answerCluster(
     errorMessage: null,
     endpointType: ENDPOINT_BROKERS,
     clusterId: context.cluster.clusterId,
-    controllerId: context.brokerId,
-    brokers: brokersFor(context, caller).map(({ id, host, port, rack }) => ({
-      brokerId: id,
-      host,
-      port,
-      rack,
-      isFenced: false,
-    })),
+    controllerId: controllerIdOf(context),
+    brokers: [
+      ...brokersFor(context, caller).map(({ id, host, port, rack }) => ({
+        brokerId: id,
+        host,
+        port,
+        rack,
+        isFenced: false,
+      })),
+      ...(request.includeFencedBrokers ? fencedRows(context.cluster.image) : []),
+    ],
     clusterAuthorizedOperations,
   };
+}
+
+/** Brokers that have registered and do not live: where they were reached is not kept. */
+function fencedRows({ brokers, knownBrokers }: ClusterImage) {
+  return [...knownBrokers.values()]
+    .filter(({ id }) => !brokers.has(id))
+    .map(({ id, rack }) => ({ brokerId: id, host: "", port: -1, rack, isFenced: true }));
 }

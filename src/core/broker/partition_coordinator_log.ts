@@ -1,5 +1,6 @@
-// A partition of an internal topic as its coordinator sees it: over the log that this broker keeps.
-// Invariant: what is told as committed has reached what millrace.durability of the topic promises: the disk, by default.
+// A partition of an internal topic as its coordinator sees it: over the log that this broker keeps, under one leadership.
+// Invariant: what is told as committed has reached what millrace.durability of the topic promises (the disk, by default), on every
+// replica in sync; once the leadership is over, nothing is appended, and nothing is told as committed.
 
 import type { Runtime } from "../../contracts/runtime.ts";
 import type { KafkaErrorName } from "../../protocol/errors.ts";
@@ -11,6 +12,7 @@ import {
   recordCountAt,
   TRANSACTIONAL_BIT,
 } from "../../record/batch_header.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type {
   AppendedToLog,
   CoordinatorLog,
@@ -20,6 +22,8 @@ import type { Producer } from "../coordinator/runtime/shard.ts";
 import { type LogRead, MOVES_MAX } from "../log/log_reader.ts";
 import type { AppendVerdict, PartitionLog } from "../log/partition_log.ts";
 import type { LogManager } from "../partition/log_manager.ts";
+import { committed, reached } from "./commit_waits.ts";
+import { leadershipHeld } from "./partition_leaders.ts";
 
 const REASONS: Readonly<Record<NonNullable<LogRead["fault"]>, string>> = {
   corrupt: "A batch is damaged on disk",
@@ -28,25 +32,35 @@ const REASONS: Readonly<Record<NonNullable<LogRead["fault"]>, string>> = {
 };
 
 export class PartitionCoordinatorLog implements CoordinatorLog {
+  readonly #cluster: Cluster | null;
   readonly #logs: LogManager;
   readonly #runtime: Runtime;
   readonly #log: PartitionLog;
 
-  constructor(logs: LogManager, runtime: Runtime, log: PartitionLog) {
+  /** That of the leadership: the log is of no use here under any other. */
+  readonly leaderEpoch: number;
+
+  /** @param cluster Null: nobody else can ever lead the partition */
+  constructor(
+    logs: LogManager,
+    runtime: Runtime,
+    log: PartitionLog,
+    cluster: Cluster | null = null,
+  ) {
+    this.#cluster = cluster;
     this.#logs = logs;
     this.#runtime = runtime;
     this.#log = log;
-    this.leaderEpoch = log.topic.leaderEpoch;
+    this.leaderEpoch = log.role?.leaderEpoch ?? log.topic.leaderEpoch;
   }
-
-  readonly leaderEpoch: number;
 
   get partition(): number {
     return this.#log.partition;
   }
 
   get isOnline(): boolean {
-    return this.#logs.isOnline && !this.#log.topic.isDeleted;
+    const isThere = this.#logs.isOnline && !this.#log.topic.isDeleted;
+    return isThere && (this.#mayLead()?.() ?? true);
   }
 
   get logStartOffset(): number {
@@ -94,10 +108,7 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     if (verdict.kind !== "appended") return null;
     const log = this.#log;
     const endOffset = verdict.baseOffset + recordCount;
-    const committed = verdict.group
-      .settled()
-      .then((isCommitted) => isCommitted && log.highWatermark >= endOffset);
-    return { endOffset, committed };
+    return { endOffset, committed: committed(log, verdict.group, endOffset, this.#mayLead()) };
   }
 
   refusalOf({ producerId, producerEpoch }: Producer): KafkaErrorName | null {
@@ -116,9 +127,16 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
   async settled(): Promise<boolean> {
     const { logEndOffset } = this.#log;
     if (this.#log.highWatermark < logEndOffset) {
+      const mayLead = this.#mayLead();
+      if (mayLead !== null) return reached(this.#log, logEndOffset, mayLead);
       await this.#logs.journal.newestGroup?.settled();
     }
     return this.#log.highWatermark >= logEndOffset;
+  }
+
+  #mayLead(): (() => boolean) | null {
+    if (this.#cluster === null || this.#log.role === null) return null;
+    return leadershipHeld(this.#cluster, this.#log, this.leaderEpoch, this.#runtime.clock);
   }
 
   async read(offset: number, bytesMax: number) {

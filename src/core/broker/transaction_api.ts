@@ -55,7 +55,8 @@ export function createTransactionApi(context: TransactionContext): TransactionAp
           const message = `There are no transactions of key type ${request.keyType}`;
           return { code: "invalid_request", message };
         }
-        if (await transactions.find(key)) return null;
+        const found = await transactions.find(key);
+        if (found !== null) return found;
         const message = "The topic of transactions could not be made";
         return { code: "coordinator_not_available", message };
       }),

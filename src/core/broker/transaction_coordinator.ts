@@ -1,5 +1,5 @@
 // The transaction coordinator of a broker: its shards lie in __transaction_state. Asked by the APIs of transactions, and by the
-// log and the groups before the first batch of a transaction (TransactionGate).
+// log and the groups before the first batch of a transaction (TransactionGate); what another broker keeps is asked of that one.
 // Kafka: TransactionCoordinator, AddPartitionsToTxnManager.
 
 import { ok } from "../../base/outcome.ts";
@@ -31,9 +31,13 @@ import type { ProducerEntry } from "../log/producer_state.ts";
 import type { LogManager } from "../partition/log_manager.ts";
 import type { Settings } from "../settings/dynamic.ts";
 import { BrokerTransactionSettings } from "./broker_transaction_settings.ts";
+import { ClusterMarkers } from "./cluster_markers.ts";
 import { CoordinatorShards } from "./coordinator_shards.ts";
+import type { FoundCoordinator } from "./found_coordinators.ts";
 import { LocalMarkers, type TransactionalGroups } from "./local_markers.ts";
 import { LostTransactions } from "./lost_transactions.ts";
+import type { PeerCalls } from "./peer_calls.ts";
+import { RemoteGate } from "./remote_gate.ts";
 
 const BUSY = "concurrent_transactions";
 /** Requests that may wait on one shard. */
@@ -52,6 +56,8 @@ export interface TransactionCoordinatorOptions {
   readonly settings: Settings;
   readonly runtime: Runtime;
   readonly groups: TransactionalGroups;
+  /** The other brokers of a cluster; null where there are none. Asked when the coordinator is opened. */
+  readonly peers?: () => PeerCalls | null;
 }
 
 type TransactionDecide<Response> = Decide<TransactionShard, TransactionRecord, Response>;
@@ -63,17 +69,24 @@ export class TransactionCoordinator implements TransactionGate {
   readonly #options: TransactionCoordinatorOptions;
   readonly #shards: CoordinatorShards<TransactionShard, TransactionRecord>;
   readonly #lost: LostTransactions;
+  /** Null for a broker alone. */
+  readonly #remote: RemoteGate | null;
   readonly #endFollowing: () => void;
 
   constructor(options: TransactionCoordinatorOptions) {
     this.#options = options;
     const { cluster, logs, settings, runtime, groups } = options;
     this.settings = new BrokerTransactionSettings(settings, cluster);
-    this.markers = new LocalMarkers({ logs, runtime, groups });
+    this.markers = new LocalMarkers({ cluster, logs, runtime, groups });
     this.groups = groups;
+    const peers = options.peers?.() ?? null;
+    this.#remote = peers === null ? null : new RemoteGate(peers);
+    const markers =
+      peers === null ? this.markers : new ClusterMarkers({ cluster, local: this.markers, peers });
     this.#shards = new CoordinatorShards({
       cluster,
       logs,
+      settings,
       runtime,
       topicName: TRANSACTION_TOPIC,
       newTopic: () => this.settings.newTopic(),
@@ -85,7 +98,7 @@ export class TransactionCoordinator implements TransactionGate {
           new TransactionShard({
             timers,
             settings: this.settings,
-            markers: this.markers,
+            markers,
             coordinatorEpoch,
             takeProducerId: () => this.#takeProducerId(),
             log,
@@ -116,6 +129,11 @@ export class TransactionCoordinator implements TransactionGate {
       },
       topicDeleted: (topic) => {
         if (this.#shards.topicDeleted(topic)) this.abandonRest();
+      },
+      partitionsChanged: (topic, partitions) => {
+        if (!this.#shards.partitionsChanged(topic, partitions)) return;
+        // Once all have been told. Decided ends are completed, and open transactions run out of time.
+        runtime.scheduler.spawn("transaction_warm_up", () => this.#shards.warmUp());
       },
     });
   }
@@ -149,9 +167,13 @@ export class TransactionCoordinator implements TransactionGate {
     return this.#shards.runAll(decide, signal);
   }
 
-  /** Whether the shard of a transactional id is to be had; its topic is made, and loading begins. */
-  async find(transactionalId: string): Promise<boolean> {
-    return (await this.#shards.find(transactionalId)) !== null;
+  /**
+   * The broker that keeps a transactional id (-1: nobody, at the moment). The topic is made, null when it cannot be; loading begins
+   * where it is here.
+   */
+  async find(transactionalId: string): Promise<FoundCoordinator | null> {
+    const partition = await this.#shards.find(transactionalId);
+    return partition === null ? null : { brokerId: this.#shards.leaderOf(partition) };
   }
 
   /** Waits until a shard finds a producer id, if one can be had: decisions cannot wait. */
@@ -177,8 +199,16 @@ export class TransactionCoordinator implements TransactionGate {
     if (transactionalId === "") return refuse("invalid_request");
     if (this.#shards.partitionCount === null) return refuse("coordinator_not_available");
     const ask = { transactionalId, producerId, producerEpoch };
+    if (this.#remote !== null) {
+      const leader = this.#shards.leaderOf(this.#shards.shardOf(transactionalId));
+      if (leader < 0) return refuse("coordinator_not_available");
+      const isElsewhere = leader !== this.#options.cluster.brokerId;
+      if (isElsewhere) return this.#remote.ask(leader, { ...ask, partitions, adds });
+    }
     const admit = (shard: TransactionShard, now: Now) => shard.admit(ask, partitions, adds, now);
-    const taken = this.#shards.decideAtOnce(transactionalId, admit);
+    // What joins a transaction of a cluster has to be committed first: another coordinator may take over without it.
+    const waits = this.#remote !== null && adds;
+    const taken = waits ? null : this.#shards.decideAtOnce(transactionalId, admit);
     // The transaction before was ended in this very turn: by now its markers are written.
     const isBusy = taken?.outcome.ok === false && taken.outcome.error.code === BUSY;
     const again = isBusy ? this.#shards.decideAtOnce(transactionalId, admit) : taken;
@@ -201,7 +231,8 @@ export class TransactionCoordinator implements TransactionGate {
    */
   async warmUp(): Promise<void> {
     await this.#shards.warmUp();
-    await this.#lost.abort();
+    // Of a cluster other brokers would have to be asked, too: a hanging transaction is for an operator to abort, as in Kafka.
+    if (this.#remote === null) await this.#lost.abort();
   }
 
   /**

@@ -22,10 +22,12 @@ import {
 import type { Decide, Decision, TopicDecision } from "./decision.ts";
 import { CLUSTER_ID_KEY, decodeClusterId, encodeClusterId } from "./entries.ts";
 import { decideUpdateFeatures, type FeatureUpdate, levelOf } from "./features.ts";
-import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
+import type { ClusterImage, ConfigsImage, PartitionImage, TopicImage } from "./image.ts";
 import type { ImageStep } from "./image_changes.ts";
 import { ImageLoader } from "./image_loader.ts";
+import type { Membership } from "./membership.ts";
 import { ProducerIds } from "./producer_ids.ts";
+import type { SharedCluster } from "./shared_cluster.ts";
 
 /** Hears of topics. Called synchronously, in the order of the changes; must not throw. */
 export interface TopicListener {
@@ -33,6 +35,10 @@ export interface TopicListener {
   topicChanged(topic: TopicImage, settings: TopicSettings): void;
   /** The topic is gone, as it was. A topic of the same name made later has another id. */
   topicDeleted(topic: TopicImage): void;
+  /** Partitions of a topic, by ascending index, are new or changed in any field; after `topicChanged`. Only where the cluster is shared. */
+  partitionsChanged?(topic: TopicImage, indexes: readonly number[]): void;
+  /** A broker came, went or registered anew, or this one's membership changed. Only where the cluster is shared. */
+  brokersChanged?(): void;
 }
 
 export interface ClusterOptions {
@@ -43,6 +49,8 @@ export interface ClusterOptions {
   readonly brokerId: number;
   /** Used for a new cluster; refused where the store belongs to another one. Left out: made at random. */
   readonly clusterId?: string;
+  /** Whether several brokers have the store open: MetadataStorePlugin.isShared. Default false. */
+  readonly isShared?: boolean;
 }
 
 /**
@@ -53,7 +61,17 @@ export interface ClusterOptions {
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   await ensureClusterId(options);
-  return Cluster.open(options);
+  const cluster = await Cluster.open(options);
+  if (options.isShared !== true) return cluster;
+  try {
+    // Only a cluster needs it.
+    const { SharedCluster } = await import("./shared_cluster.ts");
+    cluster.share(await SharedCluster.open(cluster, options));
+  } catch (error) {
+    cluster.close();
+    throw error;
+  }
+  return cluster;
 }
 
 /** Whether the store belongs to a cluster already. @throws {MetadataStoreError} when it cannot be read */
@@ -96,6 +114,7 @@ export class Cluster {
   readonly #listeners = new Set<TopicListener>();
   readonly #endSettings: () => void;
   readonly producerIds: ProducerIds;
+  #shared: SharedCluster | null = null;
 
   static async open(options: ClusterOptions): Promise<Cluster> {
     // Steps arrive only after the first await below, when the cluster is there to take them.
@@ -137,9 +156,39 @@ export class Cluster {
     return this.#loader.image.clusterId;
   }
 
-  /** Ids of the registered brokers: this one, as long as there is one. */
+  /** Of the broker whose view this is. */
+  get brokerId(): number {
+    return this.#brokerId;
+  }
+
+  /** Ids of the registered brokers, in ascending order: this one, where it has the store for itself. */
   get brokerIds(): readonly number[] {
-    return [this.#brokerId];
+    return this.#shared === null ? [this.#brokerId] : Array.from(this.image.brokers.keys());
+  }
+
+  /** Whether several brokers share the store: then partitions have entries, and this broker a membership. */
+  get isShared(): boolean {
+    return this.#shared !== null;
+  }
+
+  /** What only a cluster has: membership, leadership, in-sync sets, reassignment; null where there is one broker. */
+  get shared(): SharedCluster | null {
+    return this.#shared;
+  }
+
+  /** This broker's membership; null before `shared.join`, and where there is one broker. */
+  get membership(): Membership | null {
+    return this.#shared?.membership ?? null;
+  }
+
+  /** A partition as the cluster has agreed on it; null where there is none, or there is one broker. */
+  partition(topicId: string, index: number): PartitionImage | null {
+    return this.image.partitions.get(topicId)?.[index] ?? null;
+  }
+
+  /** Makes it shared; called by `openCluster`. */
+  share(shared: SharedCluster): void {
+    this.#shared = shared;
   }
 
   /** Tells `listener` of every topic there is, then of every change. @returns what ends it */
@@ -147,6 +196,12 @@ export class Cluster {
     this.#listeners.add(listener);
     for (const topic of this.image.topicsByName.values()) {
       listener.topicChanged(topic, this.topicSettings(topic));
+      const count = this.image.partitions.get(topic.id)?.length ?? 0;
+      if (count > 0)
+        listener.partitionsChanged?.(
+          topic,
+          Array.from({ length: count }, (_, i) => i),
+        );
     }
     return () => void this.#listeners.delete(listener);
   }
@@ -165,7 +220,7 @@ export class Cluster {
   createTopic(request: CreateTopicRequest, validateOnly = false): Promise<TopicDecision> {
     // One id for all tries: deciding anew must not draw again, or a seed would not replay.
     let id: string | null = null;
-    return this.#submit((image) =>
+    return this.submit((image) =>
       decideCreateTopic(
         image,
         request,
@@ -177,12 +232,12 @@ export class Cluster {
 
   /** Deletes a topic; the answer is the topic as it was. */
   deleteTopic(by: { readonly name: string } | { readonly id: string }): Promise<TopicDecision> {
-    return this.#submit((image) => decideDeleteTopic(image, by, this.#context()));
+    return this.submit((image) => decideDeleteTopic(image, by, this.#context()));
   }
 
   /** Gives a topic more partitions. */
   createPartitions(request: CreatePartitionsOfTopic, validateOnly = false): Promise<TopicDecision> {
-    return this.#submit((image) =>
+    return this.submit((image) =>
       decideCreatePartitions(image, request, this.#context(), validateOnly),
     );
   }
@@ -192,7 +247,7 @@ export class Cluster {
     request: AlterRequest,
     validateOnly = false,
   ): Promise<Decision<ReadonlyMap<string, string>>> {
-    return this.#submit((image) =>
+    return this.submit((image) =>
       decideAlterConfigs(
         image,
         request,
@@ -215,7 +270,22 @@ export class Cluster {
     updates: readonly FeatureUpdate[],
     validateOnly = false,
   ): Promise<Decision<ReadonlyMap<string, number>>> {
-    return this.#submit((image) => decideUpdateFeatures(image, updates, validateOnly));
+    return this.submit((image) => decideUpdateFeatures(image, updates, validateOnly));
+  }
+
+  /** Decides from the image, commits, and resolves once the image has it: for what is decided elsewhere in this room. */
+  submit<T>(decide: Decide<T>): Promise<Decision<T>> {
+    return this.#queue.submit(decide);
+  }
+
+  /** Tells those who follow that brokers, or this one's membership, have changed. */
+  brokersChanged(): void {
+    for (const listener of this.#listeners) listener.brokersChanged?.();
+  }
+
+  /** The value in force of a topic's setting, as text. */
+  topicText(topic: TopicImage, name: string): string | null {
+    return this.#settings.topicText(topic.configs, name);
   }
 
   /** Commits something else that lies in the metadata store; resolves once the image has passed it. */
@@ -225,13 +295,10 @@ export class Cluster {
 
   /** Ends following the store. Idempotent. Does not close the store. */
   close(): void {
+    this.#shared?.close();
     this.#endSettings();
     this.#loader.close();
     this.#listeners.clear();
-  }
-
-  #submit<T>(decide: Decide<T>): Promise<Decision<T>> {
-    return this.#queue.submit(decide);
   }
 
   #context(newTopicId: () => string = () => randomUuid(this.#topicIds)): ControllerContext {
@@ -243,6 +310,7 @@ export class Cluster {
       partitionerDefault: settings.text("partitioner") ?? "",
       mayDeleteTopics: settings.boolean("delete.topic.enable"),
       topicDefault: (name) => settings.topicText(NO_CONFIGS, name),
+      blocks: this.#shared?.blocks ?? null,
       newTopicId,
     };
   }
@@ -266,7 +334,13 @@ export class Cluster {
       for (const topic of step.topicsChanged) {
         listener.topicChanged(topic, this.topicSettings(topic));
       }
+      if (step.haveBrokersChanged) listener.brokersChanged?.();
+      for (const [topicId, indexes] of step.partitionsChanged) {
+        const topic = step.image.topicsById.get(topicId);
+        if (topic !== undefined) listener.partitionsChanged?.(topic, indexes);
+      }
     }
+    this.#shared?.onStep(step);
   }
 
   #setDynamic(configs: ReadonlyMap<string, ConfigsImage>): void {

@@ -3,6 +3,7 @@
 
 import {
   COMMIT_BYTES_MAX,
+  COMMIT_CONDITIONS_MAX,
   COMMIT_WRITES_MAX,
   type CommitResult,
   type Transaction,
@@ -101,6 +102,7 @@ export class CommitQueue {
       if (
         batch.length > 0 &&
         (writes.length + change.writes.length > COMMIT_WRITES_MAX ||
+          conditions.length + change.conditions.length > COMMIT_CONDITIONS_MAX ||
           sizeBytes + changeBytes > COMMIT_BYTES_MAX ||
           change.writes.some((write) => taken.has(write.key)) ||
           change.locks.some((lock) => taken.has(lock)))

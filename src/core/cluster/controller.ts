@@ -8,6 +8,7 @@ import { coordinatorTopicFault, keptTopicConfigs } from "./coordinator_topics.ts
 import { type Change, type Decision, refused, type TopicDecision } from "./decision.ts";
 import { encodeTopic, topicKey } from "./entries.ts";
 import type { ClusterImage, TopicImage } from "./image.ts";
+import type { TopicBlocks } from "./topic_blocks.ts";
 import {
   CLUSTER_METADATA_TOPIC,
   collisionKey,
@@ -30,6 +31,8 @@ export interface ControllerContext {
   readonly partitionerDefault: string;
   /** `delete.topic.enable`. */
   readonly mayDeleteTopics: boolean;
+  /** What makes and removes partitions where several brokers share the store; null where there is one broker. */
+  readonly blocks: TopicBlocks | null;
   /** A fresh id, never used before. */
   newTopicId(): string;
   /** The value in force of a setting that a topic has none of its own for. */
@@ -89,15 +92,16 @@ export function decideCreateTopic(
   };
   if (validateOnly) return { ok: true, value: topic, change: null };
   const key = topicKey(name);
-  return {
-    ok: true,
-    value: topic,
-    change: {
-      conditions: [{ key, revision: 0 }],
-      writes: [{ key, value: encodeTopic(topic) }],
-      locks: collision === null ? [] : [collision],
-    },
+  const change: Change = {
+    conditions: [{ key, revision: 0 }],
+    writes: [{ key, value: encodeTopic(topic) }],
+    locks: collision === null ? [] : [collision],
   };
+  if (context.blocks === null) return { ok: true, value: topic, change };
+  const assignments = [...request.assignments]
+    .sort((a, b) => a.partitionIndex - b.partitionIndex)
+    .map(({ brokerIds }) => brokerIds);
+  return context.blocks.grow(image, topic, 0, assignments.length > 0 ? assignments : null, change);
 }
 
 function readTopicConfigs(
@@ -260,14 +264,15 @@ export function decideDeleteTopic(
       : refused("unknown_topic_id", "There is no topic of this id");
   }
   const key = topicKey(topic.name);
+  const change: Change = {
+    conditions: [{ key, revision: topic.revision }],
+    writes: [{ key, value: null }],
+    locks: [],
+  };
   return {
     ok: true,
     value: topic,
-    change: {
-      conditions: [{ key, revision: topic.revision }],
-      writes: [{ key, value: null }],
-      locks: [],
-    },
+    change: context.blocks === null ? change : context.blocks.delete(image, topic, change),
   };
 }
 
@@ -319,11 +324,10 @@ export function decideCreatePartitions(
     }
   }
   const grown: TopicImage = { ...topic, partitionCount: count };
-  return {
-    ok: true,
-    value: grown,
-    change: validateOnly ? null : replaceTopic(topic, grown),
-  };
+  const change = validateOnly ? null : replaceTopic(topic, grown);
+  if (context.blocks === null || change === null) return { ok: true, value: grown, change };
+  const assignments = request.assignments?.map(({ brokerIds }) => brokerIds) ?? null;
+  return context.blocks.grow(image, grown, have, assignments, change);
 }
 
 /** The change that puts `after` in the place of `before`. */

@@ -141,13 +141,16 @@ export function checkLogsMark(entry: Entry): void {
   decode(entry);
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+/** What a value is made of, before anybody has looked at it. */
+export type Fields = Readonly<Record<string, unknown>>;
 
-function encode(fields: Fields): Uint8Array {
+/** A value in the form of all of them. */
+export function encode(fields: Fields): Uint8Array {
   return encoder.encode(JSON.stringify({ v: FORMAT, ...fields }));
 }
 
-function decode(entry: Entry): Fields {
+/** @throws {MetadataStoreError} "version" or "corrupt" */
+export function decode(entry: Entry): Fields {
   let value: unknown;
   try {
     value = JSON.parse(decoder.decode(entry.value));
@@ -182,6 +185,6 @@ function readConfigs(key: string, value: unknown): ReadonlyMap<string, string> {
 /** Shared, so that ten thousand topics without settings hold no map each. */
 const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
 
-function corrupt(key: string, cause?: unknown): MetadataStoreError {
+export function corrupt(key: string, cause?: unknown): MetadataStoreError {
   return new MetadataStoreError("corrupt", `Cannot read "${key}" of the metadata store`, { cause });
 }

@@ -17,6 +17,70 @@ export interface TopicImage {
   readonly revision: number;
 }
 
+/** Where a broker is reached by one listener of one transport. */
+export interface BrokerEndpoint {
+  /** "kafka", "http", "tcp". */
+  readonly protocol: string;
+  readonly listener: string;
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
+}
+
+/** A broker whose session lives: it may lead and follow. Kafka: BrokerRegistration, unfenced. */
+export interface BrokerImage {
+  readonly id: number;
+  /** Metadata store revision of its registration: grows with every one of that id. Kafka: broker epoch. */
+  readonly epoch: number;
+  /** Drawn at every start of the process. */
+  readonly incarnation: string;
+  readonly rack: string | null;
+  readonly endpoints: readonly BrokerEndpoint[];
+  /** The listener by which other brokers come; null: it cannot be reached. */
+  readonly peer: BrokerEndpoint | null;
+  /** Of package.json. */
+  readonly release: string;
+  /** Levels of features that it can work under, inclusive. */
+  readonly features: ReadonlyMap<string, { readonly min: number; readonly max: number }>;
+  /** It is handing over what it leads: it is given no leadership. */
+  readonly isStopping: boolean;
+}
+
+/** A broker that has registered at some time and was not unregistered. */
+export interface KnownBroker {
+  readonly id: number;
+  readonly rack: string | null;
+  readonly release: string;
+}
+
+/** Who decides what nobody asked for: elections after a failure, balance, factors of internal topics. */
+export interface ControllerImage {
+  readonly brokerId: number;
+  /** Grows with every holder of the seat. */
+  readonly epoch: number;
+  /** Metadata store revision of the seat's entry: what a controller commits has it as a condition. */
+  readonly revision: number;
+}
+
+/** One partition as the cluster has agreed on it. Kafka: PartitionRegistration. */
+export interface PartitionImage {
+  /** -1: nobody may lead. */
+  readonly leader: number;
+  /** Grows with every change of the leader. */
+  readonly leaderEpoch: number;
+  /** Grows with every change of any field. */
+  readonly partitionEpoch: number;
+  /** In order of preference. */
+  readonly replicas: readonly number[];
+  /** Subset of `replicas`; never empty. */
+  readonly isr: readonly number[];
+  /** While it is reassigned: of `replicas`, those that are to come and those that are to go. */
+  readonly adding: readonly number[];
+  readonly removing: readonly number[];
+  /** Eligible leader replicas: out of the ISR, and known to have all below the high watermark (KIP-966). */
+  readonly elr: readonly number[];
+}
+
 /** Dynamic settings of one broker, of all of them, or of one group. */
 export interface ConfigsImage {
   readonly configs: ReadonlyMap<string, string>;
@@ -44,4 +108,12 @@ export interface ClusterImage {
   /** What is set on groups, by their ids; whether there is such a group is another question. */
   readonly groupConfigs: ReadonlyMap<string, ConfigsImage>;
   readonly features: FeaturesImage;
+  /** Live brokers by id, in ascending order; empty where one broker has the store for itself. */
+  readonly brokers: ReadonlyMap<number, BrokerImage>;
+  readonly knownBrokers: ReadonlyMap<number, KnownBroker>;
+  readonly controller: ControllerImage | null;
+  /** By topic id, as many as the topic has partitions; nothing for a topic of a store that one broker has for itself. */
+  readonly partitions: ReadonlyMap<string, readonly PartitionImage[]>;
+  /** Metadata store revisions of the entries that `partitions` came from, by topic id: one for each 100 partitions. */
+  readonly blockRevisions: ReadonlyMap<string, readonly number[]>;
 }

@@ -3,6 +3,17 @@
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Entry, RevisionChanges } from "../../contracts/metadata_store.ts";
+import {
+  BROKER_PREFIX,
+  brokerKey,
+  decodeBroker,
+  decodeKnownBroker,
+  decodeSeat,
+  KNOWN_BROKER_PREFIX,
+  knownBrokerKey,
+  PARTITION_PREFIX,
+  SEAT_KEY,
+} from "./cluster_entries.ts";
 import { heldTopic } from "./coordinator_topics.ts";
 import {
   BROKER_CONFIGS_PREFIX,
@@ -16,7 +27,15 @@ import {
   TOPIC_PREFIX,
 } from "./entries.ts";
 import { DEFAULT_FEATURES, featuresOf } from "./features.ts";
-import type { ClusterImage, ConfigsImage, TopicImage } from "./image.ts";
+import type {
+  BrokerImage,
+  ClusterImage,
+  ConfigsImage,
+  ControllerImage,
+  KnownBroker,
+  TopicImage,
+} from "./image.ts";
+import { PartitionTable, partitionsBetween } from "./partition_table.ts";
 import { collisionKey } from "./topic_names.ts";
 import { VersionedMap } from "./versioned_map.ts";
 
@@ -28,6 +47,11 @@ export interface ImageStep {
   /** Topics gone, as they were; also one that was deleted and made again. */
   readonly topicsDeleted: readonly TopicImage[];
   readonly haveBrokerConfigsChanged: boolean;
+  /** Whether a broker came, went or registered anew. */
+  readonly haveBrokersChanged: boolean;
+  readonly hasControllerChanged: boolean;
+  /** By the id of a topic that is there: the partitions made or changed, in ascending order. */
+  readonly partitionsChanged: ReadonlyMap<string, readonly number[]>;
 }
 
 /**
@@ -43,6 +67,10 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
   const brokerConfigs = new Map<string, ConfigsImage>();
   const groupConfigs = new Map<string, ConfigsImage>();
   let features = DEFAULT_FEATURES;
+  const brokers: BrokerImage[] = [];
+  const knownBrokers = new Map<number, KnownBroker>();
+  let controller: ControllerImage | null = null;
+  const partitions = new PartitionTable(null);
   for (const entry of entries) {
     if (entry.key.startsWith(TOPIC_PREFIX)) {
       const topic = heldTopic(decodeTopic(entry));
@@ -58,6 +86,15 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
       clusterId = decodeClusterId(entry);
     } else if (entry.key === FEATURES_KEY) {
       features = featuresOf(entry);
+    } else if (entry.key.startsWith(PARTITION_PREFIX)) {
+      partitions.put(entry);
+    } else if (entry.key.startsWith(BROKER_PREFIX)) {
+      brokers.push(decodeBroker(entry));
+    } else if (entry.key.startsWith(KNOWN_BROKER_PREFIX)) {
+      const broker = decodeKnownBroker(entry);
+      knownBrokers.set(broker.id, broker);
+    } else if (entry.key === SEAT_KEY) {
+      controller = decodeSeat(entry);
     }
   }
   if (clusterId === "") {
@@ -75,6 +112,11 @@ export function imageOf(revision: number, entries: readonly Entry[]): ClusterIma
     brokerConfigs,
     groupConfigs: new VersionedMap(groupConfigs),
     features,
+    brokers: brokersById(brokers),
+    knownBrokers,
+    controller,
+    partitions: partitions.partitions,
+    blockRevisions: partitions.revisions,
   };
 }
 
@@ -89,7 +131,8 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
   let byCollisionKey = versioned(image.topicsByCollisionKey);
   let brokerConfigs: Map<string, ConfigsImage> | null = null;
   let groupConfigs = versioned(image.groupConfigs);
-  let { features } = image;
+  let { features, brokers, knownBrokers, controller } = image;
+  const partitions = new PartitionTable(image);
   const topicsChanged: TopicImage[] = [];
   const topicsDeleted: TopicImage[] = [];
 
@@ -111,6 +154,14 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       groupConfigs = groupConfigs.without(key.slice(GROUP_CONFIGS_PREFIX.length));
     } else if (key === FEATURES_KEY) {
       features = DEFAULT_FEATURES;
+    } else if (key.startsWith(PARTITION_PREFIX)) {
+      partitions.delete(key);
+    } else if (key.startsWith(BROKER_PREFIX)) {
+      brokers = brokersById(Array.from(brokers.values()).filter(({ id }) => brokerKey(id) !== key));
+    } else if (key.startsWith(KNOWN_BROKER_PREFIX)) {
+      knownBrokers = new Map(Array.from(knownBrokers).filter(([id]) => knownBrokerKey(id) !== key));
+    } else if (key === SEAT_KEY) {
+      controller = null;
     }
   }
   for (const entry of changes.puts) {
@@ -136,6 +187,16 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       groupConfigs = groupConfigs.with(groupId, configsOf(entry));
     } else if (entry.key === FEATURES_KEY) {
       features = featuresOf(entry);
+    } else if (entry.key.startsWith(PARTITION_PREFIX)) {
+      partitions.put(entry);
+    } else if (entry.key.startsWith(BROKER_PREFIX)) {
+      const broker = decodeBroker(entry);
+      brokers = brokersById([...brokers.values(), broker]);
+    } else if (entry.key.startsWith(KNOWN_BROKER_PREFIX)) {
+      const broker = decodeKnownBroker(entry);
+      knownBrokers = new Map(knownBrokers).set(broker.id, broker);
+    } else if (entry.key === SEAT_KEY) {
+      controller = decodeSeat(entry);
     }
   }
   return {
@@ -148,10 +209,18 @@ export function stepOf(image: ClusterImage, changes: RevisionChanges): ImageStep
       brokerConfigs: brokerConfigs ?? image.brokerConfigs,
       groupConfigs,
       features,
+      brokers,
+      knownBrokers,
+      controller,
+      partitions: partitions.partitions,
+      blockRevisions: partitions.revisions,
     },
     topicsChanged,
     topicsDeleted,
     haveBrokerConfigsChanged: brokerConfigs !== null,
+    haveBrokersChanged: brokers !== image.brokers,
+    hasControllerChanged: controller !== image.controller,
+    partitionsChanged: partitions.changed(),
   };
 }
 
@@ -166,7 +235,25 @@ export function stepBetween(before: ClusterImage, after: ClusterImage): ImageSte
   for (const topic of before.topicsByName.values()) {
     if (!after.topicsById.has(topic.id)) topicsDeleted.push(topic);
   }
-  return { image: after, topicsChanged, topicsDeleted, haveBrokerConfigsChanged: true };
+  return {
+    image: after,
+    topicsChanged,
+    topicsDeleted,
+    haveBrokerConfigsChanged: true,
+    haveBrokersChanged: !isSameBrokers(before.brokers, after.brokers),
+    hasControllerChanged: before.controller?.revision !== after.controller?.revision,
+    partitionsChanged: partitionsBetween(before, after),
+  };
+}
+
+function isSameBrokers(a: ClusterImage["brokers"], b: ClusterImage["brokers"]): boolean {
+  return a.size === b.size && Array.from(a).every(([id, { epoch }]) => b.get(id)?.epoch === epoch);
+}
+
+/** In ascending order of ids; of one that comes twice, the last. */
+function brokersById(brokers: readonly BrokerImage[]): ReadonlyMap<number, BrokerImage> {
+  const byId = new Map(brokers.map((broker) => [broker.id, broker]));
+  return new Map(Array.from(byId).sort(([a], [b]) => a - b));
 }
 
 function configsOf(entry: Entry): ConfigsImage {

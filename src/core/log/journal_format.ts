@@ -22,6 +22,8 @@ export const FORMAT_PLAIN = 1;
 export const FORMAT_CLEANED = 2;
 /** Batches in the file, or states, are of transactions: one from before would serve what was aborted. */
 export const FORMAT_TRANSACTIONS = 3;
+/** The log is one replica of several: its end may be cut off, and leader epochs begin without a batch. */
+export const FORMAT_REPLICATED = 4;
 const ENTRY_MAGIC = 0x4d52_4a45; // "MRJE"
 
 export const EntryKind = {
@@ -33,10 +35,12 @@ export const EntryKind = {
   state: 3,
   /** A new log start offset. */
   start: 4,
-  /** The partition's log ends at an offset again; entries before this one at or past it are dead. */
+  /** The partition's log ends at an offset again; entries before this one at or past it are dead. A state may follow. */
   truncate: 5,
   /** Nothing but its `syncedBefore`: says that what lies before it was synced. Written when idle and at close. */
   synced: 6,
+  /** A leader epoch and the offset from which it holds, whether anything was written under it or not. */
+  epoch: 7,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
@@ -85,7 +89,7 @@ export function checkFileHeader(bytes: Uint8Array, fileNumber: number): FileHead
     return "not_a_journal";
   }
   if (view.getUint32(60) !== crc32c(bytes, 0, 60)) return "bad_checksum";
-  if (view.getUint32(4) > FORMAT_TRANSACTIONS) return "newer_version";
+  if (view.getUint32(4) > FORMAT_REPLICATED) return "newer_version";
   return view.getUint32(8) === fileNumber ? null : "wrong_number";
 }
 

@@ -42,6 +42,8 @@ const DOUBTED_REFUSAL = {
 
 /** Ended ones that are let go of before the rest is moved to the front. */
 const SETTLED_KEPT = 64;
+/** So many ends are kept one by one at a start; more become a bundle. */
+const BUNDLED_MIN = 1024;
 
 export class LogTransactions {
   /** Those whose markers lie in the journal. */
@@ -53,8 +55,12 @@ export class LogTransactions {
   #endedFrom = 0;
   /** Of open transactions whose marker may be lost, by producer: how far what is theirs may reach, exclusive. */
   readonly #doubted = new Map<number, number>();
+  /** Behind the last marker that cannot be undone any more. */
+  #letGoEnd = 0;
   /** Not told yet. */
   #lost: LostTransaction[] = [];
+  /** Ended ones that cannot be undone one by one any more: the first offset of all, and where the last marker ends. */
+  #bundle: { readonly firstOffset: number; readonly endOffset: number } | null = null;
   #firstUnstable = Number.POSITIVE_INFINITY;
   #isStale = false;
 
@@ -70,7 +76,7 @@ export class LogTransactions {
   /** Infinity when there is none. */
   get firstUnstableOffset(): number {
     if (this.#isStale) {
-      let first = this.#firstOpen();
+      let first = Math.min(this.#firstOpen(), this.#bundle?.firstOffset ?? Infinity);
       for (let i = this.#endedFrom; i < this.#ended.length; i++) {
         first = Math.min(first, this.#ended[i]!.firstOffset);
       }
@@ -215,13 +221,45 @@ export class LogTransactions {
     this.#lost.push({ producerId, producerEpoch, firstOffset, endOffset });
   }
 
+  /** Whether a cut at `endOffset` undoes ends that are not known one by one: what was before has to be looked up in the log. */
+  isMissingAfterCut(endOffset: number): boolean {
+    return endOffset < this.#letGoEnd;
+  }
+
+  /** Ends before `endOffset` are known from a state, and not one by one. */
+  letGo(endOffset: number): void {
+    this.#letGoEnd = Math.max(this.#letGoEnd, endOffset);
+  }
+
+  /** Keeps many ends in little memory, before it is known whether they are committed: as one, which nothing can undo in part. */
+  bundle(committedEnd: number): void {
+    this.onCommitted(committedEnd);
+    if (this.endedCount <= BUNDLED_MIN) return;
+    let { firstOffset, endOffset } = this.#bundle ?? { firstOffset: Infinity, endOffset: 0 };
+    for (let i = this.#endedFrom; i < this.#ended.length; i++) {
+      const ended = this.#ended[i]!;
+      firstOffset = Math.min(firstOffset, ended.firstOffset);
+      endOffset = Math.max(endOffset, ended.markerOffset + 1);
+    }
+    this.#bundle = { firstOffset, endOffset };
+    this.#letGoEnd = Math.max(this.#letGoEnd, endOffset);
+    this.#ended = [];
+    this.#endedFrom = 0;
+    this.#isStale = true;
+  }
+
   /** Everything before `endOffset` is committed: so are the ends of transactions there. */
   onCommitted(endOffset: number): void {
+    if (this.#bundle !== null && this.#bundle.endOffset <= endOffset) {
+      this.#bundle = null;
+      this.#isStale = true;
+    }
     const before = this.#endedFrom;
     while (
       this.#endedFrom < this.#ended.length &&
       this.#ended[this.#endedFrom]!.markerOffset < endOffset
     ) {
+      this.#letGoEnd = Math.max(this.#letGoEnd, this.#ended[this.#endedFrom]!.markerOffset + 1);
       this.#endedFrom++;
     }
     if (this.#endedFrom === before) return;
@@ -235,6 +273,15 @@ export class LogTransactions {
     }
   }
 
+  /** What was found by going through the log again. */
+  restoreFrom(found: LogTransactions, producers: ProducerState | null): void {
+    const { aborted } = this;
+    this.restore(producers, aborted);
+    this.#ended = found.#ended;
+    this.#endedFrom = found.#endedFrom;
+    this.#letGoEnd = found.#letGoEnd;
+  }
+
   /** What a state says replaces what was known. */
   restore(producers: ProducerState | null, aborted: AbortedList): void {
     this.aborted = aborted;
@@ -243,6 +290,7 @@ export class LogTransactions {
     this.#endedFrom = 0;
     this.#doubted.clear();
     this.#lost = [];
+    this.#bundle = null;
     this.#isStale = true;
     const open: [number, number][] = [];
     for (const [producerId, { transactionStartOffset }] of producers?.entries() ?? []) {
@@ -274,8 +322,10 @@ export class LogTransactions {
     producers?.truncate(endOffset);
     const kept = this.#ended.slice(this.#endedFrom);
     const doubted = [...this.#doubted];
+    const bundle = this.#bundle;
     this.restore(producers, this.aborted);
     this.#ended = kept;
+    if (bundle !== null && bundle.endOffset <= endOffset) this.#bundle = bundle;
     for (const [producerId, doubtedEnd] of doubted) {
       if (this.#open.has(producerId))
         this.#doubted.set(producerId, Math.min(doubtedEnd, endOffset));

@@ -1,16 +1,15 @@
 // One partition's log: offsets, segments, producers, and where its batches lie. It decides
 // synchronously; the journal does the waiting.
-// Invariant: logStartOffset ≤ lastStableOffset ≤ highWatermark ≤ logEndOffset; the high watermark is the
-// synced end (decision 1), and nothing at or past it is ever served. Kafka: UnifiedLog, LogSegment.
+// Invariant: logStartOffset ≤ lastStableOffset ≤ highWatermark ≤ logEndOffset; where the broker is alone the high watermark
+// is the synced end (decision 1), else its role moves it; clients are served nothing at or past it. Kafka: UnifiedLog, LogSegment.
 
 import { assert } from "../../base/assert.ts";
-import type { KafkaErrorName } from "../../protocol/errors.ts";
 import { patchBaseOffset, patchLeaderEpoch } from "../../record/batch_header.ts";
-import type { TopicSettings } from "../settings/topic_settings.ts";
 import { AbortedList } from "./aborted_list.ts";
+import type { AppendVerdict } from "./append_verdict.ts";
 import type { CommitGroup } from "./commit_group.ts";
 import { ExtentIndex } from "./extent_index.ts";
-import type { CommitMode, Journal } from "./journal.ts";
+import type { Journal } from "./journal.ts";
 import type { JournalClient, JournalFile } from "./journal_file.ts";
 import {
   ENTRY_HEADER_BYTES,
@@ -20,60 +19,41 @@ import {
   FLAG_OWN_EPOCH,
   FLAG_SEGMENT_START,
   FORMAT_PLAIN,
+  FORMAT_REPLICATED,
   FORMAT_TRANSACTIONS,
 } from "./journal_format.ts";
 import { LeaderEpochs } from "./leader_epochs.ts";
+import { dropExtentsBefore, forgetAll } from "./log_cut.ts";
 import { LogTransactions } from "./log_transactions.ts";
 import { markerBatch } from "./marker_batch.ts";
+import type { PartitionRole } from "./partition_role.ts";
 import {
+  emptySegment,
+  encodeCut,
+  encodeEpoch,
   encodeState,
   formatOfState,
+  indexOfSegment,
   type PartitionState,
   type SegmentInfo,
 } from "./partition_state.ts";
 import {
+  BATCHES_KEPT,
+  BATCHES_REMEMBERED,
   type EndMarker,
   type FirstBatch,
   type MarkerRefusal,
   ProducerState,
 } from "./producer_state.ts";
 import { isRollDue } from "./segment_roll.ts";
+import { commitMode, type TopicContext } from "./topic_context.ts";
 import type { ValidBatch } from "./validate_batches.ts";
 
 const START_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8;
-/** What `millrace.durability` asks of the journal. */
-function commitMode(settings: TopicSettings): CommitMode {
-  if (settings.durability === "fsync") return "sync";
-  return settings.durability === "interval" ? settings.syncIntervalMs : Number.POSITIVE_INFINITY;
-}
-
 const NO_FIRST_BATCHES: readonly [number, FirstBatch][] = [];
 const NO_SEGMENTS: readonly SegmentInfo[] = [];
 
-/** What the logs of one topic share. Settings are replaced as a whole when they change. */
-export interface TopicContext {
-  readonly name: string;
-  readonly idBytes: Uint8Array;
-  readonly idHex: string;
-  settings: TopicSettings;
-  leaderEpoch: number;
-  isDeleted: boolean;
-}
-
-export type AppendVerdict =
-  | {
-      readonly kind: "appended";
-      readonly baseOffset: number;
-      readonly logAppendTimeMs: number;
-      readonly group: CommitGroup;
-    }
-  | {
-      readonly kind: "duplicate";
-      readonly baseOffset: number;
-      readonly lastOffset: number;
-      readonly logAppendTimeMs: number;
-    }
-  | { readonly kind: "refused"; readonly code: KafkaErrorName; readonly message: string };
+export type { AppendVerdict } from "./append_verdict.ts";
 
 /** Told when the high watermark moved, or the log went away. */
 export interface LogWaiter {
@@ -81,12 +61,17 @@ export interface LogWaiter {
 }
 
 export class PartitionLog implements JournalClient {
-  readonly topic: TopicContext;
+  /** Only replaced where the partition is dropped. */
+  topic: TopicContext;
   readonly partition: number;
+  /** What this broker is to the partition; null where it is alone. */
+  role: PartitionRole | null = null;
   /** Inclusive. */
   logStartOffset = 0;
   /** Exclusive. */
   logEndOffset = 0;
+  /** Exclusive end of what is durable, as `millrace.durability` says. */
+  syncedEnd = 0;
   /** Exclusive. */
   highWatermark = 0;
   /** Exclusive end of what lies in segment files; everything from here on lies in the journal. */
@@ -102,6 +87,10 @@ export class PartitionLog implements JournalClient {
   firstBatches: Map<number, FirstBatch> | null = null;
   /** How often the cleaner has put segments in the place of others. */
   replacements = 0;
+  /** How often its end was cut off while the broker ran: what was read or copied before may not be there any more. */
+  cuts = 0;
+  /** Cuts that are not durable yet: what the journal commits until then was appended before them. */
+  pendingCuts = 0;
   readonly epochs = new LeaderEpochs();
   /** Ranges of offsets whose batches were found damaged, [start, end): reported, never served. */
   holes: { readonly start: number; readonly end: number }[] | null = null;
@@ -112,16 +101,21 @@ export class PartitionLog implements JournalClient {
   /** Where the first segment ended that no state knows the end of; -1 when there is none. */
   #rolledAt = -1;
   waiters: Set<LogWaiter> | null = null;
-  readonly #journal: Journal;
+  readonly journal: Journal;
 
   constructor(journal: Journal, topic: TopicContext, partition: number) {
-    this.#journal = journal;
+    this.journal = journal;
     this.topic = topic;
     this.partition = partition;
   }
 
   get topicIdBytes(): Uint8Array {
     return this.topic.idBytes;
+  }
+
+  /** Of what is appended here as leader. */
+  get leaderEpoch(): number {
+    return this.role?.leaderEpoch ?? this.topic.leaderEpoch;
   }
 
   /** Whether batches that should be there are missing. */
@@ -187,9 +181,9 @@ export class PartitionLog implements JournalClient {
     const baseOffset = this.logEndOffset;
     const endOffset = baseOffset + batch.recordCount;
     patchBaseOffset(bytes, 0, baseOffset);
-    patchLeaderEpoch(bytes, 0, this.topic.leaderEpoch);
+    patchLeaderEpoch(bytes, 0, this.leaderEpoch);
     const format = batch.isTransactional ? FORMAT_TRANSACTIONS : FORMAT_PLAIN;
-    const group = this.#place(bytes, endOffset, batch.maxTimestampMs, 0, format, wallMs);
+    const group = this.place(bytes, endOffset, batch.maxTimestampMs, 0, format, wallMs);
     if (batch.producerId >= 0) this.rememberProducer(batch, baseOffset, endOffset, wallMs);
     return { kind: "appended", baseOffset, logAppendTimeMs: batch.logAppendTimeMs, group };
   }
@@ -207,16 +201,17 @@ export class PartitionLog implements JournalClient {
     const refusal = this.refusalOfMarker(marker);
     if (refusal !== null) return refusal;
     this.#endOvertaken(marker, wallMs);
-    const { settings, leaderEpoch } = this.topic;
+    const { leaderEpoch } = this;
+    const { settings } = this.topic;
     const isStamped = settings.messageTimestampType === "LogAppendTime";
     const baseOffset = this.logEndOffset;
     const bytes = markerBatch(marker, baseOffset, leaderEpoch, wallMs, isStamped);
     const flags =
       (marker.isCommit ? FLAG_COMMIT : FLAG_ABORT) |
       (marker.transactionVersion >= 2 ? FLAG_OWN_EPOCH : 0);
-    const group = this.#place(bytes, baseOffset + 1, wallMs, flags, FORMAT_TRANSACTIONS, wallMs);
+    const group = this.place(bytes, baseOffset + 1, wallMs, flags, FORMAT_TRANSACTIONS, wallMs);
     this.applyMarker(marker, baseOffset, wallMs, wallMs);
-    this.transactions?.reportLost(this.#journal.log, this.topic.name, this.partition);
+    this.transactions?.reportLost(this.journal.log, this.topic.name, this.partition);
     return { kind: "appended", baseOffset, logAppendTimeMs: isStamped ? wallMs : -1, group };
   }
 
@@ -228,15 +223,16 @@ export class PartitionLog implements JournalClient {
   }
 
   /** Gives a batch that bears the next offset its place: in the journal, and in this segment or a new one. */
-  #place(
+  place(
     bytes: Uint8Array,
     endOffset: number,
     maxTimestampMs: number,
     flags: number,
     format: number,
     wallMs: number,
+    leaderEpoch = this.leaderEpoch,
   ): CommitGroup {
-    const { settings, leaderEpoch } = this.topic;
+    const { settings } = this.topic;
     const rolls = isRollDue(
       this.segments.at(-1),
       settings,
@@ -246,7 +242,7 @@ export class PartitionLog implements JournalClient {
       maxTimestampMs,
       wallMs,
     );
-    const group = this.#journal.append(
+    const group = this.journal.append(
       this,
       EntryKind.batch,
       rolls ? flags | FLAG_SEGMENT_START : flags,
@@ -255,7 +251,7 @@ export class PartitionLog implements JournalClient {
       commitMode(settings),
       format,
     );
-    const { lastFile, lastPosition } = this.#journal;
+    const { lastFile, lastPosition } = this.journal;
     lastFile.liveBytes += bytes.length;
     this.applyBatch(
       this.logEndOffset,
@@ -305,17 +301,7 @@ export class PartitionLog implements JournalClient {
     this.extents.push(baseOffset, fileNumber, position, sizeBytes, maxTimestampMs);
     let segment = this.segments.at(-1);
     if (segment === undefined || startsSegment) {
-      segment = {
-        baseOffset,
-        sizeBytes: 0,
-        settledBytes: 0,
-        firstTimestampMs: maxTimestampMs,
-        maxTimestampMs: -1,
-        maxTimestampOffset: baseOffset,
-        createdMs: wallMs,
-        generation: 0,
-        abortedCount: 0,
-      };
+      segment = emptySegment(baseOffset, maxTimestampMs, wallMs);
       if (this.segments.length === 0) this.segments = [segment];
       else this.segments.push(segment);
     } else if (segment.sizeBytes === 0) segment.firstTimestampMs = maxTimestampMs;
@@ -351,6 +337,7 @@ export class PartitionLog implements JournalClient {
       endOffset - 1,
       batch.maxTimestampMs,
       wallMs,
+      this.role === null ? BATCHES_REMEMBERED : BATCHES_KEPT,
     );
     if (!batch.isTransactional) return;
     if (entry.transactionStartOffset < 0) {
@@ -369,11 +356,20 @@ export class PartitionLog implements JournalClient {
   }
 
   onCommitted(endOffset: number): void {
-    if (endOffset <= this.highWatermark) return;
-    assert(endOffset <= this.logEndOffset, "the high watermark passed the log end offset");
-    this.highWatermark = endOffset;
+    if (endOffset <= this.syncedEnd || this.pendingCuts > 0) return;
+    assert(endOffset <= this.logEndOffset, "the synced end passed the log end offset");
+    this.syncedEnd = endOffset;
+    if (this.role === null) this.advanceHighWatermark(endOffset);
+    else this.role.onSynced(this);
+  }
+
+  /** Everything before `offset` is committed: on every replica that counts. Never goes back; past the log's end, that is meant. */
+  advanceHighWatermark(offset: number): void {
+    const highWatermark = Math.min(offset, this.logEndOffset);
+    if (highWatermark <= this.highWatermark) return;
+    this.highWatermark = highWatermark;
     // The last stable offset moves with the high watermark alone: when what it waits for is committed.
-    this.transactions?.onCommitted(endOffset);
+    this.transactions?.onCommitted(highWatermark);
     this.#notify();
   }
 
@@ -394,14 +390,7 @@ export class PartitionLog implements JournalClient {
 
   /** Index of the segment that holds `offset`; −1 when none does. */
   segmentIndexOf(offset: number): number {
-    let low = 0;
-    let high = this.segments.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.segments[middle]!.baseOffset <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return indexOfSegment(this.segments, offset);
   }
 
   /**
@@ -421,8 +410,8 @@ export class PartitionLog implements JournalClient {
       return { dropped, group: this.writeState() };
     const payload = new Uint8Array(8);
     new DataView(payload.buffer).setFloat64(0, offset);
-    const group = this.#journal.append(this, EntryKind.start, 0, payload, -1, "sync");
-    this.#moveStart(this.#journal.lastFile.number);
+    const group = this.journal.append(this, EntryKind.start, 0, payload, -1, "sync");
+    this.#moveStart(this.journal.lastFile.number);
     return { dropped, group };
   }
 
@@ -439,16 +428,7 @@ export class PartitionLog implements JournalClient {
 
   /** Lets go of journal extents whose batches end at or before `offset`. */
   dropExtentsBefore(offset: number): void {
-    const { extents } = this;
-    if (extents === null) return;
-    let count = 0;
-    while (count < extents.count) {
-      const end = count + 1 < extents.count ? extents.baseOffset(count + 1) : this.logEndOffset;
-      if (end > offset) break;
-      this.#journal.release(extents.fileNumber(count), extents.sizeBytes(count));
-      count++;
-    }
-    if (count > 0) extents.dropFirst(count);
+    dropExtentsBefore(this, offset);
   }
 
   /** Writes the whole state down; it describes exactly what the journal holds before it. */
@@ -456,8 +436,8 @@ export class PartitionLog implements JournalClient {
     this.#rolledAt = -1;
     const payload = encodeState(this.state());
     const format = formatOfState(payload);
-    const group = this.#journal.append(this, EntryKind.state, 0, payload, -1, "sync", format);
-    this.#moveState(this.#journal.lastFile.number, payload.length);
+    const group = this.journal.append(this, EntryKind.state, 0, payload, -1, "sync", format);
+    this.#moveState(this.journal.lastFile.number, payload.length);
     this.#moveStart(0);
     return group;
   }
@@ -487,6 +467,7 @@ export class PartitionLog implements JournalClient {
     if (state.aborted !== null || this.transactions !== null) {
       this.transactions ??= new LogTransactions();
       this.transactions.restore(state.producers, state.aborted ?? new AbortedList());
+      this.transactions.letGo(state.logEndOffset);
     }
     this.#moveState(fileNumber, sizeBytes);
     this.#moveStart(0);
@@ -509,39 +490,68 @@ export class PartitionLog implements JournalClient {
     this.extents ??= new ExtentIndex();
     const at = this.extents.indexOf(baseOffset);
     if (at >= 0 && this.extents.baseOffset(at) === baseOffset) {
-      this.#journal.release(this.extents.fileNumber(at), this.extents.sizeBytes(at));
+      this.journal.release(this.extents.fileNumber(at), this.extents.sizeBytes(at));
     }
     this.extents.place(baseOffset, file.number, position, sizeBytes, maxTimestampMs);
     file.liveBytes += sizeBytes;
   }
 
-  /** Cuts the log at `offset`: batches that reach past it are gone (replay of a truncate entry). */
-  truncateTo(offset: number): void {
-    const { extents } = this;
-    while (extents !== null && extents.count > 0) {
-      const last = extents.count - 1;
-      if (extents.baseOffset(last) < offset) break;
-      this.#journal.release(extents.fileNumber(last), extents.sizeBytes(last));
-      extents.keepFirst(last);
-      const segment = this.segments.at(-1);
-      if (segment !== undefined) segment.sizeBytes -= extents.sizeBytes(last);
-    }
-    while (this.segments.length > 0 && this.segments.at(-1)!.baseOffset >= offset) {
-      this.segments.pop();
-    }
-    this.logEndOffset = Math.min(this.logEndOffset, offset);
-    this.highWatermark = Math.min(this.highWatermark, offset);
-    this.cleanedEnd = Math.min(this.cleanedEnd, offset);
-    if (this.transactions === null) this.producers?.truncate(offset);
-    else this.transactions.truncate(offset, this.producers);
-    this.epochs.truncateFromEnd(offset);
+  /**
+   * Writes down that the log has ended at `cutOffset` and is as its state says from now on, in one entry: a crash leaves both or
+   * neither. Until that is durable nothing behind the cut is taken for synced.
+   */
+  writeCut(cutOffset: number): CommitGroup {
+    this.#rolledAt = -1;
+    const payload = encodeCut(cutOffset, this.state());
+    this.cuts++;
+    this.pendingCuts++;
+    const onCommitted = () => {
+      this.pendingCuts--;
+      this.onCommitted(Math.min(this.logEndOffset, syncedEnd));
+    };
+    const { topicIdBytes, partition, logEndOffset: syncedEnd } = this;
+    const client = { topicIdBytes, partition, onCommitted };
+    const { truncate: kind } = EntryKind;
+    const group = this.journal.append(client, kind, 0, payload, 0, "sync", FORMAT_REPLICATED);
+    const { lastFile } = this.journal;
+    lastFile.logs.delete(client);
+    lastFile.logs.add(this);
+    this.#moveState(lastFile.number, payload.length);
+    this.#moveStart(0);
+    this.#notify();
+    return group;
+  }
+
+  /** Forgets everything that is here, and goes on at `offset`. Returns the segments, whose files can go once the group has settled. */
+  restartAt(offset: number): {
+    readonly dropped: readonly SegmentInfo[];
+    readonly group: CommitGroup;
+  } {
+    const dropped = forgetAll(this, offset);
+    return { dropped, group: this.writeCut(0) };
+  }
+
+  /** A transactional batch of a newer epoch at `offset` says that the marker of what its producer has open is lost. */
+  endLost(producerId: number, producerEpoch: number, offset: number): void {
+    const entry = this.producers?.get(producerId);
+    if (entry === undefined || entry.transactionStartOffset < 0) return;
+    if (producerEpoch > entry.epoch) this.transactions?.endLost(producerId, entry, offset);
+  }
+
+  /** A leader epoch begins at the end of the log, and is remembered though nothing may be written under it. */
+  beginEpoch(epoch: number): void {
+    if (epoch <= this.epochs.latest) return;
+    this.epochs.assign(epoch, this.logEndOffset);
+    const payload = encodeEpoch(epoch, this.logEndOffset);
+    const { epoch: kind } = EntryKind;
+    this.journal.append(this, kind, 0, payload, -1, "sync", FORMAT_REPLICATED);
   }
 
   /** Nothing of this log is needed any more: its topic was deleted. */
   releaseAll(): void {
     const { extents } = this;
     for (let i = 0; extents !== null && i < extents.count; i++) {
-      this.#journal.release(extents.fileNumber(i), extents.sizeBytes(i));
+      this.journal.release(extents.fileNumber(i), extents.sizeBytes(i));
     }
     this.extents = null;
     this.#moveState(0, 0);
@@ -564,7 +574,7 @@ export class PartitionLog implements JournalClient {
   }
 
   #countLive(fileNumber: number, entries: number, sizeBytes: number): void {
-    const file = this.#journal.files.get(fileNumber);
+    const file = this.journal.files.get(fileNumber);
     if (file === undefined) return;
     file.liveStates += entries;
     file.liveStateBytes += sizeBytes;
@@ -575,17 +585,7 @@ export class PartitionLog implements JournalClient {
     const { logEndOffset } = this;
     assert((this.segments.at(-1)?.sizeBytes ?? 0) > 0, "an empty segment need not end");
     if (this.#rolledAt < 0) this.#rolledAt = logEndOffset;
-    this.segments.push({
-      baseOffset: logEndOffset,
-      sizeBytes: 0,
-      settledBytes: 0,
-      firstTimestampMs: -1,
-      maxTimestampMs: -1,
-      maxTimestampOffset: logEndOffset,
-      createdMs: wallMs,
-      generation: 0,
-      abortedCount: 0,
-    });
+    this.segments.push(emptySegment(logEndOffset, -1, wallMs));
   }
 
   /** Puts a cleaned segment in the place of `sources`; null for nothing. False when they are not there any more. */

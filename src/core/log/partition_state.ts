@@ -20,6 +20,7 @@ const ABORTED_SEGMENT_BYTES = 4;
 const ABORTED_COUNT_BYTES = 4;
 const ABORTED_BYTES = 32;
 const EPOCH_BYTES = 12;
+const CUT_BYTES = 8;
 const PRODUCER_BYTES = 8 + 2 + 8 + 4 + 8 + 1;
 const PRODUCED_BYTES = 4 + 4 + 8 + 8 + 8;
 const FIXED_BYTES = 1 + 24 + 12;
@@ -45,6 +46,37 @@ export interface SegmentInfo {
   readonly generation: number;
   /** Entries of the file beside it that hold: transactions aborted by a marker in its own file. */
   abortedCount: number;
+}
+
+/** One without any batch yet. */
+export function emptySegment(
+  baseOffset: number,
+  firstTimestampMs: number,
+  createdMs: number,
+): SegmentInfo {
+  return {
+    baseOffset,
+    sizeBytes: 0,
+    settledBytes: 0,
+    firstTimestampMs,
+    maxTimestampMs: -1,
+    maxTimestampOffset: baseOffset,
+    createdMs,
+    generation: 0,
+    abortedCount: 0,
+  };
+}
+
+/** Index of the segment that holds `offset`; −1 when none does. */
+export function indexOfSegment(segments: readonly SegmentInfo[], offset: number): number {
+  let low = 0;
+  let high = segments.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (segments[middle]!.baseOffset <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 export interface PartitionState {
@@ -220,6 +252,36 @@ export function decodeState(bytes: Uint8Array, wallMs: number): PartitionState |
     producers,
     aborted,
   };
+}
+
+/** What a cut entry says: where what lies before it in the journal ends, and the state that holds from there on. */
+export function encodeCut(cutOffset: number, state: PartitionState): Uint8Array {
+  const encoded = encodeState(state);
+  const bytes = new Uint8Array(CUT_BYTES + encoded.length);
+  new DataView(bytes.buffer).setFloat64(0, cutOffset);
+  bytes.set(encoded, CUT_BYTES);
+  return bytes;
+}
+
+/** The state behind the offset of a cut entry; null in one that a Millrace from before wrote. */
+export function stateInCut(payload: Uint8Array): Uint8Array | null {
+  return payload.length > CUT_BYTES ? payload.subarray(CUT_BYTES) : null;
+}
+
+/** What an epoch entry says: a leader epoch, and the offset from which it holds. */
+export function encodeEpoch(epoch: number, startOffset: number): Uint8Array {
+  const bytes = new Uint8Array(EPOCH_BYTES);
+  const to = new Cells(bytes);
+  to.i32(epoch);
+  to.f64(startOffset);
+  return bytes;
+}
+
+/** Null when the bytes are cut short. */
+export function decodeEpoch(bytes: Uint8Array): EpochStart | null {
+  if (bytes.length < EPOCH_BYTES) return null;
+  const from = new Cells(bytes);
+  return { epoch: from.readI32(), startOffset: from.readF64() };
 }
 
 /** A cursor over fixed-width cells. Out-of-range reads throw RangeError, which a right checksum rules out. */

@@ -7,6 +7,11 @@ import { sequenceAfter } from "../../record/batch_header.ts";
 
 /** Batches remembered a producer (Kafka's NUM_BATCHES_TO_RETAIN). */
 export const BATCHES_REMEMBERED = 5;
+/**
+ * Batches kept a producer where the log's end may be cut off. A producer has five in flight at most, so that an election that
+ * loses nothing acknowledged cuts five at most, and leaves those that are remembered.
+ */
+export const BATCHES_KEPT = 16;
 
 export interface ProducedBatch {
   readonly firstSequence: number;
@@ -18,7 +23,7 @@ export interface ProducedBatch {
 
 export interface ProducerEntry {
   epoch: number;
-  /** Oldest first, at most BATCHES_REMEMBERED; empty after an epoch bump without records. */
+  /** Oldest first, at most BATCHES_KEPT, of which the last BATCHES_REMEMBERED are looked at; empty after an epoch bump without records. */
   batches: ProducedBatch[];
   lastTimestampMs: number;
   /** When this broker last took a batch in, or found one at its start: what expiry counts from. */
@@ -114,7 +119,9 @@ export class ProducerState {
       if (epoch < entry.epoch) return olderEpoch(producerId, epoch, entry.epoch);
       if (epoch === entry.epoch && firstSequence >= 0) {
         const lastSequence = sequenceAfter(firstSequence, recordCount - 1);
-        for (const batch of entry.batches) {
+        const { batches } = entry;
+        for (let i = Math.max(batches.length - BATCHES_REMEMBERED, 0); i < batches.length; i++) {
+          const batch = batches[i]!;
           if (batch.firstSequence === firstSequence && batch.lastSequence === lastSequence) {
             return { kind: "duplicate", batch };
           }
@@ -197,9 +204,10 @@ export class ProducerState {
     lastOffset: number,
     timestampMs: number,
     wallMs: number,
+    keptMax = BATCHES_REMEMBERED,
   ): ProducerEntry {
     const entry = this.#entryFor(producerId, epoch, timestampMs, wallMs);
-    if (entry.batches.length === BATCHES_REMEMBERED) entry.batches.shift();
+    while (entry.batches.length >= keptMax) entry.batches.shift();
     entry.batches.push({
       firstSequence,
       lastSequence: firstSequence < 0 ? -1 : sequenceAfter(firstSequence, recordCount - 1),
@@ -266,6 +274,17 @@ export class ProducerState {
       }
     }
     return forgotten;
+  }
+
+  /** Whether a cut at `endOffset` leaves a producer fewer batches than are remembered, though it wrote more: they were let go of. */
+  isMissingAfterCut(endOffset: number): boolean {
+    for (const { batches } of this.#entries.values()) {
+      if (batches.length < BATCHES_KEPT || batches.at(-1)!.lastOffset < endOffset) continue;
+      if (batches.at(-BATCHES_REMEMBERED)!.lastOffset < endOffset) continue;
+      const left = batches.findIndex(({ lastOffset }) => lastOffset >= endOffset);
+      if (left < BATCHES_REMEMBERED) return true;
+    }
+    return false;
   }
 
   /**

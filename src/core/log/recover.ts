@@ -40,8 +40,9 @@ import {
   topicIdAt,
 } from "./journal_format.ts";
 import { hasVoucher, scanJournalFile } from "./journal_scan.ts";
+import { cutTo } from "./log_cut.ts";
 import type { PartitionLog } from "./partition_log.ts";
-import { decodeState, type PartitionState } from "./partition_state.ts";
+import { decodeEpoch, decodeState, type PartitionState, stateInCut } from "./partition_state.ts";
 
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
@@ -140,7 +141,7 @@ export interface ReplayFindings {
   readonly hasDamage: boolean;
 }
 
-/** Replays every file. Afterwards each log's high watermark is its end, and all of it is synced. */
+/** Replays every file. Afterwards all of each log is synced, and its high watermark is its end unless it is one replica of several. */
 export async function replayJournal(options: ReplayOptions): Promise<ReplayFindings> {
   const { found, log } = options;
   const replay = new Replay(options);
@@ -188,8 +189,10 @@ export async function replayJournal(options: ReplayOptions): Promise<ReplayFindi
     // After a kill the pages may be in the operating system alone: what is served has to be on disk.
     if (!isVouchedFor) await file.file.sync();
     // What was ended in it will not be undone: of a journal full of small transactions that is more than a start may hold.
-    for (const { transactions, logEndOffset } of replay.logs)
-      transactions?.onCommitted(logEndOffset);
+    for (const each of replay.logs) {
+      if (each.role === null) each.transactions?.onCommitted(each.logEndOffset);
+      else each.transactions?.bundle(knownCommitted(each));
+    }
   }
   for (const partitionLog of replay.logs) {
     for (const { start, end } of replay.undecided.get(partitionLog) ?? []) {
@@ -223,7 +226,13 @@ function finish(log: PartitionLog, logger: Logger): void {
   log.dropBeforeStart();
   log.transactions?.aborted.dropBefore(log.settledEnd);
   log.onCommitted(log.logEndOffset);
+  log.advanceHighWatermark(knownCommitted(log));
   log.transactions?.reportLost(logger, log.topic.name, log.partition);
+}
+
+/** Of a replica, what was committed for certain before the start (ADR 44): what is settled was, and what is gone. */
+function knownCommitted(log: PartitionLog): number {
+  return Math.max(log.settledEnd, log.logStartOffset);
 }
 
 class Replay {
@@ -270,25 +279,39 @@ class Replay {
       case EntryKind.movedBatch:
         this.#movedBatch(log, header, bytes, payloadAt, position);
         break;
-      case EntryKind.state: {
-        const state = decodeState(payload, this.#options.wallMs);
-        if (state === null) {
-          this.hasUnreadableState = true;
-          this.#options.log.error("partition_state_unreadable", describe(log));
-        } else this.#state(log, state, header.payloadBytes);
+      case EntryKind.state:
+        this.#readState(log, payload, header.payloadBytes);
         break;
-      }
       case EntryKind.start:
         log.restoreStart(readOffset(payload), this.file.number);
         break;
       case EntryKind.truncate:
-        log.truncateTo(readOffset(payload));
-        if (log.holes !== null) log.holes = without(log.holes, log.logEndOffset, Infinity);
+        this.#cut(log, payload);
         break;
+      case EntryKind.epoch: {
+        const start = decodeEpoch(payload);
+        if (start !== null) log.epochs.assign(start.epoch, start.startOffset);
+        break;
+      }
       default:
         this.#options.log.error("journal_entry_unknown", { ...describe(log), kind: header.kind });
     }
   };
+
+  #cut(log: PartitionLog, payload: Uint8Array): void {
+    cutTo(log, readOffset(payload));
+    if (log.holes !== null) log.holes = without(log.holes, log.logEndOffset, Infinity);
+    const state = stateInCut(payload);
+    if (state !== null) this.#readState(log, state, payload.length);
+  }
+
+  #readState(log: PartitionLog, payload: Uint8Array, entryBytes: number): void {
+    const state = decodeState(payload, this.#options.wallMs);
+    if (state === null) {
+      this.hasUnreadableState = true;
+      this.#options.log.error("partition_state_unreadable", describe(log));
+    } else this.#state(log, state, entryBytes);
+  }
 
   /** A state knows of every batch before it: those that were not found are lost, unless they were moved. */
   #state(log: PartitionLog, state: PartitionState, payloadBytes: number): void {
@@ -353,7 +376,8 @@ class Replay {
     }
     const producerEpoch = producerEpochAt(bytes, at);
     const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
-    if (isTransactional) endLost(log, producerId, producerEpoch, baseOffset);
+    // A newer epoch than that of what the producer has open is only given once that has ended: its marker is lost.
+    if (isTransactional) log.endLost(producerId, producerEpoch, baseOffset);
     log.rememberProducer(
       {
         producerId,
@@ -425,13 +449,6 @@ class Replay {
     );
     log.logEndOffset = Math.max(log.logEndOffset, endOffset);
   }
-}
-
-/** A newer epoch than that of what the producer has open is only given once that has ended: its marker is lost. */
-function endLost(log: PartitionLog, producerId: number, epoch: number, offset: number): void {
-  const entry = log.producers?.get(producerId);
-  if (entry === undefined || entry.transactionStartOffset < 0 || epoch <= entry.epoch) return;
-  log.transactions?.endLost(producerId, entry, offset);
 }
 
 /** Not yet said to be lost: a state, a start or moved batches may follow that account for it. */

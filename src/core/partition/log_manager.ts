@@ -12,11 +12,12 @@ import type { CleanerSettings } from "../log/cleaner.ts";
 import type { CleaningFigures } from "../log/cleaner_figures.ts";
 import { Journal } from "../log/journal.ts";
 import { LogReader } from "../log/log_reader.ts";
-import { PartitionLog, type TopicContext } from "../log/partition_log.ts";
+import { PartitionLog } from "../log/partition_log.ts";
 import { findJournal, type ReplayFindings, replayJournal } from "../log/recover.ts";
 import { expiredSegments } from "../log/retention.ts";
 import { abortedFileName, SegmentFiles, segmentFileName } from "../log/segment_files.ts";
 import { GROWN_BYTES, Settler } from "../log/settle.ts";
+import type { TopicContext } from "../log/topic_context.ts";
 import type { TopicSettings } from "../settings/topic_settings.ts";
 import { CLEANER_DEFAULTS, LazyCleaner } from "./lazy_cleaner.ts";
 import type {

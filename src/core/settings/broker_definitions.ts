@@ -13,6 +13,9 @@ auto.create.topics.enable boolean true [] high honoured
   and default.replication.factor.
 broker.rack string null [] medium honoured
   Where this broker stands; told to clients in metadata.
+broker.session.timeout.ms int 2000 [100..3600000] medium honoured
+  In a cluster: a broker that the metadata store has not heard from for so many milliseconds is taken
+  for dead, and others lead what it led. Kafka's is 9000.
 compression.gzip.level int -1 [1..9|-1] medium dynamic-cluster honoured
   Default of the topic setting compression.gzip.level.
 compression.type string producer [uncompressed|zstd|lz4|snappy|gzip|producer] high dynamic-cluster honoured
@@ -33,6 +36,9 @@ delete.topic.enable boolean true [] high honoured
 fetch.max.bytes int 57671680 [1024..] medium honoured
   Upper bound of one fetch response in bytes, whatever the client asks for; a first batch larger
   than it is still sent. Not given at start, the Kafka transport stops at 8 MiB.
+inter.broker.listener.name string null [] medium honoured
+  In a cluster: the listener of the Kafka transport that other brokers connect to; the first one when
+  left out.
 log.cleaner.backoff.ms long 15000 [0..] medium dynamic-cluster honoured
   How long the cleaner waits when there was nothing to clean, in milliseconds.
 log.cleaner.dedupe.buffer.size long 134217728 [] medium dynamic-cluster honoured

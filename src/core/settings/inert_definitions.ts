@@ -37,7 +37,6 @@ log.segment.delete.delay.ms long 60000 [0..] high dynamic-cluster
 # without-effect indexes take what they need
 log.index.size.max.bytes int 10485760 [4..] medium dynamic-cluster
 # without-effect listeners are set with --kafka or under 'transports' in the config file
-inter.broker.listener.name string null [] medium
 listener.security.protocol.map string SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT [] low dynamic-broker
 listeners list PLAINTEXT://:9092 [] high dynamic-broker
 socket.listen.backlog.size int 50 [1..] medium
@@ -174,7 +173,6 @@ num.recovery.threads.per.data.dir int 2 [1..] high dynamic-cluster
 queued.max.requests int 500 [1..] high
 # without-effect there is no KRaft quorum: the metadata store holds what the cluster agrees on
 broker.heartbeat.interval.ms int 2000 [] medium
-broker.session.timeout.ms int 9000 [] medium
 controller.listener.names list null [] high
 controller.performance.always.log.threshold.ms long 2000 [0..] medium internal
 controller.performance.sample.period.ms long 60000 [100..] medium internal

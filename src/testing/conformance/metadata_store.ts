@@ -5,6 +5,7 @@
 import { MetadataStoreError, type MetadataStoreErrorCode } from "../../contracts/errors.ts";
 import {
   COMMIT_BYTES_MAX,
+  COMMIT_CONDITIONS_MAX,
   COMMIT_WRITES_MAX,
   type CommitResult,
   type MetadataStore,
@@ -235,6 +236,23 @@ const cases: Record<string, (bench: Bench) => Promise<void>> = {
     expect(await values(store, "one")).toEqual({});
   },
 
+  "commit() takes as many conditions as it may, and refuses one more": async ({ store }) => {
+    const absent = Array.from({ length: COMMIT_CONDITIONS_MAX }, (_, i) => ({
+      key: `k${i}`,
+      revision: 0,
+    }));
+    const writes = absent.map(({ key }) => write(key, "v"));
+    const result = await store.commit({ conditions: absent, writes });
+    expect(result.ok).toBe(true);
+    const { revision } = result as { revision: number };
+    await refused(
+      store.commit({ conditions: absent, writes }),
+      absent.map(({ key }) => ({ key, revision })),
+    );
+    const conditions = [...absent, { key: "one-more", revision: 0 }];
+    await expectCode("too_large", () => store.commit({ conditions, writes: [] }));
+  },
+
   "commit() refuses a key that comes twice": async ({ store }) => {
     let failed = false;
     try {
@@ -354,6 +372,16 @@ const cases: Record<string, (bench: Bench) => Promise<void>> = {
     await expectCode("closed", () =>
       store.commit({ conditions: [], writes: [owned("e", "6", session)] }),
     );
+  },
+
+  "a session tells until when it is surely held, and after its end that it is not": async ({
+    store,
+  }) => {
+    const nowMs = () => pluginContext().runtime.clock.monotonicMs();
+    const session = await store.session(10_000);
+    expect(session.heldUntilMs).toBeGreaterThan(nowMs());
+    await session.end();
+    expect(session.heldUntilMs > nowMs()).toBe(false);
   },
 
   "a commit that was under way when its session ended leaves nothing": async ({ store }) => {

@@ -64,7 +64,7 @@ export class BrokerHost {
     const life = ++this.startCount;
     const process = new SimProcess(world, `broker-${life}`);
     this.#process = process;
-    network.isHostDown = false;
+    network.links.setDown(process.machine, false);
     const store = new SimSegmentStore(process, this.disk, random.fork(`disk-${life}`), conditions);
     this.#store = store;
     world.say(() => `${process.name} starts`);
@@ -135,7 +135,7 @@ export class BrokerHost {
     this.disk.processDied(dice, scenario.keepPercent);
     if (how === "power_lost") {
       this.disk.losePower(dice, scenario.keepPercent);
-      network.isHostDown = true;
+      network.links.setDown(process.machine, true);
       this.#options.onLoss();
     }
     network.processDied(process, how);

@@ -33,6 +33,8 @@ export interface SimClientOptions {
   readonly timeoutMs: number;
   /** Pause between two reads from the socket: a slow reader. */
   readonly readDelayUs: number;
+  /** Left out: BROKER_PORT. */
+  readonly port?: number;
 }
 
 export class SimConnection {
@@ -67,7 +69,7 @@ export class SimConnection {
     try {
       const connection = await options.network.connect({
         host: "127.0.0.1",
-        port: BROKER_PORT,
+        port: options.port ?? BROKER_PORT,
         timeoutMs: options.timeoutMs,
       });
       return new SimConnection(options, connection);

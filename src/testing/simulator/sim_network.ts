@@ -7,6 +7,7 @@ import { crc32c } from "../../base/crc32c.ts";
 import type { SeededRandom } from "../../base/prng.ts";
 import { NetworkError } from "../../contracts/errors.ts";
 import type { Connection, Network } from "../../contracts/runtime.ts";
+import { Links } from "./links.ts";
 import type { SimProcess, World } from "./world.ts";
 
 export interface NetworkConditions {
@@ -17,6 +18,9 @@ export interface NetworkConditions {
   /** Unread bytes of one direction above which a write waits. */
   readonly windowBytes: number;
 }
+
+/** How often a way that is cut is tried again. */
+const CUT_RETRY_US = 20_000;
 
 interface Waiter<T> {
   readonly resolve: (value: T) => void;
@@ -32,8 +36,8 @@ export class SimNetwork {
   readonly world: World;
   readonly conditions: NetworkConditions;
   readonly random: SeededRandom;
-  /** The broker's host has no power: nobody answers, not even with a refusal. */
-  isHostDown = false;
+  /** Between machines: of those that processes are on. */
+  readonly links = new Links();
   readonly #listeners = new Map<number, SimListener>();
   readonly #open = new Set<SimEndpoint>();
   #portsGiven = 40_000;
@@ -107,6 +111,15 @@ export class SimNetwork {
     return latencyUsMin + this.random.below(latencyUsMax - latencyUsMin + 1);
   }
 
+  /** Whether bytes from one process to the other wait. */
+  isCut(from: SimProcess, to: SimProcess): boolean {
+    return this.links.isCut(from.machine, to.machine);
+  }
+
+  isDown(process: SimProcess): boolean {
+    return this.links.isDown(process.machine);
+  }
+
   #some(count: number): SimEndpoint[] {
     const open = [...this.#open];
     const chosen: SimEndpoint[] = [];
@@ -125,7 +138,10 @@ export class SimNetwork {
   ): void {
     this.world.after(this.latencyUs(), "net_connect", process, () => {
       const listener = this.#listeners.get(port);
-      if (this.isHostDown) {
+      const { links } = this;
+      const from = process.machine;
+      const to = listener?.process.machine ?? "";
+      if (links.isDown(to) || links.isCut(from, to) || links.isCut(to, from)) {
         this.world.after(timeoutMs * 1000, "net_connect_timeout", process, () =>
           reject(new NetworkError("timeout", `No answer from port ${port}`)),
         );
@@ -163,6 +179,8 @@ class SimEndpoint implements Connection {
   #isEnded = false;
   #isCut = false;
   readonly #inbox: Uint8Array[] = [];
+  /** What would have arrived while the way was cut; "end" for the end of the connection. */
+  readonly #held: (Uint8Array | "end")[] = [];
   /** Bytes sent to us and not yet read. */
   #unreadBytes = 0;
   #reader: Waiter<Uint8Array | null> | null = null;
@@ -221,7 +239,10 @@ class SimEndpoint implements Connection {
     const inOrderUs = Math.max(this.lastArrivalUs - this.#world.nowUs, 0) + latencyUs;
     this.#world.after(abruptly ? latencyUs : inOrderUs, "net_end", this.peer.process, () => {
       if (this.#isCut) return;
-      if (abruptly) this.peer.onReset();
+      const isHeld =
+        this.peer.#held.length > 0 || this.#network.isCut(this.process, this.peer.process);
+      if (isHeld) this.peer.#hold("end");
+      else if (abruptly) this.peer.onReset();
       else this.peer.#onEnd();
     });
   }
@@ -267,7 +288,7 @@ class SimEndpoint implements Connection {
     const { windowBytes } = this.#network.conditions;
     if (this.#isCut) {
       this.#lostBytes += totalBytes(writer.chunks);
-      if (!this.#network.isHostDown && !this.peer.process.isAlive) {
+      if (!this.#network.isDown(this.peer.process) && !this.peer.process.isAlive) {
         // The host is back and knows nothing of this connection.
         this.#world.after(this.#network.latencyUs(), "net_reset", this.process, () =>
           this.onReset(),
@@ -292,7 +313,9 @@ class SimEndpoint implements Connection {
 
   #send(bytes: Uint8Array): void {
     const { random, conditions } = this.#network;
-    const latencyUs = this.#network.latencyUs();
+    const { links } = this.#network;
+    const latencyUs =
+      this.#network.latencyUs() + links.extraUs(this.process.machine, this.peer.process.machine);
     let at = 0;
     // A few borders find as much as many.
     const pieceBytesMax = Math.max(conditions.pieceBytesMax, bytes.length >>> 3);
@@ -312,6 +335,34 @@ class SimEndpoint implements Connection {
 
   #arrive(piece: Uint8Array): void {
     if (this.isClosed || this.isReset || this.#isCut) return;
+    if (this.#held.length > 0 || this.#network.isCut(this.peer.process, this.process)) {
+      this.#hold(piece);
+      return;
+    }
+    this.#deliver(piece);
+  }
+
+  /** Waits for the way to be mended, behind what waits already. */
+  #hold(piece: Uint8Array | "end"): void {
+    this.#held.push(piece);
+    if (this.#held.length === 1) this.#tryHeld();
+  }
+
+  #tryHeld(): void {
+    this.#world.after(CUT_RETRY_US, "net_retry", this.process, () => {
+      if (this.isClosed || this.isReset || this.#isCut) return;
+      if (this.#network.isCut(this.peer.process, this.process)) {
+        this.#tryHeld();
+        return;
+      }
+      for (const held of this.#held.splice(0)) {
+        if (held === "end") this.#onEnd();
+        else this.#deliver(held);
+      }
+    });
+  }
+
+  #deliver(piece: Uint8Array): void {
     this.#world.trace.add("bytes", crc32c(piece, 0, piece.length), piece.length);
     this.#inbox.push(piece);
     const reader = this.#reader;

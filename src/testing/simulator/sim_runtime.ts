@@ -4,7 +4,7 @@
 
 import { crc32c } from "../../base/crc32c.ts";
 import type { SeededRandom } from "../../base/prng.ts";
-import type { LogFields, Logger, Network, Runtime } from "../../contracts/runtime.ts";
+import type { Cryptography, LogFields, Logger, Network, Runtime } from "../../contracts/runtime.ts";
 import { simCompression } from "./sim_compression.ts";
 import type { SimProcess } from "./world.ts";
 
@@ -25,6 +25,8 @@ export interface SimRuntimeOptions {
   /** Offers the plain CRC-32C as the host's fast one. */
   readonly hasFastCrc: boolean;
   readonly onLog: (event: string) => void;
+  /** Left out: nothing that needs it is there, and who asks fails. */
+  readonly crypto?: Cryptography;
 }
 
 export function simRuntime(options: SimRuntimeOptions): Runtime {
@@ -42,7 +44,7 @@ export function simRuntime(options: SimRuntimeOptions): Runtime {
     },
     random,
     network,
-    crypto: {
+    crypto: options.crypto ?? {
       digest: () => notThere("digest"),
       hmac: () => notThere("hmac"),
       pbkdf2: () => notThere("pbkdf2"),

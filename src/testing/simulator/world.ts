@@ -125,13 +125,16 @@ export class World {
 export class SimProcess {
   readonly name: string;
   readonly world: World;
+  /** What it runs on: processes of one machine lose power and network together. */
+  readonly machine: string;
   isAlive = true;
   /** Its events wait until then: a long collection of garbage, a stopped virtual machine. */
   pausedUntilUs = 0;
 
-  constructor(world: World, name: string) {
+  constructor(world: World, name: string, machine = "") {
     this.world = world;
     this.name = name;
+    this.machine = machine;
   }
 
   after(delayUs: number, label: string, task: () => void): SimTimer {

@@ -23,6 +23,7 @@ const PROOFS: Readonly<Record<string, readonly string[]>> = {
     "socket.request.max.bytes",
   ],
   "client/partitioner.test.ts": ["partitioner"],
+  "core/broker/cluster_broker.test.ts": ["broker.session.timeout.ms", "inter.broker.listener.name"],
   "core/broker/group_api.test.ts": [
     "consumer.assignment.interval.ms",
     "offsets.topic.num.partitions",

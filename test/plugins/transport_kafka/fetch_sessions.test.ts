@@ -16,6 +16,9 @@ function wanted(count: number, topic = "t"): WantedPartition[] {
     bytesMax: 1,
     leaderEpoch: -1,
     lastFetchedEpoch: -1,
+    logStartOffset: -1,
+    syncedEnd: -1,
+    highWatermark: -1,
     toldHighWatermark: -1,
     toldLogStartOffset: -1,
   }));

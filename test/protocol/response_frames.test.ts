@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { DecodeError } from "../../src/base/byte_reader.ts";
-import { FrameReader } from "../../src/client/frame_reader.ts";
+import { FrameReader } from "../../src/protocol/response_frames.ts";
 
 function frame(body: readonly number[]): number[] {
   return [0, 0, 0, body.length, ...body];

@@ -1,4 +1,4 @@
-// Cuts a stream of bytes into frames: four bytes of length, then so many bytes.
+// Cuts a stream of responses into frames, for whoever asks a broker: four bytes of length, then so many bytes.
 // Invariant: a frame that lies in one chunk is a view of it; any other is copied once, into memory of
 // its own size. Nothing is allocated for a length beyond the bound.
 
