@@ -333,7 +333,8 @@ export class LogReader {
       }
     }
     // The segment went meanwhile, or its file ends before what it was said to hold.
-    if (log.topic.isDeleted || wanted.offset < log.logStartOffset) return MOVED_READ;
+    const isGone = log.topic.isDeleted || !log.segments.includes(segment);
+    if (isGone || wanted.offset < log.logStartOffset) return MOVED_READ;
     this.#reportCorrupt(log, wanted.offset, "segment file", position);
     return CORRUPT_READ;
   }
