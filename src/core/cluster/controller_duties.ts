@@ -3,9 +3,9 @@
 // Kafka: ReplicationControlManager (handleBrokerFenced, maybeBalancePartitionLeaders), ReassignPartitions.
 
 import type { ContextOf } from "./broker_decisions.ts";
-import { SEAT_KEY } from "./cluster_entries.ts";
+import { NOBODY, SEAT_KEY } from "./cluster_entries.ts";
 import type { Decision } from "./decision.ts";
-import { afterBrokersChanged, preferred } from "./election.ts";
+import { afterBrokersChanged, isElrValid, preferred } from "./election.ts";
 import type { ClusterImage, TopicImage } from "./image.ts";
 import { newPartition, PartitionEdits } from "./partition_edits.ts";
 import { placeReplicas } from "./placement.ts";
@@ -40,6 +40,7 @@ export function decideDuties(image: ClusterImage, context: DutiesContext): Decis
       const change =
         afterBrokersChanged(partition, election) ??
         finished(partition, election.isLive) ??
+        (partition.elr.length > 0 && !isElrValid(partition, election) ? { elr: NOBODY } : null) ??
         (context.isBalancing ? preferred(partition, election) : null);
       if (change !== null) edits.change(topic.id, index, change);
       raise(edits, image, topic, index, wanted);

@@ -65,6 +65,8 @@ describe("elections", () => {
     expect(one).toMatchObject({ leader: 1, isr: [1], elr: [2] });
     const two = after(one, context([2, 3], given));
     expect(two).toMatchObject({ leader: 2, isr: [2], elr: [] });
+    // Since min.insync.replicas was lowered the leader goes on without it.
+    expect(after(one, context([2, 3]))).toMatchObject({ leader: -1, isr: [1] });
     // With enough in sync there is nobody beside them: the high watermark has gone on.
     expect(after(full, context([1, 2], given))).toMatchObject({ isr: [1, 2], elr: [] });
   });
