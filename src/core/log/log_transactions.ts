@@ -317,6 +317,7 @@ export class LogTransactions {
         transactionStartOffset: firstOffset,
         lastTimestampMs: entry?.lastTimestampMs ?? -1,
         seenMs: entry?.seenMs ?? -1,
+        ...(entry?.hasForgotten === true ? { hasForgotten: true } : {}),
       });
     }
     this.aborted.dropFrom(endOffset);
