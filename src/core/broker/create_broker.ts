@@ -254,6 +254,7 @@ class BrokerImpl implements RunningBroker {
       settings,
       runtime: options.runtime,
       api: deps,
+      replication,
       groups: {
         partitionOf: (groupId) => groups.partitionOf(groupId),
         endTransaction: (partition, marker) => groups.endTransaction(partition, marker),
