@@ -70,7 +70,11 @@ export class ReplicaLogs {
    */
   async truncateTo(log: PartitionLog, offset: number): Promise<CutVerdict> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      if (offset >= log.logEndOffset) return { kind: "cut", endOffset: log.logEndOffset };
+      if (offset >= log.logEndOffset) {
+        // An epoch that began here and had no record is no part of the leader's history either.
+        log.epochs.truncateFromEnd(log.logEndOffset);
+        return { kind: "cut", endOffset: log.logEndOffset };
+      }
       if (offset < log.logStartOffset) return await this.startAnewAt(log, offset);
       // What is not written yet cannot be read.
       if ((await this.#options.journal.newestGroup?.settled()) === false) return { kind: "failed" };

@@ -161,6 +161,8 @@ export class BrokerMachine {
   replaceDisk(): void {
     this.#options.world.say(() => `${this.name} has an empty disk`);
     this.disk = new SimDisk();
+    // A broker refuses to start without its logs until somebody says that they are gone.
+    this.#options.metadata.remove(`logs/broker/${this.id}`);
   }
 
   /** SIGTERM: hands over what it leads, and ends. */

@@ -133,6 +133,12 @@ export class SharedMetadata {
     return { ok: true, revision: this.table.revision };
   }
 
+  /** As an operator takes a key away. */
+  remove(key: string): void {
+    if (this.table.revisionOf(key) === 0) return;
+    this.table.apply(this.table.revision + 1, [{ key, value: null, owner: null }]);
+  }
+
   beginSession(ttlMs: number): string {
     const id = `session-${++this.#sessionsMade}`;
     this.#expireLater(id, ttlMs);
