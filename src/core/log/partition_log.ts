@@ -264,6 +264,7 @@ export class PartitionLog implements JournalClient {
       rolls,
       wallMs,
     );
+    this.role?.onAppended?.();
     return group;
   }
 
