@@ -13,7 +13,7 @@ import type { CleaningFigures } from "../log/cleaner_figures.ts";
 import { Journal } from "../log/journal.ts";
 import { LogReader } from "../log/log_reader.ts";
 import { PartitionLog } from "../log/partition_log.ts";
-import { NO_ROLE_YET } from "../log/partition_role.ts";
+import type { PartitionRole } from "../log/partition_role.ts";
 import { findJournal, type ReplayFindings, replayJournal } from "../log/recover.ts";
 import type { ReplicaLogs } from "../log/replica_logs.ts";
 import { expiredSegments } from "../log/retention.ts";
@@ -92,6 +92,8 @@ export class LogManager implements Partitions {
   #isOnline = true;
   #isStopped = false;
   #replicaLogs: Promise<ReplicaLogs> | null = null;
+  /** Of a log until its role is known; null where the broker is alone. */
+  #roleYet: PartitionRole | null = null;
   /** Logs whose files are going, by topic id and partition. */
   readonly #dropping = new Map<string, Promise<void>>();
   #maintenanceTimer: Timer | null = null;
@@ -175,6 +177,9 @@ export class LogManager implements Partitions {
     await journal.spare.find();
     const manager = new LogManager(options, journal);
     holder.manager = manager;
+    if (options.replicates !== undefined) {
+      manager.#roleYet = (await import("../log/partition_role.ts")).NO_ROLE_YET;
+    }
     for (const { topic, settings } of topics) manager.topicChanged(topic, settings);
     const findings = await replayJournal({
       journal,
@@ -227,7 +232,7 @@ export class LogManager implements Partitions {
         return null;
     }
     const log = new PartitionLog(this.journal, topic.context, partition);
-    if (replicates !== undefined) log.role = NO_ROLE_YET;
+    log.role = this.#roleYet;
     topic.logs.set(partition, log);
     return log;
   }
