@@ -421,7 +421,8 @@ class BrokerImpl implements RunningBroker {
     await new Promise<void>((resolve) => {
       const timer = scheduler.after(graceMs, "cluster_leave", resolve);
       scheduler.spawn("cluster_leave", async () => {
-        await membership.stop();
+        if (this.#settings.boolean("controlled.shutdown.enable")) await membership.stop();
+        else await membership.close();
         timer.cancel();
         resolve();
       });

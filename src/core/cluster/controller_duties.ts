@@ -12,11 +12,10 @@ import { placeReplicas } from "./placement.ts";
 import { finished, isReassigned } from "./reassignment.ts";
 import { placeable } from "./topic_blocks.ts";
 
-/** Replicas that partitions of the broker's own topics get, as far as there are brokers. */
-export const INTERNAL_FACTOR = 3;
-
 export interface DutiesContext {
   readonly contextOf: ContextOf;
+  /** Replicas that partitions of a topic of the broker's own get, by its name, as far as there are brokers. */
+  factorOf(topic: string): number;
   /** Only these topics, by id; null: all. */
   readonly topicIds: ReadonlySet<string> | null;
   /** Whether leadership goes back to preferred replicas. */
@@ -32,7 +31,9 @@ export function decideDuties(image: ClusterImage, context: DutiesContext): Decis
   for (const topic of topicsOf(image, context.topicIds)) {
     adopt(edits, image, topic, context.adopter);
     const election = context.contextOf(image, topic);
-    const wanted = topic.isInternal ? Math.min(INTERNAL_FACTOR, placeable(image).length) : 0;
+    const wanted = topic.isInternal
+      ? Math.min(context.factorOf(topic.name), placeable(image).length)
+      : 0;
     for (let index = 0; index < topic.partitionCount; index++) {
       if (edits.isFull) return { ok: true, value: true, change: edits.toChange(conditions) };
       const partition = edits.get(topic.id, index);
