@@ -6,7 +6,7 @@ import { errorByCode } from "../../../protocol/errors.ts";
 import { Fetch } from "../../../protocol/messages/01_fetch.ts";
 import { batchesIn } from "../../../record/record_batch.ts";
 import { recordsIn } from "../fetched_records.ts";
-import type { PartitionHistory } from "../history.ts";
+import type { PartitionHistory, ReadRecord } from "../history.ts";
 import { ConnectionGone } from "../sim_client.ts";
 import type { ClusterClient } from "./cluster_client.ts";
 import type { ServedBatch } from "./cluster_history.ts";
@@ -33,12 +33,16 @@ export type PartitionFetched =
   | {
       readonly code: null;
       readonly highWatermark: number;
+      readonly logStartOffset: number;
       readonly nextOffset: number;
+      readonly records: readonly ReadRecord[];
       readonly batches: readonly ServedBatch[];
+      /** Unique in a run. */
+      readonly connection: number;
     };
 
-/** Fetches from `offset` on, and tells the history. @throws {ConnectionGone} */
-export async function fetchFrom(
+/** Fetches from `offset` on. @throws {ConnectionGone} */
+export async function fetchUntold(
   client: ClusterClient,
   partition: PartitionHistory,
   brokerId: number,
@@ -46,7 +50,6 @@ export async function fetchFrom(
   waitMs: number,
   bytesMax: number,
 ): Promise<PartitionFetched> {
-  const { history } = client.options;
   const connection = await client.connectedTo(brokerId);
   const response = await connection.request(
     Fetch,
@@ -76,27 +79,45 @@ export async function fetchFrom(
   if (answer.errorCode !== 0) {
     return { code: errorByCode(answer.errorCode)?.code ?? `error ${answer.errorCode}` };
   }
-  const { highWatermark } = answer;
+  const { highWatermark, logStartOffset } = answer;
   const bytes = answer.records ?? new Uint8Array(0);
   const records = recordsIn(client.world, partition, offset, bytes);
   if (records === null) return { code: "damage" };
-  history.highWatermarkTold(partition, brokerId, connection.number, highWatermark);
-  history.history.read(partition, {
-    fetchOffset: offset,
-    records,
-    highWatermark,
-    logStartOffset: answer.logStartOffset,
-    floor: NO_FLOOR,
-  });
-  const batches = servedIn(brokerId, bytes);
-  for (const batch of batches) history.served(partition, batch);
   const last = records.at(-1);
   return {
     code: null,
     highWatermark,
+    logStartOffset,
     nextOffset: last === undefined ? offset : last.offset + 1,
-    batches,
+    records,
+    batches: servedIn(brokerId, bytes),
+    connection: connection.number,
   };
+}
+
+/** As `fetchUntold`, and tells the history. @throws {ConnectionGone} */
+export async function fetchFrom(
+  client: ClusterClient,
+  partition: PartitionHistory,
+  brokerId: number,
+  offset: number,
+  waitMs: number,
+  bytesMax: number,
+): Promise<PartitionFetched> {
+  const { history } = client.options;
+  const found = await fetchUntold(client, partition, brokerId, offset, waitMs, bytesMax);
+  if (found.code !== null) return found;
+  const { connection, highWatermark, logStartOffset, records, batches } = found;
+  history.highWatermarkTold(partition, brokerId, connection, highWatermark);
+  history.history.read(partition, {
+    fetchOffset: offset,
+    records,
+    highWatermark,
+    logStartOffset,
+    floor: NO_FLOOR,
+  });
+  for (const batch of batches) history.served(partition, batch);
+  return found;
 }
 
 function servedIn(brokerId: number, bytes: Uint8Array): ServedBatch[] {

@@ -5,7 +5,6 @@
 import { SeededRandom } from "../../../base/prng.ts";
 import { loadXxhash } from "../../../base/xxhash.ts";
 import { preloadCleaner, preloadGroups, preloadTransactions } from "../../../core/mod.ts";
-import { recordsIn } from "../fetched_records.ts";
 import type { PartitionHistory, ReadRecord, TopicHistory } from "../history.ts";
 import { ConnectionGone } from "../sim_client.ts";
 import { SimNetwork } from "../sim_network.ts";
@@ -18,7 +17,7 @@ import { clusterCheckers, partitionCheckers } from "./checkers/all_cluster_check
 import { ClusterAdmin } from "./cluster_admin.ts";
 import { ClusterClient } from "./cluster_client.ts";
 import { ClusterCommitter } from "./cluster_committer.ts";
-import { ClusterConsumer, fetchFrom } from "./cluster_consumer.ts";
+import { ClusterConsumer, fetchFrom, fetchUntold } from "./cluster_consumer.ts";
 import { ClusterFaults } from "./cluster_faults.ts";
 import { ClusterHistory, type ServedBatch } from "./cluster_history.ts";
 import { type ClusterMutation, mutationOf } from "./cluster_mutations.ts";
@@ -31,6 +30,8 @@ import { isAllInSync, storedBrokers } from "./store_view.ts";
 /** Virtual time within which everything completes once faults have ended. */
 const LIVENESS_US = 120_000_000;
 const AUDIT_US = 120_000_000;
+/** What makes brokers of a store a cluster. */
+const ALONE_WITHOUT = ["brokers/", "known_brokers/", "controller/", "partitions/"];
 
 export interface ClusterSimulationOptions {
   readonly seed: number;
@@ -278,46 +279,60 @@ class ClusterRun {
     if (!isDone) world.fail("liveness", `not ${what} after all faults had ended: ${whatIsLate()}`);
   }
 
+  /** What clients are served; then every machine dies, and what each has on its disk is read by a broker alone. */
   async #audit(): Promise<void> {
+    const ends = new Map<PartitionHistory, { replicas: readonly number[]; end: number }>();
     let isDone = false;
+    const partitions = this.#topics.flatMap(partitionsOf);
     this.#clients.spawn("audit", async () => {
       const client = this.#client("audit");
-      for (const partition of this.#topics.flatMap(partitionsOf)) {
-        await this.#auditPartition(client, partition);
+      for (const partition of partitions) {
+        ends.set(partition, await this.#auditPartition(client, partition));
       }
+      client.close();
       isDone = true;
     });
     await this.#mustBecome("audited", AUDIT_US, () => (isDone ? null : "audit"));
+    if (this.world.failure !== null) return;
+    const dice = this.#random.fork("last deaths");
+    for (const machine of this.#machines) {
+      machine.die(dice.below(2) === 0 ? "killed" : "power_lost");
+    }
+    for (const machine of this.#machines) {
+      machine.start((process) => this.#metadata.aloneFor(process, ALONE_WITHOUT));
+    }
+    let areRead = false;
+    this.#clients.spawn("disk_audit", async () => {
+      const client = this.#client("disk-audit");
+      for (const [partition, { replicas, end }] of ends) {
+        for (const id of replicas) await this.#auditDisk(client, partition, id, end);
+      }
+      areRead = true;
+    });
+    await this.#mustBecome("read from every disk", AUDIT_US, () => (areRead ? null : "disk audit"));
   }
 
-  async #auditPartition(client: ClusterClient, partition: PartitionHistory): Promise<void> {
-    const { world } = this;
-    while (world.failure === null) {
+  async #auditPartition(
+    client: ClusterClient,
+    partition: PartitionHistory,
+  ): Promise<{ replicas: readonly number[]; end: number }> {
+    for (;;) {
       try {
         await client.refresh([partition.topic]);
         const told = client.toldOf(partition);
         if (told === null || told.leader < 0) throw new ConnectionGone("no leader");
-        const first = await this.#readReplica(client, partition, told.leader, null);
         const records: ReadRecord[] = [];
-        for (const { baseOffset, bytes } of first.batches) {
-          const found = recordsIn(world, partition, baseOffset, bytes);
-          if (found === null) return;
-          records.push(...found);
+        for (let position = 0; ; ) {
+          const found = await fetchFrom(client, partition, told.leader, position, 50, 1_000_000);
+          if (found.code !== null) throw new ConnectionGone(found.code);
+          records.push(...found.records);
+          position = found.nextOffset;
+          const { highWatermark } = found;
+          if (position < highWatermark) continue;
+          const audit = { logStartOffset: 0, highWatermark, records, reported: new Set<number>() };
+          this.#history.history.audited(partition, audit);
+          return { replicas: told.replicas, end: highWatermark };
         }
-        const { highWatermark } = first;
-        this.#history.history.audited(partition, {
-          logStartOffset: 0,
-          highWatermark,
-          records,
-          reported: new Set(),
-        });
-        this.#history.replicaAudited(partition, told.leader, highWatermark, first.batches);
-        for (const brokerId of told.replicas) {
-          if (brokerId === told.leader) continue;
-          const other = await this.#readReplica(client, partition, brokerId, highWatermark);
-          this.#history.replicaAudited(partition, brokerId, highWatermark, other.batches);
-        }
-        return;
       } catch (error) {
         if (!(error instanceof ConnectionGone)) throw error;
         await client.backOff();
@@ -325,27 +340,32 @@ class ClusterRun {
     }
   }
 
-  /** All that a replica serves, up to `end`, or its own high watermark. @throws {ConnectionGone} */
-  async #readReplica(
+  /** Below `end` a replica has what all have. What is there beyond may be anything. */
+  async #auditDisk(
     client: ClusterClient,
     partition: PartitionHistory,
     brokerId: number,
-    end: number | null,
-  ): Promise<{ readonly highWatermark: number; readonly batches: readonly ServedBatch[] }> {
+    end: number,
+  ): Promise<void> {
     const batches: ServedBatch[] = [];
-    let position = 0;
-    for (;;) {
-      const found = await fetchFrom(client, partition, brokerId, position, 100, 1_000_000);
-      if (found.code !== null) {
-        this.world.say(() => `audit of ${partition.label} at ${brokerId}: ${found.code}`);
-        throw new ConnectionGone(found.code);
+    for (let position = 0; position < end; ) {
+      let found: Awaited<ReturnType<typeof fetchUntold>>;
+      try {
+        found = await fetchUntold(client, partition, brokerId, position, 0, 1_000_000);
+      } catch (error) {
+        if (!(error instanceof ConnectionGone)) throw error;
+        await client.backOff();
+        continue;
       }
-      batches.push(...found.batches);
+      if (found.code !== null || found.nextOffset === position) {
+        const what = found.code ?? `nothing from ${position} on, of ${end}`;
+        this.world.say(() => `${partition.label} on the disk of broker ${brokerId}: ${what}`);
+        break;
+      }
+      batches.push(...found.batches.filter(({ endOffset }) => endOffset <= end));
       position = found.nextOffset;
-      if (position >= (end ?? found.highWatermark)) {
-        return { highWatermark: found.highWatermark, batches };
-      }
     }
+    this.#history.replicaAudited(partition, brokerId, end, batches);
   }
 
   #client(name: string): ClusterClient {

@@ -68,7 +68,8 @@ export class BrokerMachine {
     return this.#process === null && !this.#isStarting;
   }
 
-  start(): void {
+  /** @param alone Left out: it is one of the cluster; else it has the store for itself that this gives. */
+  start(alone?: (process: SimProcess) => MetadataStorePlugin): void {
     const { world, random, network, metadata, hasFastCrc, settings, rack } = this.#options;
     if (this.#process !== null) return;
     this.#isStarting = false;
@@ -106,7 +107,8 @@ export class BrokerMachine {
           broker: { id: this.id, rack },
           runtime,
           storage: store.plugin(),
-          metadata: this.#options.wrapMetadata(metadata.pluginFor(process), this.id),
+          metadata:
+            alone?.(process) ?? this.#options.wrapMetadata(metadata.pluginFor(process), this.id),
           transports: [this.#options.wrapTransport(transport, this.id)],
           settings,
         });

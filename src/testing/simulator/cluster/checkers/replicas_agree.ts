@@ -9,7 +9,12 @@ export function replicasAgree(): ClusterChecker {
   return {
     name: "replicas_agree",
 
-    replicaAudited(partition, brokerId, _highWatermark, batches, fail) {
+    replicaAudited(partition, brokerId, highWatermark, batches, fail) {
+      const end = batches.at(-1)?.endOffset ?? 0;
+      if (end < highWatermark) {
+        fail(`${partition.label} at broker ${brokerId} ends at ${end}, below ${highWatermark}`);
+        return;
+      }
       const other = first.get(partition);
       if (other === undefined) {
         first.set(partition, { brokerId, batches });
