@@ -8,6 +8,7 @@ import {
   type AuthSession,
   BEARER_MECHANISM,
   isPeer,
+  PEER_MECHANISM,
   type Peer,
   type Principal,
 } from "../../src/contracts/auth.ts";
@@ -18,7 +19,6 @@ import { apiKeyOf, apiVersionOf } from "../../src/protocol/header.ts";
 import { SaslHandshake } from "../../src/protocol/messages/17_sasl_handshake.ts";
 import { SaslAuthenticate } from "../../src/protocol/messages/36_sasl_authenticate.ts";
 import { decodeRequest } from "../../src/protocol/mod.ts";
-import { PEER_MECHANISM } from "../../src/protocol/peer_login.ts";
 import type { Api } from "../../src/protocol/schema.ts";
 import { ConnectionRefusal, type Job, type Reply } from "./exchange.ts";
 import type { Frame } from "./framing.ts";

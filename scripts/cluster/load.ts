@@ -6,6 +6,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { History } from "./history.ts";
 import { fromLib } from "./nodes.ts";
+import { endsWithUs } from "./watchdog.ts";
 
 /** Of complaints of the clients, which come in a flood where a cluster stands still. */
 const COMPLAINT_CHARS_MAX = 4000;
@@ -27,6 +28,7 @@ export class Load {
     this.#child = child;
     this.#historyFile = historyFile;
     process.on("exit", () => child.kill("SIGKILL"));
+    endsWithUs(child, false);
     child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       this.#complaints = (this.#complaints + text).slice(-COMPLAINT_CHARS_MAX);
       if (process.env["VERBOSE"] !== undefined) process.stderr.write(text);

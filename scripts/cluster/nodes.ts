@@ -8,6 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "../../test/compat/free_port.ts";
+import { endsWithUs, endWithRelay } from "./watchdog.ts";
 
 /** Which cluster is judged. */
 export type Which = "kafka" | "bun" | "deno";
@@ -47,7 +48,10 @@ const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) signal(child, "SIGKILL");
 });
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(130));
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(name, () => process.exit(130));
+}
+endWithRelay();
 
 /** To the whole process group: a wrapper must not outlive its broker, nor the reverse. */
 function signal(child: ChildProcess, name: NodeJS.Signals): void {
@@ -126,6 +130,7 @@ export class Server {
     });
     closeSync(log);
     running.add(child);
+    endsWithUs(child, true);
     this.#child = child;
     this.#isExpected = true; // until it serves: an end before is told by the error
     this.isStalled = false;

@@ -2,8 +2,9 @@
 // Invariant: an unknown flag is refused with the nearest known one; nothing is taken silently.
 
 import { ConfigError } from "./config_error.ts";
-import { PARENT_TOKEN_VARIABLE } from "./metadata_flag.ts";
+import type { PluginUse } from "./define_config.ts";
 import { hint } from "./nearest_key.ts";
+import type { PlannedSlot } from "./planned_slot.ts";
 
 /** What one layer (environment or flags) says. Absent means that it says nothing. */
 export interface Layer {
@@ -49,6 +50,10 @@ export const FLAGS: Readonly<Record<string, Key>> = {
   "--log-level": "logLevel",
   "--log-format": "logFormat",
 };
+const METADATA_WORDS = ["file", "memory", "kv"];
+/** Where a parent gives those that it starts what opens its store; no other process sees it. */
+export const PARENT_TOKEN_VARIABLE = "MILLRACE_PARENT_TOKEN";
+
 const SWITCHES = ["--insecure", "--help", "--version", "-h", "-V"];
 const VARIABLES: Readonly<Record<string, Key>> = {
   MILLRACE_CONFIG: "config",
@@ -153,4 +158,33 @@ export function readEnvironment(
     }
   }
   return { ...values, ...(insecure === null ? {} : { insecure }), settings, given, warnings };
+}
+
+/**
+ * Where the metadata lies, as one word. What the config file says of the same store stays, but for the endpoints: secrets have no
+ * place in a flag.
+ *
+ * @param how What gave it, for messages.
+ * @throws {ConfigError}
+ */
+export function metadataOfText(text: string, how: string, inFile: PlannedSlot): PlannedSlot {
+  const { use, options } = inFile as Partial<PluginUse>;
+  if (METADATA_WORDS.includes(text)) return use === text ? inFile : { use: text };
+  const parentPort = Number(/^parent=(\d{1,5})$/.exec(text)?.[1] ?? 0);
+  if (parentPort > 0) {
+    return { use: "parent", options: { port: parentPort, token: { env: PARENT_TOKEN_VARIABLE } } };
+  }
+  const endpoints = /^etcd=(.+)$/.exec(text)?.[1]?.split(",");
+  if (endpoints === undefined) {
+    throw new ConfigError(
+      `${how} takes file, memory, kv or etcd=http://HOST:PORT[,…]: found "${text}"${hint(text, [...METADATA_WORDS, "etcd"])}`,
+    );
+  }
+  const wrong = endpoints.find((each) => !/^https?:\/\/[^\s/@]+$/.test(each));
+  if (wrong !== undefined) {
+    // Not shown where it may hold a password.
+    const shown = wrong.includes("@") ? "" : `: found "${wrong}"`;
+    throw new ConfigError(`${how} takes endpoints of etcd like http://127.0.0.1:2379${shown}`);
+  }
+  return { use: "etcd", options: { ...(use === "etcd" ? options : {}), endpoints } };
 }

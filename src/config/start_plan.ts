@@ -4,7 +4,7 @@
 import { type Address, addressText, isLoopback } from "./addresses.ts";
 import { ConfigError } from "./config_error.ts";
 import type { MillraceConfig, PluginUse, SettingValue, Slot } from "./define_config.ts";
-import type { Layer } from "./layers.ts";
+import { type Layer, metadataOfText } from "./layers.ts";
 import {
   listenersOf,
   refuseSharedAddresses,
@@ -13,7 +13,6 @@ import {
   transportWord,
 } from "./listeners.ts";
 import type { LoadedConfig } from "./load_config.ts";
-import { metadataOfText } from "./metadata_flag.ts";
 import { type GivenAddress, planTransports } from "./plan_transports.ts";
 import type { PlannedSlot, Provenance, Source } from "./planned_slot.ts";
 import { dereferenced, type OnMissing, type Reference, referenceOf } from "./references.ts";

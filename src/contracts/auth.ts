@@ -108,6 +108,9 @@ export const ANONYMOUS: Principal = { type: "User", name: "ANONYMOUS" };
 /** The type of principals that are brokers of this cluster; no authenticator of clients may give it. */
 export const PEER_TYPE = "Broker";
 
+/** The mechanism that brokers log in to each other by (protocol/peer_login.ts); offered in a cluster only. */
+export const PEER_MECHANISM = "MILLRACE-PEER";
+
 /** Whether the caller is a broker of this cluster, which has proven it. */
 export function isPeer(principal: Principal): boolean {
   return principal.type === PEER_TYPE;

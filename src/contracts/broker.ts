@@ -68,6 +68,10 @@ import type {
   AlterConfigsResponse,
 } from "../protocol/messages/33_alter_configs.ts";
 import type {
+  AlterReplicaLogDirsRequest,
+  AlterReplicaLogDirsResponse,
+} from "../protocol/messages/34_alter_replica_log_dirs.ts";
+import type {
   DescribeLogDirsRequest,
   DescribeLogDirsResponse,
 } from "../protocol/messages/35_describe_log_dirs.ts";
@@ -80,9 +84,21 @@ import type {
   DeleteGroupsResponse,
 } from "../protocol/messages/42_delete_groups.ts";
 import type {
+  ElectLeadersRequest,
+  ElectLeadersResponse,
+} from "../protocol/messages/43_elect_leaders.ts";
+import type {
   IncrementalAlterConfigsRequest,
   IncrementalAlterConfigsResponse,
 } from "../protocol/messages/44_incremental_alter_configs.ts";
+import type {
+  AlterPartitionReassignmentsRequest,
+  AlterPartitionReassignmentsResponse,
+} from "../protocol/messages/45_alter_partition_reassignments.ts";
+import type {
+  ListPartitionReassignmentsRequest,
+  ListPartitionReassignmentsResponse,
+} from "../protocol/messages/46_list_partition_reassignments.ts";
 import type {
   OffsetDeleteRequest,
   OffsetDeleteResponse,
@@ -99,6 +115,10 @@ import type {
   DescribeProducersRequest,
   DescribeProducersResponse,
 } from "../protocol/messages/61_describe_producers.ts";
+import type {
+  UnregisterBrokerRequest,
+  UnregisterBrokerResponse,
+} from "../protocol/messages/64_unregister_broker.ts";
 import type {
   DescribeTransactionsRequest,
   DescribeTransactionsResponse,
@@ -411,6 +431,36 @@ export interface AdminApi {
     request: UpdateFeaturesRequest,
     version: number,
   ): Promise<UpdateFeaturesResponse>;
+  /** Elects the preferred replica, or anybody who is there where nobody leads, once the store has it. Of all partitions: those that needed it. */
+  electLeaders(
+    caller: Caller,
+    request: ElectLeadersRequest,
+    version: number,
+  ): Promise<ElectLeadersResponse>;
+  /** Says where replicas shall be: that it is begun is answered, not that it is done. */
+  alterPartitionReassignments(
+    caller: Caller,
+    request: AlterPartitionReassignmentsRequest,
+    version: number,
+  ): Promise<AlterPartitionReassignmentsResponse>;
+  /** Partitions that are on their way to other brokers; whatever else is asked for is left out. */
+  listPartitionReassignments(
+    caller: Caller,
+    request: ListPartitionReassignmentsRequest,
+    version: number,
+  ): Promise<ListPartitionReassignmentsResponse>;
+  /** Forgets a broker that is gone for good; one that is there is refused with "invalid_request". */
+  unregisterBroker(
+    caller: Caller,
+    request: UnregisterBrokerRequest,
+    version: number,
+  ): Promise<UnregisterBrokerResponse>;
+  /** A broker has one folder: replicas are there, or the folder is not known. */
+  alterReplicaLogDirs(
+    caller: Caller,
+    request: AlterReplicaLogDirsRequest,
+    version: number,
+  ): Promise<AlterReplicaLogDirsResponse>;
 }
 
 /**

@@ -6,8 +6,6 @@
 import { ByteReader, DecodeError } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 
-/** The mechanism that brokers log in to each other by; offered in a cluster only. */
-export const PEER_MECHANISM = "MILLRACE-PEER";
 /** Bytes of a nonce and of the cluster's secret. */
 export const PEER_NONCE_BYTES = 32;
 const PROOF_BYTES = 32;
@@ -77,22 +75,22 @@ export function decodeChallenge(token: Uint8Array): PeerChallenge {
 
 /** What the caller sends last: it knows the secret. */
 export function callerProof(
-  crypto: PeerCryptography,
+  cryptography: PeerCryptography,
   secret: Uint8Array,
   hello: PeerHello,
   calleeNonce: Uint8Array,
 ): Uint8Array {
-  return crypto.hmac("SHA-256", secret, transcript(CALLER_LABEL, hello, calleeNonce));
+  return cryptography.hmac("SHA-256", secret, transcript(CALLER_LABEL, hello, calleeNonce));
 }
 
 /** What the callee sends with its nonce: it knows the secret too. */
 export function calleeProof(
-  crypto: PeerCryptography,
+  cryptography: PeerCryptography,
   secret: Uint8Array,
   hello: PeerHello,
   calleeNonce: Uint8Array,
 ): Uint8Array {
-  return crypto.hmac("SHA-256", secret, transcript(CALLEE_LABEL, hello, calleeNonce));
+  return cryptography.hmac("SHA-256", secret, transcript(CALLEE_LABEL, hello, calleeNonce));
 }
 
 function transcript(label: string, hello: PeerHello, calleeNonce: Uint8Array): Uint8Array {

@@ -13,6 +13,10 @@ export {
   type StorageUnderTest,
   segmentStoreConformance,
 } from "./conformance/segments.ts";
+export {
+  type SharedStoreUnderTest,
+  sharedMetadataStoreConformance,
+} from "./conformance/shared_metadata_store.ts";
 export { type Matchers, type TestApi, useTestApi } from "./conformance/test_api.ts";
 export {
   type KeyValueFault,

@@ -202,14 +202,14 @@ check() { # check NAME COMMAND…: ok when the command ends with 0; otherwise it
   return 1
 }
 
-relay() { # relay COMMAND…: a program that prints its own "ok"/"not ok" lines
+relay() { # relay COMMAND…: a program that prints its own "ok"/"not ok" lines; RELAY_PID tells it when nobody reads them any more
   local line n=0
   while IFS= read -r line; do
     case $line in
       "ok "*) n=$((n + 1)); ok "${line#ok }" ;;
       "not ok "*) n=$((n + 1)); not_ok "${line#not ok }" ;;
     esac
-  done < <("$@" 2>"$WORK/relay.err"; echo "exit $?" >"$WORK/relay.code")
+  done < <(RELAY_PID=$$ "$@" 2>"$WORK/relay.err"; echo "exit $?" >"$WORK/relay.code")
   if ! grep -qx 'exit 0' "$WORK/relay.code" && ! grep -qx 'exit 1' "$WORK/relay.code"; then not_ok "${2:-relay} ended with $(cat "$WORK/relay.code"): $(tail -c 300 "$WORK/relay.err" | tr '\n' ' ')"; fi
   if [ "$n" = 0 ]; then not_ok "relay printed no check: $(tail -c 300 "$WORK/relay.err" | tr '\n' ' ')"; fi
 }

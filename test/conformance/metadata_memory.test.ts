@@ -1,6 +1,7 @@
 import { describe } from "bun:test";
 import { metadataMemory } from "../../plugins/metadata-memory/mod.ts";
 import { metadataStoreConformance } from "../../src/testing/conformance/metadata_store.ts";
+import { sharedMetadataStoreConformance } from "../../src/testing/conformance/shared_metadata_store.ts";
 
 describe("metadata-memory", () => {
   metadataStoreConformance({
@@ -18,4 +19,5 @@ describe("metadata-memory, shared", () => {
       historyRevisionsMax: 100,
     }),
   });
+  sharedMetadataStoreConformance(() => ({ plugin: metadataMemory({ shared: true }) }));
 });

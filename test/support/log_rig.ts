@@ -42,6 +42,8 @@ export interface RigOptions {
   readonly opensCompressed?: boolean;
   /** Asked before first batches of transactions; none are taken without it. */
   readonly gate?: TransactionGate;
+  /** What a broker of several has; without it the broker is alone. */
+  readonly replicates?: (topicId: string, partition: number) => boolean;
   /** Bytes from which a partition gets segment files. */
   readonly grownBytes?: number;
   /** Default five minutes. */
@@ -127,6 +129,7 @@ export class LogRig {
         journalBytesMax: options.journalBytesMax ?? 64 * 1024 * 1024,
         ...(options.usableBytes === undefined ? {} : { usableBytes: options.usableBytes }),
         ...(options.grownBytes === undefined ? {} : { grownBytes: options.grownBytes }),
+        ...(options.replicates === undefined ? {} : { replicates: options.replicates }),
         ...(options.onKept === undefined ? {} : { onKept: options.onKept }),
         retentionCheckMs: options.retentionCheckMs ?? (() => 300_000),
         producerExpiryMs: options.producerExpiryMs ?? (() => 86_400_000),

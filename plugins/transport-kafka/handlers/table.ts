@@ -28,15 +28,20 @@ import { writeTxnMarkers } from "./27_write_txn_markers.ts";
 import { txnOffsetCommit } from "./28_txn_offset_commit.ts";
 import { describeConfigs } from "./32_describe_configs.ts";
 import { alterConfigs } from "./33_alter_configs.ts";
+import { alterReplicaLogDirs } from "./34_alter_replica_log_dirs.ts";
 import { describeLogDirs } from "./35_describe_log_dirs.ts";
 import { saslAuthenticate } from "./36_sasl_authenticate.ts";
 import { createPartitions } from "./37_create_partitions.ts";
 import { deleteGroups } from "./42_delete_groups.ts";
+import { electLeaders } from "./43_elect_leaders.ts";
 import { incrementalAlterConfigs } from "./44_incremental_alter_configs.ts";
+import { alterPartitionReassignments } from "./45_alter_partition_reassignments.ts";
+import { listPartitionReassignments } from "./46_list_partition_reassignments.ts";
 import { offsetDelete } from "./47_offset_delete.ts";
 import { updateFeatures } from "./57_update_features.ts";
 import { describeCluster } from "./60_describe_cluster.ts";
 import { describeProducers } from "./61_describe_producers.ts";
+import { unregisterBroker } from "./64_unregister_broker.ts";
 import { describeTransactions } from "./65_describe_transactions.ts";
 import { listTransactions } from "./66_list_transactions.ts";
 import { consumerGroupHeartbeat } from "./68_consumer_group_heartbeat.ts";
@@ -77,15 +82,20 @@ const all: readonly AnyHandler[] = [
   offsetForLeaderEpoch,
   describeConfigs,
   alterConfigs,
+  alterReplicaLogDirs,
   describeLogDirs,
   saslAuthenticate,
   createPartitions,
   deleteGroups,
+  electLeaders,
   incrementalAlterConfigs,
+  alterPartitionReassignments,
+  listPartitionReassignments,
   offsetDelete,
   updateFeatures,
   describeCluster,
   describeProducers,
+  unregisterBroker,
   consumerGroupHeartbeat,
   consumerGroupDescribe,
   describeTopicPartitions,

@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { addressText, parseAddress } from "../../config/addresses.ts";
-import { PARENT_TOKEN_VARIABLE } from "../../config/metadata_flag.ts";
+import { PARENT_TOKEN_VARIABLE } from "../../config/layers.ts";
 import { openParentStore, type ParentStore } from "../../config/parent_store.ts";
 import { environment, hostName } from "../../runtime/host.ts";
 import { hostRuntime } from "../../runtime/host_runtime.ts";

@@ -1,6 +1,6 @@
-// The APIs of administration: settings, the cluster, log directories, producers, and producer ids.
+// The APIs of administration: settings, the cluster, producers, and producer ids; the others have files of their own.
 // Invariant: settings that were changed are in force when the answer is sent.
-// Kafka: KafkaApis, ConfigAdminManager, ReplicaManager.describeLogDirs, TransactionCoordinator.
+// Kafka: KafkaApis, ConfigAdminManager, TransactionCoordinator.
 
 import type { AdminApi } from "../../contracts/broker.ts";
 import { MetadataStoreError } from "../../contracts/errors.ts";
@@ -9,10 +9,6 @@ import type {
   InitProducerIdRequest,
   InitProducerIdResponse,
 } from "../../protocol/messages/22_init_producer_id.ts";
-import type {
-  DescribeLogDirsRequest,
-  DescribeLogDirsResponse,
-} from "../../protocol/messages/35_describe_log_dirs.ts";
 import type { IncrementalAlterConfigsResponse } from "../../protocol/messages/44_incremental_alter_configs.ts";
 import type {
   DescribeProducersRequest,
@@ -24,6 +20,7 @@ import { type ApiContext, NO_REFUSAL, repeated, settled, wireRefusal } from "./a
 import { cleaningAsked } from "./cleaning_answers.ts";
 import { answerConfigs } from "./config_answers.ts";
 import { updateFeatures } from "./feature_answers.ts";
+import { alterReplicaLogDirs, describeLogDirs } from "./log_dir_answers.ts";
 import { answerCluster } from "./metadata_answers.ts";
 
 const SET = 0;
@@ -62,8 +59,19 @@ export function createAdminApi(context: ApiContext): AdminApi {
     describeProducers: async (_caller, request) => describeProducers(context, request),
     initProducerId: (_caller, request) => initProducerId(context, request),
     updateFeatures: (_caller, request, version) => updateFeatures(context, request, version),
+    electLeaders: async (_caller, request) => (await operations()).electLeaders(context, request),
+    alterPartitionReassignments: async (_caller, request) =>
+      (await operations()).alterReassignments(context, request),
+    listPartitionReassignments: async (_caller, request) =>
+      (await operations()).listReassignments(context, request),
+    unregisterBroker: async (_caller, request) =>
+      (await operations()).unregisterBroker(context, request),
+    alterReplicaLogDirs: async (_caller, request) => alterReplicaLogDirs(context, request),
   };
 }
+
+/** Hardly ever asked for, and least where there is one broker: loaded by the first who asks. */
+const operations = () => import("./operation_answers.ts");
 
 type AlterRow = IncrementalAlterConfigsResponse["responses"][number];
 
@@ -96,60 +104,6 @@ function alterConfigs(
       return { ...NO_REFUSAL, resourceType, resourceName };
     }),
   );
-}
-
-async function describeLogDirs(
-  context: ApiContext,
-  request: DescribeLogDirsRequest,
-): Promise<DescribeLogDirsResponse> {
-  const { partitions, logDirectory } = context;
-  const { path } = logDirectory;
-  if (!partitions.isOnline) {
-    const errorCode = wireCodeOf("kafka_storage_error");
-    const result = {
-      errorCode,
-      logDir: path,
-      topics: [],
-      totalBytes: -1,
-      usableBytes: -1,
-      isCordoned: false,
-    };
-    return { throttleTimeMs: 0, errorCode: NONE, results: [result] };
-  }
-  const { totalBytes, usableBytes } = await logDirectory.volume();
-  const { topicsByName } = context.cluster.image;
-  const asked =
-    request.topics === null
-      ? [...topicsByName.values()].map((topic) => ({ topic: topic.name, partitions: null }))
-      : request.topics;
-  const topics = [];
-  for (const { topic: name, partitions: indexes } of asked) {
-    const topic = topicsByName.get(name);
-    if (topic === undefined) continue;
-    const rows = [];
-    const count = indexes === null ? topic.partitionCount : indexes.length;
-    for (let i = 0; i < count; i++) {
-      const partitionIndex = indexes === null ? i : indexes[i]!;
-      const status = partitions.status(topic.id, partitionIndex);
-      if (status === null) continue;
-      rows.push({
-        partitionIndex,
-        partitionSize: status.sizeBytes,
-        offsetLag: 0,
-        isFutureKey: false,
-      });
-    }
-    if (rows.length > 0) topics.push({ name, partitions: rows });
-  }
-  const result = {
-    errorCode: NONE,
-    logDir: path,
-    topics,
-    totalBytes,
-    usableBytes,
-    isCordoned: false,
-  };
-  return { throttleTimeMs: 0, errorCode: NONE, results: [result] };
 }
 
 function describeProducers(

@@ -105,6 +105,69 @@ export function admitAdmin(
       const refusal = wireRefusal("cluster_authorization_failed", "Not allowed on this cluster");
       return { throttleTimeMs: 0, ...refusal, results: [] };
     },
+    ...admitOperations(admin, gate),
+  };
+}
+
+type Operations = Pick<
+  AdminApi,
+  | "electLeaders"
+  | "alterPartitionReassignments"
+  | "listPartitionReassignments"
+  | "unregisterBroker"
+  | "alterReplicaLogDirs"
+>;
+
+/** Who operates the cluster may alter it; the refusal stands in every row, as in Kafka. */
+function admitOperations(admin: AdminApi, gate: Gate): Operations {
+  const refusal = wireRefusal("cluster_authorization_failed", "Not allowed on this cluster");
+  const { errorCode } = refusal;
+  return {
+    async electLeaders(caller, request, version) {
+      if (gate.allowsCluster(caller, "alter")) return admin.electLeaders(caller, request, version);
+      const replicaElectionResults = (request.topicPartitions ?? []).map(
+        ({ topic, partitions }) => ({
+          topic,
+          partitionResult: partitions.map((partitionId) => ({ partitionId, ...refusal })),
+        }),
+      );
+      return { throttleTimeMs: 0, errorCode, replicaElectionResults };
+    },
+    async alterPartitionReassignments(caller, request, version) {
+      if (gate.allowsCluster(caller, "alter")) {
+        return admin.alterPartitionReassignments(caller, request, version);
+      }
+      const { allowReplicationFactorChange } = request;
+      const responses = request.topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, ...refusal })),
+      }));
+      return { throttleTimeMs: 0, allowReplicationFactorChange, ...refusal, responses };
+    },
+    async listPartitionReassignments(caller, request, version) {
+      if (gate.allowsCluster(caller, "describe")) {
+        return admin.listPartitionReassignments(caller, request, version);
+      }
+      return { throttleTimeMs: 0, ...refusal, topics: [] };
+    },
+    async unregisterBroker(caller, request, version) {
+      if (gate.allowsCluster(caller, "alter")) {
+        return admin.unregisterBroker(caller, request, version);
+      }
+      return { throttleTimeMs: 0, ...refusal };
+    },
+    async alterReplicaLogDirs(caller, request, version) {
+      if (gate.allowsCluster(caller, "alter")) {
+        return admin.alterReplicaLogDirs(caller, request, version);
+      }
+      const results = request.dirs.flatMap(({ topics }) =>
+        topics.map(({ name, partitions }) => ({
+          topicName: name,
+          partitions: partitions.map((partitionIndex) => ({ partitionIndex, errorCode })),
+        })),
+      );
+      return { throttleTimeMs: 0, results };
+    },
   };
 }
 

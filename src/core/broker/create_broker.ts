@@ -29,6 +29,7 @@ import { LazyTransactions } from "./lazy_transactions.ts";
 import { LogApiImpl } from "./log_api.ts";
 import { checkLogs, LogsMark } from "./logs_mark.ts";
 import { RequestMemory } from "./memory_budget.ts";
+import type { Replication } from "./open_replication.ts";
 import { createTopicApi } from "./topic_api.ts";
 
 export { preloadCleaner } from "../partition/lazy_cleaner.ts";
@@ -145,6 +146,13 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
         usableBytes: async () => (await storage.location?.volume())?.usableBytes ?? -1,
         onOffline,
         onKept: () => mark.set(),
+        ...(cluster.isShared
+          ? {
+              replicates: (topicId: string, partition: number) =>
+                // A topic whose partitions the image does not have yet is not dropped for that.
+                cluster.partition(topicId, partition)?.replicas.includes(options.broker.id) ?? true,
+            }
+          : {}),
       },
       topicsOf(cluster),
     );
@@ -154,7 +162,24 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
       topicDeleted: (topic) =>
         runtime.scheduler.spawn("topic_deletion", () => logs.topicDeleted(topic)),
     });
-    return new BrokerImpl(options, settings, cluster, logs, auths, opened, storage, failed);
+    let replication: Replication | null = null;
+    if (cluster.shared !== null) {
+      const { openReplication } = await import("./open_replication.ts");
+      const { shared } = cluster;
+      replication = await openReplication({ cluster, shared, logs, settings, runtime });
+      opened.push(replication);
+    }
+    return new BrokerImpl(
+      options,
+      settings,
+      cluster,
+      logs,
+      auths,
+      opened,
+      storage,
+      failed,
+      replication,
+    );
   } catch (error) {
     for (const plugin of opened.reverse()) await plugin.close();
     throw error;
@@ -197,6 +222,7 @@ class BrokerImpl implements RunningBroker {
     opened: readonly { close(): void | Promise<void> }[],
     storage: Storage,
     failed: Promise<string>,
+    replication: Replication | null,
   ) {
     this.#options = options;
     this.#settings = settings;
@@ -228,6 +254,7 @@ class BrokerImpl implements RunningBroker {
       settings,
       runtime: options.runtime,
       api: deps,
+      replication,
       groups: {
         partitionOf: (groupId) => groups.partitionOf(groupId),
         endTransaction: (partition, marker) => groups.endTransaction(partition, marker),
@@ -260,6 +287,9 @@ class BrokerImpl implements RunningBroker {
           opensCompressed: () => settings.boolean("millrace.validate.compressed"),
           fetchBytesMax: () => settings.number("fetch.max.bytes"),
           gate: transactions.gate,
+          ...(replication === null
+            ? {}
+            : { replicas: replication.appends, replicaFetch: replication.fetch }),
           ...gateSettings(settings),
         }),
         topics: createTopicApi(deps),
@@ -391,7 +421,8 @@ class BrokerImpl implements RunningBroker {
     await new Promise<void>((resolve) => {
       const timer = scheduler.after(graceMs, "cluster_leave", resolve);
       scheduler.spawn("cluster_leave", async () => {
-        await membership.stop();
+        if (this.#settings.boolean("controlled.shutdown.enable")) await membership.stop();
+        else await membership.close();
         timer.cancel();
         resolve();
       });

@@ -44,8 +44,10 @@ import {
   validateBatch,
 } from "../log/validate_batches.ts";
 import type { LogManager } from "../partition/log_manager.ts";
+import type { PartitionLeader } from "../partition/partition_leader.ts";
 import { FirstBatchGate, type Transactional } from "./first_batch_gate.ts";
 import { checkEpoch, ParkedFetch, readableEnd } from "./parked_fetch.ts";
+import { appendedToReplicas, type ReplicatedAppends, refusalOf } from "./replicated_append.ts";
 
 /** A partition's refusal may name the records that caused it (Produce v8+). */
 export interface AppendError extends KafkaError {
@@ -63,6 +65,8 @@ export interface LogApiOptions {
   readonly fetchBytesMax: () => number;
   /** Asked before a transaction's first batch; transactional batches are refused where it is left out. */
   readonly gate?: TransactionGate | null;
+  /** Who leads here, and what replicas have; left out where this broker has the store for itself. */
+  readonly replicas?: ReplicatedAppends;
   /** Answers followers; left out where this broker has the store for itself. */
   readonly replicaFetch?: (caller: Caller, request: FetchRequest) => Promise<FetchResponse>;
   /** add.partitions.to.txn.retry.backoff.ms and its max; Kafka's defaults where they are left out. */
@@ -72,6 +76,8 @@ export interface LogApiOptions {
 
 interface Appended {
   readonly log: PartitionLog;
+  /** Null where there are no replicas. */
+  readonly leader: PartitionLeader | null;
   readonly result: AppendResult;
   /** All of it is committed once the high watermark has reached this. */
   readonly endOffset: number;
@@ -118,6 +124,11 @@ export class LogApiImpl implements LogApi {
         results[places[i]!] = outcomes[i] as Appended | AppendError;
       }
     }
+    const { replicas } = this.#options;
+    if (replicas !== undefined) {
+      const { newestGroup } = this.#logs.journal;
+      return await appendedToReplicas(results, request, newestGroup, replicas);
+    }
     let mustWait = false;
     for (const result of results) {
       if ("log" in result && result.log.highWatermark < result.endOffset) mustWait = true;
@@ -153,7 +164,10 @@ export class LogApiImpl implements LogApi {
     if (isInternalTopic(request.topic)) {
       return kafkaError("invalid_topic_exception", "Nobody may append to an internal topic");
     }
-    const { runtime } = this.#options;
+    const { runtime, replicas } = this.#options;
+    const leader = replicas?.leaderOf(topic!.id, request.partition) ?? null;
+    const refusal = replicas === undefined ? null : refusalOf(leader, whole.acks, replicas);
+    if (refusal !== null) return refusal;
     const { settings } = log.topic;
     const bytes = request.batches;
     if (bytes.length === 0) return kafkaError("invalid_record", "There is no batch to append");
@@ -194,11 +208,12 @@ export class LogApiImpl implements LogApi {
           // Much may have happened while the coordinator was asked.
           if (log.topic.isDeleted) return kafkaError("unknown_topic_or_partition");
           if (!this.#logs.isOnline) return kafkaError("kafka_storage_error");
-          return appendTo(log, batches, request.expectedOffset, wallMs, first);
+          if (leader?.isOver === true) return kafkaError("not_leader_or_follower");
+          return appendTo(log, leader, batches, request.expectedOffset, wallMs, first);
         },
       };
     }
-    return appendTo(log, batches, request.expectedOffset, wallMs, null);
+    return appendTo(log, leader, batches, request.expectedOffset, wallMs, null);
   }
 
   async fetch(caller: Caller, request: FetchRequest): Promise<FetchResponse> {
@@ -248,8 +263,7 @@ export class LogApiImpl implements LogApi {
     const endOffset = readableEnd(log, query.isolation);
     if (query.at === "earliest" || query.at === "latest") {
       const offset = query.at === "earliest" ? log.logStartOffset : endOffset;
-      const leaderEpoch =
-        offset < log.logEndOffset ? log.epochs.epochAt(offset) : log.topic.leaderEpoch;
+      const leaderEpoch = offset < log.logEndOffset ? log.epochs.epochAt(offset) : log.leaderEpoch;
       return ok({ offset, timestampMs: -1, leaderEpoch: Math.max(leaderEpoch, 0) });
     }
     const at = query.at === "max_timestamp" ? "max" : query.at.timestampMs;
@@ -270,7 +284,7 @@ export class LogApiImpl implements LogApi {
       if (!found.ok) return found;
       const log = found.value;
       // A leader's own epoch starts at its log end even before it has written under it.
-      if (query.leaderEpoch === log.topic.leaderEpoch) {
+      if (query.leaderEpoch === log.leaderEpoch) {
         return ok({ leaderEpoch: query.leaderEpoch, endOffset: log.logEndOffset });
       }
       const end = log.epochs.endOf(query.leaderEpoch, log.logEndOffset);
@@ -320,6 +334,7 @@ function mixesProducers(partitions: readonly AppendPartition[]): boolean {
 /** Appends the batches of one partition, all that was to be decided about them being decided. */
 function appendTo(
   log: PartitionLog,
+  leader: PartitionLeader | null,
   batches: readonly ValidBatch[],
   expectedOffset: number | undefined,
   wallMs: number,
@@ -341,6 +356,7 @@ function appendTo(
         : verdict.baseOffset + batch.recordCount;
     first = {
       log,
+      leader,
       result: first?.result ?? {
         baseOffset: verdict.baseOffset,
         logAppendTimeMs: verdict.logAppendTimeMs,

@@ -2,7 +2,9 @@
 // transactional id.
 
 import type { TransactionApi } from "../../contracts/broker.ts";
+import type { Peers } from "../replication/peers.ts";
 import type { ApiContext } from "./api_context.ts";
+import { callsOver } from "./cluster_calls.ts";
 import { createTransactionApi } from "./transaction_api.ts";
 import {
   TransactionCoordinator,
@@ -11,6 +13,8 @@ import {
 
 export interface TransactionsOptions extends TransactionCoordinatorOptions {
   readonly api: ApiContext;
+  /** Of a cluster: its connections between brokers are what coordinators ask each other by. */
+  readonly replication?: { readonly peers: Peers } | null;
 }
 
 export interface OpenTransactions {
@@ -19,7 +23,9 @@ export interface OpenTransactions {
 }
 
 export function openTransactions(options: TransactionsOptions): OpenTransactions {
-  const transactions = new TransactionCoordinator(options);
+  const { replication = null } = options;
+  const calls = replication === null ? null : callsOver(replication.peers);
+  const transactions = new TransactionCoordinator({ peers: () => calls, ...options });
   return {
     api: createTransactionApi({ api: options.api, transactions }),
     coordinator: transactions,

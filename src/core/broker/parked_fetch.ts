@@ -24,10 +24,13 @@ const READ_MEMORY_BYTES = 128 * 1024 * 1024;
 /** What a fetch gets when so much is held already; and one batch, however large, always. */
 const CROWDED_BYTES = 64 * 1024;
 
-/** Why a caller who knows that leader epoch is refused, or null. */
+/** Why a caller who knows that leader epoch (-1: none) is refused, or null: in a cluster only a leader serves. */
 export function checkEpoch(log: PartitionLog, leaderEpoch: number): KafkaErrorName | null {
-  if (leaderEpoch < 0 || leaderEpoch === log.topic.leaderEpoch) return null;
-  return leaderEpoch < log.topic.leaderEpoch ? "fenced_leader_epoch" : "unknown_leader_epoch";
+  const { role } = log;
+  if (leaderEpoch >= 0 && leaderEpoch !== log.leaderEpoch) {
+    return leaderEpoch < log.leaderEpoch ? "fenced_leader_epoch" : "unknown_leader_epoch";
+  }
+  return role === null || role.isLeader ? null : "not_leader_or_follower";
 }
 
 /** Exclusive end of what a reader may see. */

@@ -6,6 +6,7 @@ import {
   type Authenticator,
   type AuthSession,
   type AuthStep,
+  PEER_MECHANISM,
   PEER_TYPE,
 } from "../../contracts/auth.ts";
 import type { Cryptography, Random } from "../../contracts/runtime.ts";
@@ -14,7 +15,6 @@ import {
   callerProof,
   decodeHello,
   encodeChallenge,
-  PEER_MECHANISM,
   PEER_NONCE_BYTES,
   type PeerHello,
 } from "../../protocol/peer_login.ts";
@@ -49,7 +49,7 @@ class CalledSide implements AuthSession {
   }
 
   #challenge(message: Uint8Array): AuthStep {
-    const { brokerId, crypto, random, secret } = this.#options;
+    const { brokerId, crypto: cryptography, random, secret } = this.#options;
     let hello: PeerHello;
     try {
       hello = decodeHello(message);
@@ -60,14 +60,14 @@ class CalledSide implements AuthSession {
     if (hello.calleeId !== brokerId) return denied(`a call for broker ${hello.calleeId}`);
     this.#hello = hello;
     const nonce = random.fill(this.#nonce);
-    const proof = calleeProof(crypto, secret, hello, nonce);
+    const proof = calleeProof(cryptography, secret, hello, nonce);
     return { kind: "challenge", message: encodeChallenge({ nonce, proof }) };
   }
 
   #verdict(hello: PeerHello, message: Uint8Array): AuthStep {
-    const { crypto, secret } = this.#options;
-    const expected = callerProof(crypto, secret, hello, this.#nonce);
-    if (!crypto.timingSafeEqual(expected, message)) {
+    const { crypto: cryptography, secret } = this.#options;
+    const expected = callerProof(cryptography, secret, hello, this.#nonce);
+    if (!cryptography.timingSafeEqual(expected, message)) {
       return denied("a broker of another cluster, or none");
     }
     const principal = { type: PEER_TYPE, name: String(hello.brokerId) };

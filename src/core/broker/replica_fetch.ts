@@ -1,4 +1,4 @@
-// A follower's fetch: what is durable here, committed or not, after its own position has been taken in. Parks until
+// A follower's fetch: what is appended here, synced or not, after its own position has been taken in. Parks until
 // there is more, or the high watermark has passed what the follower knows. Invariant: nothing is answered by a broker that
 // may lead no more, or to a follower whose history is another. Kafka: Partition.fetchRecords with a replica id, DelayedFetch.
 
@@ -168,13 +168,13 @@ export class ReplicaFetch {
       if (!found.ok) return found;
       const { log } = found.value;
       const { fetchOffset } = partition;
+      const { logEndOffset: endOffset } = log;
       const diverging = divergingOf(log, partition);
       if (diverging === "unknown") return outOfRange(log);
       if (diverging !== null) return { ok: true, value: { ...stateOf(log), ...diverging } };
-      if (fetchOffset < log.logStartOffset || fetchOffset > log.logEndOffset) {
+      if (fetchOffset < log.logStartOffset || fetchOffset > endOffset) {
         return outOfRange(log);
       }
-      const endOffset = found.value.leader.syncedEnd;
       const leftBytes = bytesMaxOfAll - round.sizeBytes;
       const isFirst = round.sizeBytes === 0;
       if (fetchOffset >= endOffset || (leftBytes <= 0 && !isFirst)) return ok(stateOf(log));

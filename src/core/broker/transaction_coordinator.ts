@@ -56,7 +56,7 @@ export interface TransactionCoordinatorOptions {
   readonly settings: Settings;
   readonly runtime: Runtime;
   readonly groups: TransactionalGroups;
-  /** The other brokers of a cluster; null where there are none. Asked when the coordinator is opened. */
+  /** The other brokers of a cluster (cluster_calls.ts); null for a broker alone. Asked when the coordinator is opened. */
   readonly peers?: () => PeerCalls | null;
 }
 

@@ -3,7 +3,7 @@
 // Kafka: ReplicationControlManager (electLeaders, handleBrokerInControlledShutdown, unregisterBroker).
 
 import { brokerKey, KNOWN_BROKER_PREFIX, knownBrokerKey } from "./cluster_entries.ts";
-import { type Change, type Decision, refused } from "./decision.ts";
+import { type Change, type Decision, refused, type Verdict } from "./decision.ts";
 import {
   type ElectionContext,
   eligibleAfter,
@@ -13,45 +13,51 @@ import {
   unclean,
 } from "./election.ts";
 import type { ClusterImage, PartitionImage, TopicImage } from "./image.ts";
-import { PartitionEdits } from "./partition_edits.ts";
+import { decideOne, PartitionEdits } from "./partition_edits.ts";
 
 /** What elections of a topic's partitions go by. */
 export type ContextOf = (image: ClusterImage, topic: TopicImage) => ElectionContext;
 
-/** Decides on an election that somebody asked for. "preferred": only where the first replica may lead; "unclean": where nobody leads. */
+/** An election that somebody asks for. "preferred": only where the first replica may lead; "unclean": where nobody leads. */
+export interface ElectionRequest {
+  readonly topic: string;
+  readonly index: number;
+  readonly type: "preferred" | "unclean";
+}
+
+/** Decides on an election that somebody asked for. The value is the partition as it will be. */
 export function decideElectLeader(
   image: ClusterImage,
-  request: {
-    readonly topic: string;
-    readonly index: number;
-    readonly type: "preferred" | "unclean";
-  },
+  request: ElectionRequest,
   contextOf: ContextOf,
 ): Decision<PartitionImage> {
-  const topic = image.topicsByName.get(request.topic);
-  const before = topic === undefined ? undefined : image.partitions.get(topic.id)?.[request.index];
-  if (topic === undefined || before === undefined) {
+  return decideOne(image, (edits) => editLeader(edits, image, request, contextOf));
+}
+
+/** The same, as one of several changes of one commit. */
+export function editLeader(
+  edits: PartitionEdits,
+  image: ClusterImage,
+  { topic: name, index, type }: ElectionRequest,
+  contextOf: ContextOf,
+): Verdict<PartitionImage> {
+  const topic = image.topicsByName.get(name);
+  const before = topic === undefined ? null : edits.get(topic.id, index);
+  if (topic === undefined || before === null) {
     return refused("unknown_topic_or_partition", "There is no such topic or partition");
   }
   const context = contextOf(image, topic);
-  if (request.type === "preferred") {
-    if (before.leader === preferredOf(before)) return refused("election_not_needed", null);
-  } else if (context.isLive(before.leader)) {
-    return refused("election_not_needed", null);
-  }
-  const change =
-    request.type === "preferred" ? preferred(before, context) : unclean(before, context);
+  const isPreferred = type === "preferred";
+  const isNeeded = isPreferred
+    ? before.leader !== preferredOf(before)
+    : !context.isLive(before.leader);
+  if (!isNeeded) return refused("election_not_needed", null);
+  const change = isPreferred ? preferred(before, context) : unclean(before, context);
   if (change === null) {
-    return refused(
-      request.type === "preferred"
-        ? "preferred_leader_not_available"
-        : "eligible_leaders_not_available",
-      null,
-    );
+    const code = isPreferred ? "preferred_leader_not_available" : "eligible_leaders_not_available";
+    return refused(code, null);
   }
-  const edits = new PartitionEdits(image);
-  const value = edits.change(topic.id, request.index, change);
-  return { ok: true, value, change: edits.toChange() };
+  return { ok: true, value: edits.change(topic.id, index, change) };
 }
 
 /**

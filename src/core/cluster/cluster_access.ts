@@ -2,6 +2,7 @@
 // Invariant: what resolves here is in the image.
 
 import type { CommitResult, Transaction } from "../../contracts/metadata_store.ts";
+import type { Settings } from "../settings/dynamic.ts";
 import type { ContextOf } from "./broker_decisions.ts";
 import type { Decide, Decision } from "./decision.ts";
 import type { ClusterImage, TopicImage } from "./image.ts";
@@ -24,6 +25,8 @@ export interface ClusterAccess {
 /** What a shared cluster gives to its membership and to the controller's seat. */
 export interface SharedAccess extends Pick<ClusterAccess, "image" | "submit" | "commit"> {
   readonly contextOf: ContextOf;
+  /** Of this broker, with what is set on all of them. */
+  readonly settings: Settings;
   /** Tells those who follow the cluster: `isHeldAt` or the epoch is another. */
   membershipChanged(): void;
   /** @returns what ends it */

@@ -3,20 +3,19 @@
 // Kafka: ReplicationControlManager (handleBrokerFenced, maybeBalancePartitionLeaders), ReassignPartitions.
 
 import type { ContextOf } from "./broker_decisions.ts";
-import { SEAT_KEY } from "./cluster_entries.ts";
+import { NOBODY, SEAT_KEY } from "./cluster_entries.ts";
 import type { Decision } from "./decision.ts";
-import { afterBrokersChanged, preferred } from "./election.ts";
+import { afterBrokersChanged, isElrValid, preferred } from "./election.ts";
 import type { ClusterImage, TopicImage } from "./image.ts";
 import { newPartition, PartitionEdits } from "./partition_edits.ts";
 import { placeReplicas } from "./placement.ts";
 import { finished, isReassigned } from "./reassignment.ts";
 import { placeable } from "./topic_blocks.ts";
 
-/** Replicas that partitions of the broker's own topics get, as far as there are brokers. */
-export const INTERNAL_FACTOR = 3;
-
 export interface DutiesContext {
   readonly contextOf: ContextOf;
+  /** Replicas that partitions of a topic of the broker's own get, by its name, as far as there are brokers. */
+  factorOf(topic: string): number;
   /** Only these topics, by id; null: all. */
   readonly topicIds: ReadonlySet<string> | null;
   /** Whether leadership goes back to preferred replicas. */
@@ -32,7 +31,9 @@ export function decideDuties(image: ClusterImage, context: DutiesContext): Decis
   for (const topic of topicsOf(image, context.topicIds)) {
     adopt(edits, image, topic, context.adopter);
     const election = context.contextOf(image, topic);
-    const wanted = topic.isInternal ? Math.min(INTERNAL_FACTOR, placeable(image).length) : 0;
+    const wanted = topic.isInternal
+      ? Math.min(context.factorOf(topic.name), placeable(image).length)
+      : 0;
     for (let index = 0; index < topic.partitionCount; index++) {
       if (edits.isFull) return { ok: true, value: true, change: edits.toChange(conditions) };
       const partition = edits.get(topic.id, index);
@@ -40,6 +41,7 @@ export function decideDuties(image: ClusterImage, context: DutiesContext): Decis
       const change =
         afterBrokersChanged(partition, election) ??
         finished(partition, election.isLive) ??
+        (partition.elr.length > 0 && !isElrValid(partition, election) ? { elr: NOBODY } : null) ??
         (context.isBalancing ? preferred(partition, election) : null);
       if (change !== null) edits.change(topic.id, index, change);
       raise(edits, image, topic, index, wanted);

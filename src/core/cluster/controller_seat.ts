@@ -5,6 +5,7 @@
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { MetadataStore, Session } from "../../contracts/metadata_store.ts";
 import type { Runtime, Timer } from "../../contracts/runtime.ts";
+import type { Settings } from "../settings/dynamic.ts";
 import type { SharedAccess } from "./cluster_access.ts";
 import {
   brokerKey,
@@ -17,9 +18,10 @@ import {
 import { decideDuties } from "./controller_duties.ts";
 import { refused } from "./decision.ts";
 import type { ImageStep } from "./image_changes.ts";
+import { GROUP_TOPIC, TRANSACTION_TOPIC } from "./topic_names.ts";
 
-/** How often leadership goes back to preferred replicas, at most this long after they are in sync again. */
-const BALANCE_MS = 5000;
+/** Replicas of topics of the broker's own that no setting speaks of. */
+const OTHER_FACTOR = 3;
 /** Pause after the store failed. */
 const RETRY_MS = 200;
 
@@ -79,8 +81,9 @@ export class ControllerSeat {
   }
 
   #onStep(step: ImageStep): void {
-    if (step.haveBrokersChanged || step.hasControllerChanged) this.#dirty = null;
-    else {
+    if (step.haveBrokersChanged || step.hasControllerChanged || step.haveBrokerConfigsChanged) {
+      this.#dirty = null;
+    } else {
       for (const { id } of step.topicsChanged) this.#dirty?.add(id);
       for (const id of step.partitionsChanged.keys()) this.#dirty?.add(id);
     }
@@ -98,8 +101,11 @@ export class ControllerSeat {
   }
 
   #tickLater(): void {
-    this.#timer = this.#options.runtime.scheduler.after(BALANCE_MS, "leader_balance", () => {
-      this.#isBalanceDue = true;
+    const { runtime, shared } = this.#options;
+    const { settings } = shared;
+    const delayMs = settings.number("leader.imbalance.check.interval.seconds") * 1000;
+    this.#timer = runtime.scheduler.after(delayMs, "leader_balance", () => {
+      if (settings.boolean("auto.leader.rebalance.enable")) this.#isBalanceDue = true;
       this.#tickLater();
       if (this.#hasWork()) this.wake();
     });
@@ -173,6 +179,7 @@ export class ControllerSeat {
         this.#seat !== 0 && image.controller?.revision === this.#seat
           ? decideDuties(image, {
               contextOf: shared.contextOf,
+              factorOf: (name) => factorOf(shared.settings, name),
               topicIds,
               isBalancing,
               adopter: this.#adopter,
@@ -181,5 +188,17 @@ export class ControllerSeat {
       );
       if (!more.ok || !more.value) return;
     }
+  }
+}
+
+/** Replicas of a topic of the broker's own, as far as there are brokers. */
+function factorOf(settings: Settings, name: string): number {
+  switch (name) {
+    case GROUP_TOPIC:
+      return settings.number("offsets.topic.replication.factor");
+    case TRANSACTION_TOPIC:
+      return settings.number("transaction.state.log.replication.factor");
+    default:
+      return OTHER_FACTOR;
   }
 }

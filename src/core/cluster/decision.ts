@@ -28,6 +28,11 @@ export type Decision<T> =
       readonly change: Change | null;
     };
 
+/** What one of several changes that are decided together came to: a Decision without what is committed. */
+export type Verdict<T> =
+  | { readonly ok: false; readonly refusal: Refusal }
+  | { readonly ok: true; readonly value: T };
+
 /** Decides from the image at hand; may be called again with a later one. Synchronous and free of effects. */
 export type Decide<T> = (image: ClusterImage) => Decision<T>;
 

@@ -41,7 +41,7 @@ export function afterBrokersChanged(
     // Of those in sync nobody is there who may lead, and so nobody changes the ISR either.
     return { leader: next, isr: liveIsr, elr: eligibleAfter(partition, liveIsr, context) };
   }
-  const eligible = candidateOf(partition, elr, context);
+  const eligible = isElrValid(partition, context) ? candidateOf(partition, elr, context) : null;
   if (eligible !== null) return { leader: eligible, isr: [eligible], elr: without(elr, eligible) };
   if (context.isUncleanAllowed) return unclean(partition, context);
   return leader === -1 ? null : { leader: -1 };
@@ -80,13 +80,21 @@ export function successorOf(
   return candidateOf(partition, without(partition.isr, brokerId), context);
 }
 
+/** Whether who is eligible still is: since `min.insync.replicas` was lowered the high watermark goes on without them. */
+export function isElrValid(
+  { isr, replicas }: Pick<PartitionImage, "isr" | "replicas">,
+  { minIsr }: Pick<ElectionContext, "minIsr">,
+): boolean {
+  return isr.length < Math.min(minIsr, replicas.length);
+}
+
 /** Those who are out of `isr` and may be elected where it is lost. */
 export function eligibleAfter(
   { isr: before, elr, replicas }: PartitionImage,
   isr: readonly number[],
   { minIsr }: Pick<ElectionContext, "minIsr">,
 ): readonly number[] {
-  if (isr.length >= Math.min(minIsr, replicas.length)) return NOBODY;
+  if (!isElrValid({ isr, replicas }, { minIsr })) return NOBODY;
   const left = before.filter((id) => !isr.includes(id));
   // While fewer than `minIsr` are in sync the high watermark stands, so nobody of the older ones has missed anything.
   const eligible = [...elr.filter((id) => !isr.includes(id) && !left.includes(id)), ...left];

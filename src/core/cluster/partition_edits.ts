@@ -4,7 +4,7 @@
 
 import { COMMIT_BYTES_MAX, COMMIT_CONDITIONS_MAX } from "../../contracts/metadata_store.ts";
 import { BLOCK_PARTITIONS, blockKey, blockOf, encodeBlock, NOBODY } from "./cluster_entries.ts";
-import type { Change } from "./decision.ts";
+import type { Change, Decision, Verdict } from "./decision.ts";
 import type { ClusterImage, PartitionImage, TopicImage } from "./image.ts";
 
 /** Blocks of one commit: what else it writes and demands has room beside them. */
@@ -118,6 +118,31 @@ export class PartitionEdits {
     }
     return own.list;
   }
+}
+
+/** One change out of several: `edit` adds to the edits what it changes, and nothing where it refuses. */
+export function decideOne<T>(
+  image: ClusterImage,
+  edit: (edits: PartitionEdits) => Verdict<T>,
+): Decision<T> {
+  const edits = new PartitionEdits(image);
+  const verdict = edit(edits);
+  return verdict.ok ? { ...verdict, change: edits.toChange() } : verdict;
+}
+
+/** Of `rows` as many as fit into one commit, from the front and at least one: a verdict on each. */
+export function decideSome<Row, T>(
+  image: ClusterImage,
+  rows: readonly Row[],
+  edit: (edits: PartitionEdits, row: Row) => Verdict<T>,
+): Decision<readonly Verdict<T>[]> {
+  const edits = new PartitionEdits(image);
+  const verdicts: Verdict<T>[] = [];
+  for (const row of rows) {
+    if (edits.isFull) break;
+    verdicts.push(edit(edits, row));
+  }
+  return { ok: true, value: verdicts, change: edits.toChange() };
 }
 
 /** Deletes of all blocks of a topic: they go in the commit that deletes the topic. */

@@ -3,9 +3,9 @@
 // Kafka: ReplicationControlManager (alterPartitionReassignments), PartitionReassignmentReplicas, KIP-455.
 
 import { NOBODY } from "./cluster_entries.ts";
-import { type Decision, refused } from "./decision.ts";
+import { type Decision, refused, type Verdict } from "./decision.ts";
 import type { ClusterImage, PartitionImage } from "./image.ts";
-import { type PartitionChange, PartitionEdits } from "./partition_edits.ts";
+import { decideOne, type PartitionChange, type PartitionEdits } from "./partition_edits.ts";
 
 export interface Reassignment {
   readonly topic: string;
@@ -17,16 +17,27 @@ export interface Reassignment {
 /** Decides on one reassignment. The value is the partition as it will be. */
 export function decideAlterReassignment(
   image: ClusterImage,
-  { topic: name, index, replicas }: Reassignment,
+  reassignment: Reassignment,
   mayChangeFactor = true,
 ): Decision<PartitionImage> {
+  return decideOne(image, (edits) => editReassignment(edits, image, reassignment, mayChangeFactor));
+}
+
+/** The same, as one of several changes of one commit. */
+export function editReassignment(
+  edits: PartitionEdits,
+  image: ClusterImage,
+  { topic: name, index, replicas }: Reassignment,
+  mayChangeFactor: boolean,
+): Verdict<PartitionImage> {
   const topic = image.topicsByName.get(name);
-  const before = topic === undefined ? undefined : image.partitions.get(topic.id)?.[index];
-  if (topic === undefined || before === undefined) {
+  const before = topic === undefined ? null : edits.get(topic.id, index);
+  if (topic === undefined || before === null) {
     return refused("unknown_topic_or_partition", "There is no such topic or partition");
   }
-  if (replicas === null) return decideCancel(image, topic.id, index, before);
-  const fault = faultOf(image, replicas);
+  if (replicas === null) return editCancel(edits, image, topic.id, index, before);
+  const isKnown = (id: number) => image.knownBrokers.has(id) || image.brokers.has(id);
+  const fault = assignmentFault(replicas, isKnown);
   if (fault !== null) return refused("invalid_replica_assignment", fault);
   const old = targetOf(before);
   if (!mayChangeFactor && replicas.length !== old.length) {
@@ -40,31 +51,29 @@ export function decideAlterReassignment(
   const adding = replicas.filter((id) => !present.includes(id));
   const kept = before.replicas.filter((id) => !replicas.includes(id));
   const removing = kept.filter((id) => !before.adding.includes(id) || before.isr.includes(id));
-  const edits = new PartitionEdits(image);
   const change: PartitionChange = { replicas: [...replicas, ...removing], adding, removing };
   const isSame =
     same(before.replicas, change.replicas!) &&
     same(before.adding, adding) &&
     same(before.removing, removing);
-  if (isSame) return { ok: true, value: before, change: null };
+  if (isSame) return { ok: true, value: before };
   let after = edits.change(topic.id, index, {
     ...change,
     elr: before.elr.filter((id) => change.replicas!.includes(id)),
   });
   const end = finished(after, (id) => image.brokers.has(id));
   if (end !== null) after = edits.change(topic.id, index, end);
-  return { ok: true, value: after, change: edits.toChange() };
+  return { ok: true, value: after };
 }
 
-function decideCancel(
+function editCancel(
+  edits: PartitionEdits,
   image: ClusterImage,
   topicId: string,
   index: number,
   before: PartitionImage,
-): Decision<PartitionImage> {
-  if (!isReassigned(before)) {
-    return refused("no_reassignment_in_progress", "No reassignment is under way");
-  }
+): Verdict<PartitionImage> {
+  if (!isReassigned(before)) return refused("no_reassignment_in_progress", null);
   const replicas = before.replicas.filter((id) => !before.adding.includes(id));
   const isr = before.isr.filter((id) => replicas.includes(id));
   if (isr.length === 0 || replicas.length === 0) {
@@ -73,7 +82,6 @@ function decideCancel(
       "None of the replicas that it would go back to is in sync",
     );
   }
-  const edits = new PartitionEdits(image);
   const leader = isr.includes(before.leader) ? before.leader : firstLive(image, replicas, isr);
   const value = edits.change(topicId, index, {
     leader,
@@ -83,7 +91,7 @@ function decideCancel(
     removing: NOBODY,
     elr: before.elr.filter((id) => replicas.includes(id)),
   });
-  return { ok: true, value, change: edits.toChange() };
+  return { ok: true, value };
 }
 
 function firstLive(image: ClusterImage, replicas: readonly number[], isr: readonly number[]) {
@@ -125,13 +133,16 @@ export function finished(
   };
 }
 
-function faultOf(image: ClusterImage, replicas: readonly number[]): string | null {
+/** What is wrong with a list of replicas; null where it will do. A broker that is away for now may be on it: it is waited for. */
+export function assignmentFault(
+  replicas: readonly number[],
+  isKnown: (brokerId: number) => boolean,
+): string | null {
   if (replicas.length === 0) return "The list of replicas is empty";
-  if (new Set(replicas).size !== replicas.length) return "The list of replicas has one twice";
   for (const id of replicas) {
-    if (!image.brokers.has(id))
-      return `The list of replicas names broker ${id}, which is not there`;
+    if (!isKnown(id)) return `The list of replicas names broker ${id}, which is not registered`;
   }
+  if (new Set(replicas).size !== replicas.length) return "The list of replicas has one twice";
   return null;
 }
 

@@ -5,7 +5,14 @@ import { assert } from "../../base/assert.ts";
 import type { CommitResult, MetadataStore, Transaction } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import type { KafkaErrorName } from "../../protocol/errors.ts";
-import { type ContextOf, decideElectLeader, decideUnregister } from "./broker_decisions.ts";
+import type { Settings } from "../settings/dynamic.ts";
+import {
+  type ContextOf,
+  decideElectLeader,
+  decideUnregister,
+  type ElectionRequest,
+  editLeader,
+} from "./broker_decisions.ts";
 import type { ClusterAccess, SharedAccess } from "./cluster_access.ts";
 import {
   CLUSTER_SECRET_BYTES,
@@ -13,12 +20,18 @@ import {
   decodeClusterSecret,
   encodeClusterSecret,
 } from "./cluster_entries.ts";
-import { type Decide, type Decision, refused } from "./decision.ts";
+import { type Decide, type Decision, refused, type Verdict } from "./decision.ts";
 import type { ClusterImage, PartitionImage } from "./image.ts";
 import type { ImageStep } from "./image_changes.ts";
 import { decideAlterIsr, type IsrOutcome, type IsrProposal } from "./isr_controller.ts";
 import { Membership, type Registration } from "./membership.ts";
-import { decideAlterReassignment, isReassigned, type Reassignment } from "./reassignment.ts";
+import { decideSome } from "./partition_edits.ts";
+import {
+  decideAlterReassignment,
+  editReassignment,
+  isReassigned,
+  type Reassignment,
+} from "./reassignment.ts";
 import { type TopicBlocks, topicBlocks } from "./topic_blocks.ts";
 
 /** Proposals waiting at once: one for each partition that a broker may lead. */
@@ -30,6 +43,7 @@ export interface SharedOptions {
   readonly metadata: MetadataStore;
   readonly runtime: Runtime;
   readonly brokerId: number;
+  readonly settings: Settings;
 }
 
 interface WaitingProposal {
@@ -70,6 +84,10 @@ export class SharedCluster implements SharedAccess {
 
   get image(): ClusterImage {
     return this.#cluster.image;
+  }
+
+  get settings(): Settings {
+    return this.#options.settings;
   }
 
   get membership(): Membership | null {
@@ -136,6 +154,18 @@ export class SharedCluster implements SharedAccess {
     return this.submit((image) => decideAlterReassignment(image, reassignment, mayChangeFactor));
   }
 
+  /** Several at once, in one commit: as many as it holds, from the front and at least one. A verdict on each of these. */
+  alterReassignments(
+    reassignments: readonly Reassignment[],
+    mayChangeFactor: boolean,
+  ): Promise<Decision<readonly Verdict<PartitionImage>[]>> {
+    return this.submit((image) =>
+      decideSome(image, reassignments, (edits, each) =>
+        editReassignment(edits, image, each, mayChangeFactor),
+      ),
+    );
+  }
+
   /** The partitions that are on their way to other brokers. */
   *reassignments(): Iterable<{
     readonly topicId: string;
@@ -157,6 +187,15 @@ export class SharedCluster implements SharedAccess {
     type: "preferred" | "unclean",
   ): Promise<Decision<PartitionImage>> {
     return this.submit((image) => decideElectLeader(image, { topic, index, type }, this.contextOf));
+  }
+
+  /** Several at once, in one commit: as many as it holds, from the front and at least one. A verdict on each of these. */
+  electLeaders(
+    requests: readonly ElectionRequest[],
+  ): Promise<Decision<readonly Verdict<PartitionImage>[]>> {
+    return this.submit((image) =>
+      decideSome(image, requests, (edits, each) => editLeader(edits, image, each, this.contextOf)),
+    );
   }
 
   /** Forgets a broker that is gone for good. The answer is its id. */

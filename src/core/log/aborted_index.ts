@@ -69,6 +69,11 @@ export class AbortedIndex {
     this.#options = options;
   }
 
+  /** Entries were cut off a file: others will stand in their places. */
+  forgetPages(): void {
+    this.#pages.clear();
+  }
+
   /**
    * The aborted transactions that overlap [start, end), in the order of their markers.
    *

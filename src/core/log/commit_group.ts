@@ -8,7 +8,9 @@ export class CommitGroup {
   readonly file: JournalFile;
   readonly chunks: Uint8Array[] = [];
   sizeBytes = 0;
-  endPosition = 0;
+  /** In the file. */
+  readonly startPosition: number;
+  endPosition: number;
   needsSync = false;
   /** Where nothing in it needs a sync to be acknowledged. */
   syncWithinMs = Number.POSITIVE_INFINITY;
@@ -19,6 +21,26 @@ export class CommitGroup {
 
   constructor(file: JournalFile) {
     this.file = file;
+    this.startPosition = file.endPosition;
+    this.endPosition = file.endPosition;
+  }
+
+  /** Copies what `target`, which stands for the file from `position` on, shares with the group. Returns how many bytes. */
+  copyInto(target: Uint8Array, position: number): number {
+    const end = position + target.length;
+    let at = this.startPosition;
+    let copiedBytes = 0;
+    for (const chunk of this.chunks) {
+      if (at >= end) break;
+      const from = Math.max(position - at, 0);
+      const to = Math.min(end - at, chunk.length);
+      if (from < to) {
+        target.set(chunk.subarray(from, to), at + from - position);
+        copiedBytes += to - from;
+      }
+      at += chunk.length;
+    }
+    return copiedBytes;
   }
 
   get isSettled(): boolean {

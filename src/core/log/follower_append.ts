@@ -131,17 +131,28 @@ function beginsAnewAt(log: PartitionLog, baseOffset: number, lastOffset: number)
 }
 
 function appendOne(log: PartitionLog, bytes: Uint8Array, wallMs: number): CommitGroup {
-  const baseOffset = baseOffsetAt(bytes, 0);
   const endOffset = lastOffsetAt(bytes, 0) + 1;
   const maxTimestampMs = maxTimestampAt(bytes, 0);
   const leaderEpoch = leaderEpochAt(bytes, 0);
   const attributes = attributesAt(bytes, 0);
-  const producerId = producerIdAt(bytes, 0);
   const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
   const marker = (attributes & CONTROL_BIT) !== 0 ? markerIn(log, bytes) : null;
   const format = isTransactional ? FORMAT_TRANSACTIONS : FORMAT_PLAIN;
   const flags = marker === null ? 0 : flagsOf(marker);
   const group = log.place(bytes, endOffset, maxTimestampMs, flags, format, wallMs, leaderEpoch);
+  noteProducer(log, bytes, wallMs);
+  return group;
+}
+
+/** Takes in what a batch says of its producer. */
+export function noteProducer(log: PartitionLog, bytes: Uint8Array, wallMs: number): void {
+  const baseOffset = baseOffsetAt(bytes, 0);
+  const endOffset = lastOffsetAt(bytes, 0) + 1;
+  const maxTimestampMs = maxTimestampAt(bytes, 0);
+  const attributes = attributesAt(bytes, 0);
+  const producerId = producerIdAt(bytes, 0);
+  const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
+  const marker = (attributes & CONTROL_BIT) !== 0 ? markerIn(log, bytes) : null;
   if (marker !== null) log.applyMarker(marker, baseOffset, maxTimestampMs, wallMs);
   else if (producerId >= 0 && (attributes & CONTROL_BIT) === 0) {
     // Cleaning leaves fewer records than there were sequences; and a batch without any hides nothing.
@@ -157,7 +168,6 @@ function appendOne(log: PartitionLog, bytes: Uint8Array, wallMs: number): Commit
     if (batch.isTransactional) log.endLost(producerId, batch.producerEpoch, baseOffset);
     log.rememberProducer(batch, baseOffset, endOffset, wallMs);
   }
-  return group;
 }
 
 function flagsOf({ isCommit, transactionVersion }: EndMarker): number {

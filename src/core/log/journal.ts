@@ -307,6 +307,7 @@ export class Journal {
     if (this.#open === null) {
       this.#open = new CommitGroup(this.#active);
       this.#newest = this.#open;
+      this.#active.unwritten.push(this.#open);
     }
     return this.#open;
   }
@@ -391,6 +392,7 @@ export class Journal {
         if (group.file.file === null) await this.#createFile(group.file);
         await group.file.file!.append(group.chunks);
         this.#pendingBytes -= group.sizeBytes;
+        group.file.unwritten.shift();
         group.state = "written";
         // One that needs no sync still waits for those before it: groups commit in order.
         if (group.needsSync || this.#isSyncing || this.#written.length > 0) {

@@ -12,6 +12,13 @@ export interface JournalClient {
   onCommitted(endOffset: number): void;
 }
 
+/** Appends that the store has not taken yet, as far as their file sees them: CommitGroup. */
+interface UnwrittenGroup {
+  readonly startPosition: number;
+  readonly endPosition: number;
+  copyInto(target: Uint8Array, position: number): number;
+}
+
 export class JournalFile {
   readonly number: number;
   /** What every entry repeats; null where it is not known, and then nothing is written. */
@@ -23,6 +30,8 @@ export class JournalFile {
   /** Position of the next entry; what is beyond `syncedBytes` may be on its way. */
   endPosition: number;
   syncedBytes: number;
+  /** What lies before `endPosition` and is not written yet, oldest first: followers are sent it all the same. */
+  readonly unwritten: UnwrittenGroup[] = [];
   isSealed = false;
   /** Bytes of batches that some partition still reads from here. */
   liveBytes = 0;
@@ -54,6 +63,21 @@ export class JournalFile {
     this.endPosition = endPosition;
     this.syncedBytes = endPosition;
     this.writtenFrom = endPosition;
+  }
+
+  /** From here on only memory has it. */
+  get writtenEnd(): number {
+    return this.unwritten[0]?.startPosition ?? this.endPosition;
+  }
+
+  /** Reads what is not written yet. False where it is not there any more: the journal has failed. */
+  readUnwritten(target: Uint8Array, position: number): boolean {
+    let leftBytes = target.length;
+    for (const group of this.unwritten) {
+      if (group.startPosition >= position + target.length) break;
+      if (group.endPosition > position) leftBytes -= group.copyInto(target, position);
+    }
+    return leftBytes === 0;
   }
 
   /** Old bytes of another file may lie behind its end: they are cut off before the next file begins. */

@@ -1,6 +1,6 @@
 // Reads whole batches of a partition from wherever they lie: journal extents (gathered, and pushed
-// together in a pooled buffer) or segment files. Nothing is decoded; checksums are looked at where
-// this process has not seen them, or always when the host makes that cheap.
+// together in a pooled buffer; from memory while they are not written) or segment files. Nothing is
+// decoded; checksums are looked at where this process has not seen them, or always when that is cheap.
 // Invariant: a batch that does not match its checksum or its place is reported, never returned.
 
 import type { BufferPool } from "../../base/buffer_pool.ts";
@@ -168,18 +168,19 @@ export class LogReader {
     let packed = 0;
     let next = first;
     while (next < last) {
-      const spanLast = endOfSpan(extents, next, last);
+      const file = this.#options.journal.files.get(extents.fileNumber(next));
+      if (file === undefined) return this.#faulty(buffer, MOVED_READ);
+      const spanLast = endOfSpan(extents, next, last, file.writtenEnd);
       const start = extents.position(next);
       const length = extents.position(spanLast - 1) + extents.sizeBytes(spanLast - 1) - start;
-      const file = this.#options.journal.files.get(extents.fileNumber(next));
-      if (file === undefined || file.file === null) return this.#faulty(buffer, MOVED_READ);
-      let count: number | Promise<number>;
+      let count: number | Promise<number> | null;
       try {
-        count = file.file.readInto(buffer.subarray(packed, packed + length), start);
+        count = readFile(file, buffer.subarray(packed, packed + length), start);
       } catch (error) {
         this.#reportIo(log, error);
         return this.#faulty(buffer, IO_READ);
       }
+      if (count === null) return this.#faulty(buffer, MOVED_READ);
       if (typeof count !== "number") {
         // The index may change while that is waited for: what is left of it is copied.
         return this.#fillSlowly(log, extents.copy(next, last), endOffset, count, buffer, packed);
@@ -214,12 +215,13 @@ export class LogReader {
     try {
       let reading: number | Promise<number> | null = pending;
       for (let next = 0; next < extents.count; ) {
-        const spanLast = endOfSpan(extents, next, extents.count);
+        const file = files.get(extents.fileNumber(next));
+        if (file === undefined) return this.#faulty(buffer, MOVED_READ);
+        const spanLast = endOfSpan(extents, next, extents.count, file.writtenEnd);
         const start = extents.position(next);
         const length = extents.position(spanLast - 1) + extents.sizeBytes(spanLast - 1) - start;
-        const file = files.get(extents.fileNumber(next));
-        if (file === undefined || file.file === null) return this.#faulty(buffer, MOVED_READ);
-        reading ??= file.file.readInto(buffer.subarray(packed, packed + length), start);
+        reading ??= readFile(file, buffer.subarray(packed, packed + length), start);
+        if (reading === null) return this.#faulty(buffer, MOVED_READ);
         const count: number = await reading;
         reading = null;
         if (count !== length) return this.#faulty(buffer, IO_READ);
@@ -351,7 +353,8 @@ export class LogReader {
       }
     }
     // The segment went meanwhile, or its file ends before what it was said to hold.
-    if (log.topic.isDeleted || wanted.offset < log.logStartOffset) return MOVED_READ;
+    const isGone = log.topic.isDeleted || !log.segments.includes(segment);
+    if (isGone || wanted.offset < log.logStartOffset) return MOVED_READ;
     this.#reportCorrupt(log, wanted.offset, "segment file", position);
     return CORRUPT_READ;
   }
@@ -386,14 +389,29 @@ export class LogReader {
   }
 }
 
-/** Exclusive end of the run of close extents of one file that begins at `first`. */
-function endOfSpan(extents: ExtentIndex, first: number, last: number): number {
+/** From the file, or from memory what is not written yet; null where it is in neither. */
+function readFile(
+  file: JournalFile,
+  target: Uint8Array,
+  position: number,
+): number | Promise<number> | null {
+  if (position >= file.writtenEnd) return file.readUnwritten(target, position) ? target.length : 0;
+  return file.file?.readInto(target, position) ?? null;
+}
+
+/**
+ * Exclusive end of the run of close extents of one file that begins at `first`: all of it written, before `writtenEnd`, or
+ * none of it.
+ */
+function endOfSpan(extents: ExtentIndex, first: number, last: number, writtenEnd: number): number {
+  const isWritten = extents.position(first) < writtenEnd;
   const fileNumber = extents.fileNumber(first);
   let end = extents.position(first) + extents.sizeBytes(first);
   let spanLast = first + 1;
   while (spanLast < last && extents.fileNumber(spanLast) === fileNumber) {
     const gap = extents.position(spanLast) - end;
     if (gap < 0 || gap > GAP_BYTES_MAX) break;
+    if (isWritten !== extents.position(spanLast) < writtenEnd) break;
     end = extents.position(spanLast) + extents.sizeBytes(spanLast);
     spanLast++;
   }

@@ -274,9 +274,10 @@ export class LogTransactions {
   }
 
   /** What was found by going through the log again. */
-  restoreFrom(found: LogTransactions, producers: ProducerState | null): void {
-    const { aborted } = this;
-    this.restore(producers, aborted);
+  restoreFrom(found: LogTransactions | null, producers: ProducerState | null): void {
+    this.restore(producers, this.aborted);
+    this.#letGoEnd = 0;
+    if (found === null) return;
     this.#ended = found.#ended;
     this.#endedFrom = found.#endedFrom;
     this.#letGoEnd = found.#letGoEnd;
@@ -316,6 +317,7 @@ export class LogTransactions {
         transactionStartOffset: firstOffset,
         lastTimestampMs: entry?.lastTimestampMs ?? -1,
         seenMs: entry?.seenMs ?? -1,
+        ...(entry?.hasForgotten === true ? { hasForgotten: true } : {}),
       });
     }
     this.aborted.dropFrom(endOffset);

@@ -264,6 +264,7 @@ export class PartitionLog implements JournalClient {
       rolls,
       wallMs,
     );
+    this.role?.onAppended?.();
     return group;
   }
 
@@ -464,7 +465,8 @@ export class PartitionLog implements JournalClient {
     this.segments = [...state.segments];
     this.epochs.restore(state.epochs);
     this.producers = state.producers;
-    if (state.aborted !== null || this.transactions !== null) {
+    const hadProducers = this.role !== null && state.producers !== null;
+    if (state.aborted !== null || this.transactions !== null || hadProducers) {
       this.transactions ??= new LogTransactions();
       this.transactions.restore(state.producers, state.aborted ?? new AbortedList());
       this.transactions.letGo(state.logEndOffset);

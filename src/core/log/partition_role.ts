@@ -17,6 +17,8 @@ export interface PartitionRole {
   readonly isLeader: boolean;
   /** More is durable here: `log.syncedEnd` has risen. Called in the turn of the commit, before whoever waits for that goes on. */
   onSynced(log: SyncedLog): void;
+  /** More is appended here, in this turn: followers may have it at once. Left out where nobody waits for that. */
+  onAppended?(): void;
 }
 
 /** Of every log of a cluster until its role is known, as after a start: nothing is committed by it, and nobody served. */

@@ -31,6 +31,8 @@ export interface ProducerEntry {
   coordinatorEpoch: number;
   /** First offset of the open transaction; -1 when none is. */
   transactionStartOffset: number;
+  /** Whether it wrote more than is kept; only of a log whose end may be cut off. */
+  hasForgotten?: boolean;
 }
 
 export type ProducerVerdict =
@@ -207,7 +209,10 @@ export class ProducerState {
     keptMax = BATCHES_REMEMBERED,
   ): ProducerEntry {
     const entry = this.#entryFor(producerId, epoch, timestampMs, wallMs);
-    while (entry.batches.length >= keptMax) entry.batches.shift();
+    while (entry.batches.length >= keptMax) {
+      entry.batches.shift();
+      if (keptMax > BATCHES_REMEMBERED) entry.hasForgotten = true;
+    }
     entry.batches.push({
       firstSequence,
       lastSequence: firstSequence < 0 ? -1 : sequenceAfter(firstSequence, recordCount - 1),
@@ -278,13 +283,19 @@ export class ProducerState {
 
   /** Whether a cut at `endOffset` leaves a producer fewer batches than are remembered, though it wrote more: they were let go of. */
   isMissingAfterCut(endOffset: number): boolean {
-    for (const { batches } of this.#entries.values()) {
-      if (batches.length < BATCHES_KEPT || batches.at(-1)!.lastOffset < endOffset) continue;
-      if (batches.at(-BATCHES_REMEMBERED)!.lastOffset < endOffset) continue;
+    for (const { batches, hasForgotten } of this.#entries.values()) {
+      if (hasForgotten !== true) continue;
       const left = batches.findIndex(({ lastOffset }) => lastOffset >= endOffset);
-      if (left < BATCHES_REMEMBERED) return true;
+      if (left >= 0 && left < BATCHES_REMEMBERED) return true;
     }
     return false;
+  }
+
+  /** A state does not say of whom it forgot something: of those with fewer batches nothing, as a cut looks those up. */
+  mayHaveForgotten(): void {
+    for (const entry of this.#entries.values()) {
+      entry.hasForgotten = entry.batches.length >= BATCHES_REMEMBERED;
+    }
   }
 
   /**

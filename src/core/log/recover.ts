@@ -316,6 +316,7 @@ class Replay {
   /** A state knows of every batch before it: those that were not found are lost, unless they were moved. */
   #state(log: PartitionLog, state: PartitionState, payloadBytes: number): void {
     const foundEnd = log.logEndOffset;
+    if (log.role !== null) state.producers?.mayHaveForgotten();
     log.restoreState(state, this.file.number, payloadBytes);
     this.undecided.delete(log);
     this.#stateEnds.set(log, state.logEndOffset);

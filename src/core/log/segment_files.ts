@@ -202,6 +202,15 @@ export class SegmentFiles {
     await this.#retire(aborted, () => this.#store.remove(aborted));
   }
 
+  /** Forgets the index of a segment whose end is cut off, in memory and beside the segment. */
+  async forgetIndex(log: PartitionLog, segment: SegmentInfo): Promise<void> {
+    const name = segmentFileName(log, segment);
+    await this.#retire(name, async () => {
+      this.#indexes.delete(name);
+      await this.#store.remove(indexFileName(log, segment));
+    });
+  }
+
   /** Forgets the open files of a segment, after a write to one failed: the next use opens it anew. */
   async reopen(log: PartitionLog, segment: SegmentInfo): Promise<void> {
     const name = segmentFileName(log, segment);

@@ -71,6 +71,8 @@ interface MovingBatch {
   readonly read: LogRead;
   readonly file: JournalFile;
   readonly position: number;
+  /** Of the log, when it was read. */
+  readonly cuts: number;
 }
 
 export class Settler {
@@ -191,11 +193,12 @@ export class Settler {
   async #copy(log: PartitionLog, endOffset: number): Promise<Outcome> {
     const { reader, scheduler } = this.#options;
     const parts: Part[] = [];
+    const { cuts } = log;
     let outcome: Outcome = "later";
     try {
       let offset = Math.max(log.settledEnd, log.extents?.count ? log.extents.baseOffset(0) : 0);
       while (offset < endOffset) {
-        if (this.#isStopped || log.topic.isDeleted) return "later";
+        if (this.#isStopped || log.topic.isDeleted || log.cuts !== cuts) return "later";
         // The cleaner was quicker: what is there now is what it left.
         if (offset < log.settledEnd) return "later";
         const at = log.segmentIndexOf(offset);
@@ -214,7 +217,7 @@ export class Settler {
         }
         await scheduler.yieldNow();
       }
-      if (await this.#land(log, parts, offset)) outcome = "gone";
+      if (await this.#land(log, parts, offset, cuts)) outcome = "gone";
     } finally {
       await this.#tidy(log, parts, outcome);
     }
@@ -271,7 +274,12 @@ export class Settler {
   }
 
   /** Syncs the files, and then lets everybody know, and the journal first. */
-  async #land(log: PartitionLog, parts: readonly Part[], endOffset: number): Promise<boolean> {
+  async #land(
+    log: PartitionLog,
+    parts: readonly Part[],
+    endOffset: number,
+    cuts: number,
+  ): Promise<boolean> {
     const { segmentFiles } = this.#options;
     for (const { segment, sync } of parts) {
       await sync.settled();
@@ -279,7 +287,8 @@ export class Settler {
       await segmentFiles.use(log, segment, false, (file) => file.sync());
     }
     const abortedCounts = await this.#landAborted(log, parts, endOffset);
-    if (log.topic.isDeleted) return false;
+    // What was copied may have been cut off meanwhile, and be something else by now.
+    if (log.topic.isDeleted || log.cuts !== cuts) return false;
     for (const [i, { segment, index }] of parts.entries()) {
       if (!log.segments.includes(segment)) continue;
       segment.settledBytes = index.coveredBytes;
@@ -321,7 +330,12 @@ export class Settler {
     const { segmentFiles, journal } = this.#options;
     if (journal.isFailed) return;
     for (const { segment } of parts) {
-      if (log.segments.includes(segment)) {
+      // One that was cut has the same file.
+      const { baseOffset, generation } = segment;
+      const isThere = log.segments.some(
+        (each) => each.baseOffset === baseOffset && each.generation === generation,
+      );
+      if (isThere) {
         if (outcome !== "gone") await segmentFiles.reopen(log, segment);
         continue;
       }
@@ -349,16 +363,18 @@ export class Settler {
         if (outcome !== "gone" || this.#isStopped || log.topic.isDeleted) break;
         // Gone meanwhile, into a segment that was cleaned.
         if (offset < log.settledEnd) continue;
+        const { cuts } = log;
         const read = await reader.read(log, offset, log.highWatermark, 1, true);
         if (read.fault !== null) outcome = read.fault === "corrupt" ? "kept" : "later";
         // None: the log's start has moved past it.
         if (read.buffer === null) continue;
-        if (offset < log.settledEnd) {
+        if (offset < log.settledEnd || log.cuts !== cuts) {
           reader.release(read);
           continue;
         }
         group = journal.append(log, EntryKind.movedBatch, 0, read.batches, -1, "sync");
-        moving.push({ log, read, file: journal.lastFile, position: journal.lastPosition });
+        const { lastFile: file, lastPosition: position } = journal;
+        moving.push({ log, read, file, position, cuts });
         movingBytes += read.batches.length;
         if (movingBytes < SLICE_BYTES && moving.length < MOVED_SLICE) continue;
         if (!(await land())) outcome = "later";
@@ -372,12 +388,12 @@ export class Settler {
     const { reader, scheduler } = this.#options;
     // Groups commit in order: the newest one stands for all.
     const isDone = group === null || (await group.settled());
-    for (const { log, read, file, position } of moving) {
+    for (const { log, read, file, position, cuts } of moving) {
       const { batches } = read;
       const baseOffset = baseOffsetAt(batches, 0);
       const at = log.extents?.indexOf(baseOffset) ?? -1;
       const isStillThere = at >= 0 && log.extents!.baseOffset(at) === baseOffset;
-      if (isDone && isStillThere && !log.topic.isDeleted) {
+      if (isDone && isStillThere && !log.topic.isDeleted && log.cuts === cuts) {
         log.placeExtent(baseOffset, file, position, batches.length, maxTimestampAt(batches, 0));
       }
       reader.release(read);

@@ -73,6 +73,11 @@ export class LazyCleaner {
     return [...logs].map((log) => this.#cleaner!.figuresOf(log));
   }
 
+  /** Resolves when the run under way, if any, has ended. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cleaner?.stop();

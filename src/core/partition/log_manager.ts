@@ -13,7 +13,9 @@ import type { CleaningFigures } from "../log/cleaner_figures.ts";
 import { Journal } from "../log/journal.ts";
 import { LogReader } from "../log/log_reader.ts";
 import { PartitionLog } from "../log/partition_log.ts";
+import type { PartitionRole } from "../log/partition_role.ts";
 import { findJournal, type ReplayFindings, replayJournal } from "../log/recover.ts";
+import type { ReplicaLogs } from "../log/replica_logs.ts";
 import { expiredSegments } from "../log/retention.ts";
 import { abortedFileName, SegmentFiles, segmentFileName } from "../log/segment_files.ts";
 import { GROWN_BYTES, Settler } from "../log/settle.ts";
@@ -51,6 +53,11 @@ export interface LogManagerOptions {
   readonly decompressedBytesMax?: () => number;
   /** Free space of the volume, in bytes; −1 where nobody knows. */
   readonly usableBytes?: () => Promise<number>;
+  /**
+   * Where the broker is one of several: whether it has a replica of a partition. Asked for every log of the folder at its start
+   * as well; what is not replicated here is dropped. Left out: it is alone, and has all.
+   */
+  readonly replicates?: (topicId: string, partition: number) => boolean;
   /** Called once, with a reason for people, when the log folder went offline. */
   readonly onOffline: (reason: string) => void;
   /** Called when a journal file is durable for the first time in this run, and one will be from then on. */
@@ -84,6 +91,11 @@ export class LogManager implements Partitions {
   readonly #byName = new Map<string, TopicLogs>();
   #isOnline = true;
   #isStopped = false;
+  #replicaLogs: Promise<ReplicaLogs> | null = null;
+  /** Of a log until its role is known; null where the broker is alone. */
+  #roleYet: PartitionRole | null = null;
+  /** Logs whose files are going, by topic id and partition. */
+  readonly #dropping = new Map<string, Promise<void>>();
   #maintenanceTimer: Timer | null = null;
   #retentionDueMs = 0;
   #producersDueMs = 0;
@@ -170,6 +182,9 @@ export class LogManager implements Partitions {
     await journal.spare.find();
     const manager = new LogManager(options, journal);
     holder.manager = manager;
+    if (options.replicates !== undefined) {
+      manager.#roleYet = (await import("../log/partition_role.ts")).NO_ROLE_YET;
+    }
     for (const { topic, settings } of topics) manager.topicChanged(topic, settings);
     const findings = await replayJournal({
       journal,
@@ -216,7 +231,13 @@ export class LogManager implements Partitions {
     const known = topic.logs.get(partition);
     if (known !== undefined) return known;
     if (!(partition >= 0 && partition < topic.partitionCount)) return null;
+    const { replicates } = this.#options;
+    if (replicates !== undefined) {
+      if (!replicates(topic.id, partition) || this.#dropping.has(`${topic.id}/${partition}`))
+        return null;
+    }
     const log = new PartitionLog(this.journal, topic.context, partition);
+    log.role = this.#roleYet;
     topic.logs.set(partition, log);
     return log;
   }
@@ -256,12 +277,56 @@ export class LogManager implements Partitions {
     }
   }
 
+  /** What a follower does to its logs; the code is loaded with the first call. */
+  replicaLogs(): Promise<ReplicaLogs> {
+    this.#replicaLogs ??= import("../log/replica_logs.ts").then((code) => {
+      const { journal, reader, segmentFiles, aborted } = this;
+      const { runtime } = this.#options;
+      return new code.ReplicaLogs({ journal, reader, segmentFiles, aborted, runtime });
+    });
+    return this.#replicaLogs;
+  }
+
+  /** Moves a follower's log start up to its leader's, to the high watermark at most. False when that could not be written. */
+  async followStart(log: PartitionLog, leaderStart: number): Promise<boolean> {
+    const offset = Math.min(leaderStart, log.highWatermark);
+    return offset <= log.logStartOffset || (await this.#moveStart(log, offset));
+  }
+
+  /**
+   * This broker has no replica of the partition any more: whoever still holds the log is told as of a deleted topic, and its files
+   * go. Until that is done there is no log of the partition here, though it may have come back.
+   */
+  partitionDropped(topicId: string, partition: number): Promise<void> {
+    const topic = this.#byId.get(topicId);
+    const log = topic?.logs.get(partition);
+    if (topic === undefined || log === undefined) return Promise.resolve();
+    topic.logs.delete(partition);
+    const key = `${topicId}/${partition}`;
+    const dropping = this.#drop(log).finally(() => this.#dropping.delete(key));
+    this.#dropping.set(key, dropping);
+    return dropping;
+  }
+
+  async #drop(log: PartitionLog): Promise<void> {
+    const { dropped, group } = log.restartAt(0);
+    log.topic = { ...log.topic, isDeleted: true };
+    log.releaseAll();
+    // Who copies its files just now has to have let go of them.
+    if (this.#maintaining !== null) await this.#maintaining;
+    await this.#cleaner.settled();
+    if (!(await group.settled())) return;
+    for (const segment of dropped) {
+      if (segment.settledBytes > 0) await this.segmentFiles.remove(log, segment);
+    }
+  }
+
   status(topicId: string, partition: number): PartitionStatus | null {
     const topic = this.#byId.get(topicId);
     if (topic === undefined || partition < 0 || partition >= topic.partitionCount) return null;
     const log = topic.logs.get(partition);
     return {
-      leaderEpoch: topic.context.leaderEpoch,
+      leaderEpoch: log?.leaderEpoch ?? topic.context.leaderEpoch,
       logStartOffset: log?.logStartOffset ?? 0,
       highWatermark: log?.highWatermark ?? 0,
       logEndOffset: log?.logEndOffset ?? 0,
@@ -406,6 +471,8 @@ export class LogManager implements Partitions {
     for (const topic of [...this.#byId.values()]) {
       for (const log of [...topic.logs.values()]) {
         if (this.#isStopped || topic.context.isDeleted) break;
+        // A follower's start is its leader's.
+        if (log.role?.isLeader === false) continue;
         const wallMs = clock.wallMs();
         const count = expiredSegments(log, wallMs);
         if (count > 0) {

@@ -137,8 +137,10 @@ export class PartitionFollower {
     const common =
       ours === null ? diverging.endOffset : Math.min(ours.endOffset, diverging.endOffset);
     const to = Math.max(Math.min(common, from), log.logStartOffset);
-    // Neither side's history is shorter: asked again, it would be told the same.
-    if (to >= from) return { kind: "again", reason: "nothing_to_cut" };
+    // With no record to cut there may be an epoch that began here and had none: it goes, or it would be asked about for ever.
+    if (to >= from && log.epochs.latest <= diverging.epoch) {
+      return { kind: "again", reason: "nothing_to_cut" };
+    }
     const isBelowHighWatermark = to < log.highWatermark;
     if (!(await log.cutTo(to))) return { kind: "failed" };
     return { kind: "cut", from, to, isBelowHighWatermark };

@@ -79,7 +79,7 @@ export class PartitionLeader {
   readonly #options: LeaderOptions;
   readonly #followers = new Map<number, FollowerProgress>();
   readonly #waiting = new Set<Waiting>();
-  /** Called when more is synced here, the high watermark has moved, or the leadership is over. */
+  /** Called when more is appended here, the high watermark has moved, or the leadership is over. */
   readonly replicaWaiters = new Set<() => void>();
   #image: PartitionImage;
   /** Null: none is under way. */
@@ -99,11 +99,6 @@ export class PartitionLeader {
 
   get leaderEpoch(): number {
     return this.#image.leaderEpoch;
-  }
-
-  /** Exclusive end of what is durable here. */
-  get syncedEnd(): number {
-    return this.#options.log.syncedEnd;
   }
 
   get image(): PartitionImage {
@@ -150,6 +145,10 @@ export class PartitionLeader {
   /** The log has synced more. */
   onSynced(): void {
     this.#advance();
+  }
+
+  /** Followers are sent it without waiting for our sync: theirs goes beside it (ADR 44). */
+  onAppended(): void {
     this.#wakeReplicas();
   }
 

@@ -5,6 +5,7 @@
 
 import { DecodeError } from "../../base/byte_reader.ts";
 import { EncodeError } from "../../base/byte_writer.ts";
+import { PEER_MECHANISM } from "../../contracts/auth.ts";
 import { NetworkError } from "../../contracts/errors.ts";
 import type { Connection, Runtime, Timer, TlsTrust } from "../../contracts/runtime.ts";
 import { SaslHandshake } from "../../protocol/messages/17_sasl_handshake.ts";
@@ -22,7 +23,6 @@ import {
   callerProof,
   decodeChallenge,
   encodeHello,
-  PEER_MECHANISM,
   PEER_NONCE_BYTES,
 } from "../../protocol/peer_login.ts";
 import { FrameReader } from "../../protocol/response_frames.ts";
@@ -241,12 +241,12 @@ export class Peer {
       if (!(error instanceof DecodeError)) throw error;
       return failed("refused", error.message);
     }
-    const { crypto } = runtime;
-    const expected = calleeProof(crypto, secret, hello, challenge.nonce);
-    if (!crypto.timingSafeEqual(expected, challenge.proof)) {
+    const { crypto: cryptography } = runtime;
+    const expected = calleeProof(cryptography, secret, hello, challenge.nonce);
+    if (!cryptography.timingSafeEqual(expected, challenge.proof)) {
       return failed("refused", `What answers for broker ${peerId} is not of this cluster`);
     }
-    const authBytes = callerProof(crypto, secret, hello, challenge.nonce);
+    const authBytes = callerProof(cryptography, secret, hello, challenge.nonce);
     const second = await line.exchange(SaslAuthenticate, 1, { authBytes }, leftMs());
     if (!second.ok) return second;
     if (second.body.errorCode === 0) return null;

@@ -11,6 +11,9 @@ advertised.listeners list null [] high honoured
 auto.create.topics.enable boolean true [] high honoured
   A topic that a client asks for by name, and that does not exist, is made with num.partitions
   and default.replication.factor.
+auto.leader.rebalance.enable boolean true [] high honoured
+  In a cluster: whether leadership goes back to the first replica of each partition once that is in sync;
+  of the broker that has the controller's seat.
 broker.rack string null [] medium honoured
   Where this broker stands; told to clients in metadata.
 broker.session.timeout.ms int 2000 [100..3600000] medium honoured
@@ -29,6 +32,9 @@ connections.max.idle.ms long 600000 [] medium honoured
 connections.max.reauth.ms long 0 [] medium honoured
   Longest a login over SASL lasts before the client has to log in again (KIP-368); 0 is no bound but
   that of the credentials themselves.
+controlled.shutdown.enable boolean true [] medium honoured
+  In a cluster: whether a broker that stops hands over what it leads before it goes; false: others
+  lead it once it is gone.
 default.replication.factor int 1 [] medium honoured
   Replication factor of a topic that is created with -1, or created by itself.
 delete.topic.enable boolean true [] high honoured
@@ -39,6 +45,9 @@ fetch.max.bytes int 57671680 [1024..] medium honoured
 inter.broker.listener.name string null [] medium honoured
   In a cluster: the listener of the Kafka transport that other brokers connect to; the first one when
   left out.
+leader.imbalance.check.interval.seconds long 5 [1..] high honoured
+  In a cluster: how often leadership goes back to first replicas, where auto.leader.rebalance.enable
+  says so, however few there are; of the broker that has the controller's seat. Kafka's is 300.
 log.cleaner.backoff.ms long 15000 [0..] medium dynamic-cluster honoured
   How long the cleaner waits when there was nothing to clean, in milliseconds.
 log.cleaner.dedupe.buffer.size long 134217728 [] medium dynamic-cluster honoured
@@ -99,8 +108,12 @@ max.request.partition.size.limit int 2000 [1..] medium honoured
   Most partitions in one answer to DescribeTopicPartitions.
 message.max.bytes int 1048588 [0..] high dynamic-cluster honoured
   Default of the topic setting max.message.bytes.
+min.insync.replicas int 1 [1..] high dynamic-cluster honoured
+  Default of the topic setting min.insync.replicas.
 num.partitions int 1 [1..] medium honoured
   Partitions of a topic that is created with -1, or created by itself.
+offsets.topic.replication.factor short 3 [1..] high honoured
+  Replicas of __consumer_offsets; as many as there are brokers while there are fewer, and more as they join.
 producer.id.expiration.check.interval.ms int 600000 [1..] low internal honoured
   How often forgotten producers are looked for, in milliseconds.
 producer.id.expiration.ms int 86400000 [1..] low dynamic-cluster honoured
@@ -109,10 +122,29 @@ producer.id.expiration.ms int 86400000 [1..] low dynamic-cluster honoured
 queued.max.request.bytes long -1 [] medium honoured
   Bytes of requests in flight over all connections, above which reading from sockets pauses; -1
   takes the built-in bound.
+replica.fetch.backoff.ms int 1000 [0..] medium honoured
+  In a cluster: a partition that could not be copied is asked for again after so many milliseconds.
+replica.fetch.max.bytes int 1048576 [0..] medium honoured
+  In a cluster: bytes that a follower asks for of one partition at a time; a first batch larger than it is
+  still sent.
+replica.fetch.min.bytes int 1 [] high honoured
+  In a cluster: bytes that a leader waits for before it answers a follower, replica.fetch.wait.max.ms at most.
+replica.fetch.response.max.bytes int 10485760 [0..] medium honoured
+  In a cluster: bytes that a follower asks for at a time, of all partitions.
+replica.fetch.wait.max.ms int 500 [] high honoured
+  In a cluster: milliseconds that a leader holds the fetch of a follower when there is nothing new.
+replica.lag.time.max.ms long 30000 [] high honoured
+  In a cluster: a follower that has not caught up for so many milliseconds is no longer in sync.
 sasl.server.max.receive.size int 524288 [] medium honoured
   Largest message, in bytes, that is taken from a client that has not logged in.
 socket.request.max.bytes int 104857600 [1..] high honoured
   Largest request in bytes; a larger one closes its connection.
+transaction.state.log.min.isr int 2 [1..] high honoured
+  min.insync.replicas of __transaction_state, when that is made.
+transaction.state.log.replication.factor short 3 [1..] high honoured
+  Replicas of __transaction_state; as many as there are brokers while there are fewer, and more as they join.
+unclean.leader.election.enable boolean false [] high dynamic-cluster honoured
+  Default of the topic setting unclean.leader.election.enable.
 internal.segment.bytes int null [] medium internal honoured
   Default of the topic setting internal.segment.bytes.
 millrace.durability string fsync [fsync|interval|memory] high dynamic-cluster honoured

@@ -61,35 +61,26 @@ replica.high.watermark.checkpoint.interval.ms long 5000 [] high
 unstable.api.versions.enable boolean false [] high internal
 unstable.feature.versions.enable boolean false [] high internal
 # without-effect quotas are not here yet
-alter.log.dirs.replication.quota.window.num int 11 [1..] low
-alter.log.dirs.replication.quota.window.size.seconds int 1 [1..] low
-follower.replication.throttled.rate long 9223372036854775807 [0..] medium dynamic-cluster
-leader.replication.throttled.rate long 9223372036854775807 [0..] medium dynamic-cluster
 quota.window.num int 11 [1..] low
 quota.window.size.seconds int 1 [1..] low
+# without-effect copying between brokers is not throttled
+follower.replication.throttled.rate long 9223372036854775807 [0..] medium dynamic-cluster
+leader.replication.throttled.rate long 9223372036854775807 [0..] medium dynamic-cluster
 replication.quota.window.num int 11 [1..] low
 replication.quota.window.size.seconds int 1 [1..] low
-# without-effect replication between brokers is not here yet
-auto.leader.rebalance.enable boolean true [] high
-controlled.shutdown.enable boolean true [] medium
-leader.imbalance.check.interval.seconds long 300 [1..] high
-min.insync.replicas int 1 [1..] high dynamic-cluster
+# without-effect there is one data folder, so no replica moves from one to another
+alter.log.dirs.replication.quota.window.num int 11 [1..] low
+alter.log.dirs.replication.quota.window.size.seconds int 1 [1..] low
 num.replica.alter.log.dirs.threads int null [] high
-num.replica.fetchers int 1 [1..] high dynamic-cluster
-offsets.topic.replication.factor short 3 [1..] high
 replica.alter.log.dirs.io.max.bytes.per.second long 9223372036854775807 [0..] medium dynamic-cluster
-replica.fetch.backoff.ms int 1000 [0..] medium
-replica.fetch.max.bytes int 1048576 [0..] medium
-replica.fetch.min.bytes int 1 [] high
-replica.fetch.response.max.bytes int 10485760 [0..] medium
-replica.fetch.wait.max.ms int 500 [] high
-replica.lag.time.max.ms long 30000 [] high
-replica.socket.receive.buffer.bytes int 65536 [] high
+# without-effect one fetcher for each leader copies all that is followed of it
+num.replica.fetchers int 1 [1..] high dynamic-cluster
+# without-effect a leader has 30 s to answer a fetch, beyond the wait that was asked for
 replica.socket.timeout.ms int 30000 [] high
-transaction.state.log.min.isr int 2 [1..] high
-transaction.state.log.replication.factor short 3 [1..] high
-unclean.leader.election.enable boolean false [] high dynamic-cluster
+# without-effect an unclean election that is allowed is made as soon as nobody else can lead
 unclean.leader.election.interval.ms long 300000 [1..] medium internal
+# without-effect a session of the metadata store is renewed several times within broker.session.timeout.ms
+broker.heartbeat.interval.ms int 2000 [] medium
 # without-effect segment files grow as they are written
 log.preallocate boolean false [] medium dynamic-cluster
 # without-effect share groups are not here yet
@@ -131,9 +122,11 @@ share.coordinator.threads int 1 [1..] medium
 share.coordinator.write.timeout.ms int 5000 [1..] high
 share.fetch.purgatory.purge.interval.requests int 1000 [] medium
 # without-effect socket buffers are the host's
+replica.socket.receive.buffer.bytes int 65536 [] high
 socket.receive.buffer.bytes int 102400 [] high
 socket.send.buffer.bytes int 102400 [] high
-# without-effect start does not wait for a registration
+# without-effect registering is given up by itself, two seconds after broker.session.timeout.ms
+initial.broker.registration.timeout.ms int 60000 [] medium
 server.max.startup.time.ms long 9223372036854775807 [0..] medium internal
 # without-effect streams groups are not here yet
 group.streams.assignment.interval.ms int 1000 [0..] medium dynamic-cluster
@@ -149,7 +142,7 @@ group.streams.min.heartbeat.interval.ms int 5000 [1..] medium
 group.streams.min.session.timeout.ms int 45000 [1..] medium
 group.streams.num.standby.replicas int 0 [0..] medium
 group.streams.session.timeout.ms int 45000 [1..] medium
-# without-effect the broker opens no connections of this kind
+# without-effect connections between brokers have bounds of their own
 request.timeout.ms int 30000 [] high
 socket.connection.setup.timeout.max.ms long 30000 [] medium
 socket.connection.setup.timeout.ms long 10000 [] medium
@@ -172,7 +165,6 @@ num.network.threads int 3 [1..] high dynamic-cluster
 num.recovery.threads.per.data.dir int 2 [1..] high dynamic-cluster
 queued.max.requests int 500 [1..] high
 # without-effect there is no KRaft quorum: the metadata store holds what the cluster agrees on
-broker.heartbeat.interval.ms int 2000 [] medium
 controller.listener.names list null [] high
 controller.performance.always.log.threshold.ms long 2000 [0..] medium internal
 controller.performance.sample.period.ms long 60000 [100..] medium internal
@@ -191,7 +183,6 @@ controller.quota.window.num int 11 [1..] low
 controller.quota.window.size.seconds int 1 [1..] low
 controller.socket.timeout.ms int 30000 [] medium
 early.start.listeners list null [] high
-initial.broker.registration.timeout.ms int 60000 [] medium
 internal.metadata.delete.delay.millis long 60000 [] low internal
 internal.metadata.log.segment.bytes int null [] low internal
 internal.metadata.max.batch.size.in.bytes int 8388608 [] low internal

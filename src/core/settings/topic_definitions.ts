@@ -37,7 +37,7 @@ flush.ms long 9223372036854775807 [0..] medium without-effect
   = log.flush.interval.ms log.flush.scheduler.interval.ms
   millrace.durability says when a record is synced
 follower.replication.throttled.replicas list "" [throttled] medium without-effect
-  replication between brokers is not here yet
+  copying between brokers is not throttled
 index.interval.bytes int 4096 [0..] medium honoured
   = log.index.interval.bytes
   One entry of the offset index is written about every so many bytes of batches.
@@ -45,7 +45,7 @@ internal.segment.bytes int null [] medium internal honoured
   = internal.segment.bytes
   Segment size without the lower bound of segment.bytes, for tests of ours and of others.
 leader.replication.throttled.replicas list "" [throttled] medium without-effect
-  replication between brokers is not here yet
+  copying between brokers is not throttled
 local.retention.bytes long -2 [-2..] medium without-effect
   = log.local.retention.bytes
   there is no tiered storage
@@ -85,9 +85,10 @@ min.cleanable.dirty.ratio double 0.5 [0..1] medium honoured
 min.compaction.lag.ms long 0 [0..] medium honoured
   = log.cleaner.min.compaction.lag.ms
   For so many milliseconds every record of a compacted topic stays. Above 0 no segment ends early.
-min.insync.replicas int 1 [1..] medium without-effect
+min.insync.replicas int 1 [1..] medium honoured
   = min.insync.replicas
-  replication between brokers is not here yet
+  In a cluster: with fewer replicas in sync than this, or than there are where there are fewer, acks=all is
+  refused (not_enough_replicas), and what is not committed yet waits.
 partitioner string xxhash [xxhash|murmur2] medium fixed honoured
   = partitioner
   Hash by which the broker chooses the partition of a key where it is asked to; murmur2 agrees
@@ -120,7 +121,7 @@ segment.jitter.ms long 0 [0..] medium honoured
 segment.ms long 604800000 [1..] medium honoured
   = log.roll.ms log.roll.hours
   Age of its first record at which a segment ends, full or not, in milliseconds.
-unclean.leader.election.enable boolean false [] medium without-effect
+unclean.leader.election.enable boolean false [] medium honoured
   = unclean.leader.election.enable
-  replication between brokers is not here yet
+  In a cluster: where nobody in sync is there, somebody else leads, and what only they had is lost.
 `;

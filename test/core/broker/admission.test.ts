@@ -224,6 +224,11 @@ const REQUESTS: ReadonlyMap<number, readonly [version: number, request: Record<s
         },
       ],
     ],
+    [34, [2, { dirs: [{ path: "/data", topics: [{ name: "mine", partitions: [0] }] }] }]],
+    [43, [2, { electionType: 0, topicPartitions: [{ topic: "mine", partitions: [0] }] }]],
+    [45, [1, { topics: [{ name: "mine", partitions: [{ partitionIndex: 0, replicas: null }] }] }]],
+    [46, [0, { topics: null }]],
+    [64, [0, { brokerId: 7 }]],
     [60, [2, { includeClusterAuthorizedOperations: true }]],
     [
       57,
@@ -304,9 +309,9 @@ describe("admit() with nothing allowed", () => {
       const { method } = apisByKey.get(apiKey)!;
       const rows = answer.topics ?? answer.responses ?? answer.results;
       seen[method] =
-        apiKey === 21 || apiKey === 61
+        apiKey === 21 || apiKey === 61 || apiKey === 34
           ? rows.flatMap((row: { partitions: { errorCode: number }[] }) => row.partitions.map(wire))
-          : rows === undefined || apiKey === 35 || apiKey === 57
+          : rows === undefined || [35, 45, 46, 57].includes(apiKey)
             ? wire(answer)
             : rows.map(wire);
       expect(JSON.stringify(answer)).not.toContain("retention");
@@ -320,6 +325,11 @@ describe("admit() with nothing allowed", () => {
       describeConfigs: [topicDenied, clusterDenied, "group_authorization_failed", topicDenied],
       alterConfigs: [topicDenied, clusterDenied, topicDenied],
       describeLogDirs: clusterDenied,
+      alterReplicaLogDirs: [clusterDenied],
+      electLeaders: clusterDenied,
+      alterPartitionReassignments: clusterDenied,
+      listPartitionReassignments: clusterDenied,
+      unregisterBroker: clusterDenied,
       createPartitions: [topicDenied, topicDenied],
       incrementalAlterConfigs: [topicDenied, clusterDenied, topicDenied],
       updateFeatures: clusterDenied,
@@ -396,6 +406,11 @@ describe("admit() with something allowed", () => {
       ],
       alterConfigs: ["alter_configs topic", "alter_configs cluster"],
       describeLogDirs: ["describe cluster"],
+      alterReplicaLogDirs: ["alter cluster"],
+      electLeaders: ["alter cluster"],
+      alterPartitionReassignments: ["alter cluster"],
+      listPartitionReassignments: ["describe cluster"],
+      unregisterBroker: ["alter cluster"],
       createPartitions: ["alter topic"],
       incrementalAlterConfigs: ["alter_configs topic", "alter_configs cluster"],
       updateFeatures: ["alter cluster"],

@@ -37,6 +37,8 @@ export class CoordinatorRig {
   readonly nodes = new Map<number, Node>();
   /** What is synced is not committed until `release`. */
   isHeldBack = false;
+  /** Only of this topic; null: of all. */
+  heldBackTopic: string | null = null;
   /** Whether brokers hold their sessions. */
   isHeld = true;
   /** Brokers that do not answer others. */
@@ -134,7 +136,8 @@ export class CoordinatorRig {
     const image = this.topics.find((each) => each.name === log.topic.name)!;
     const { leader, leaderEpoch } = this.#partitions.get(image.id)![log.partition]!;
     const onSynced = () => {
-      if (!this.isHeldBack && leader === id) commit(log);
+      const isOther = this.heldBackTopic !== null && this.heldBackTopic !== log.topic.name;
+      if ((isOther || !this.isHeldBack) && leader === id) commit(log);
     };
     log.role = { leaderEpoch, isLeader: leader === id, onSynced };
     onSynced();

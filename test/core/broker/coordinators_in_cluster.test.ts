@@ -103,9 +103,11 @@ describe("what a coordinator answers", () => {
     expect(await isPending(committing)).toBe(true);
     await rig.lead(2, OFFSETS, G);
     expect(await answered(committing)).toBe("not_coordinator");
+    // Nothing is left behind, neither who waits nor what was known.
+    expect(rig.log(1, OFFSETS, G).waiters).toBeNull();
+    expect(await answered(rig.calls(1).committedOffset("g", "a"))).toBe("not_coordinator");
     await rig.release();
     expect(await answered(rig.calls(2).committedOffset("g", "a"))).toBe(7);
-    expect(rig.log(1, OFFSETS, G).waiters?.size ?? 0).toBe(0);
   });
 
   test("is nothing while fewer replicas are in sync than the topic asks for", async () => {
@@ -224,6 +226,27 @@ describe("a transaction over two brokers", () => {
     expect((await answered(ending)).errorCode).toBe(0);
     await rig.turn();
     expect(await calls.read()).toEqual(["x"]);
+  });
+
+  test("is complete only when its markers are committed: one that goes with its leader is written again", async () => {
+    const calls = rig.calls(1);
+    const producer = await answered(calls.init());
+    expect(await answered(calls.produce(producer, ["x"]))).toBe("ok");
+    rig.isHeldBack = true;
+    rig.heldBackTopic = "a";
+    expect((await answered(calls.end(producer))).errorCode).toBe(0);
+    await rig.turn();
+    const state = async () => (await answered(calls.describe("t")))[0]!.transactionState;
+    expect(rig.log(1, "a", 0).logEndOffset).toBe(2);
+    expect(await state()).toBe("PrepareCommit");
+    await rig.lead(2, "a", 0);
+    expect(rig.log(2, "a", 0).highWatermark).toBe(1);
+    for (let i = 0; i < 20; i++) await rig.turn();
+    expect(await state()).toBe("PrepareCommit");
+    await rig.release();
+    for (let i = 0; i < 20; i++) await rig.turn();
+    expect(await state()).toBe("CompleteCommit");
+    expect(await rig.calls(2).read()).toEqual(["x"]);
   });
 
   test("lets no first batch in before its joining is committed", async () => {

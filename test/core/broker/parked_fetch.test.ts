@@ -1,7 +1,8 @@
 // A read_committed fetch whose bytes take a while: what is said of aborted transactions belongs to them, or nothing is served.
 
 import { expect, test } from "bun:test";
-import { ParkedFetch } from "../../../src/core/broker/parked_fetch.ts";
+import { checkEpoch, ParkedFetch } from "../../../src/core/broker/parked_fetch.ts";
+import { NO_ROLE_YET } from "../../../src/core/log/partition_role.ts";
 import { RecordBatchBuilder } from "../../../src/record/record_builder.ts";
 
 const producer = { producerId: 1, producerEpoch: 0, baseSequence: 0, isTransactional: true };
@@ -11,6 +12,8 @@ const batches = builder.build();
 
 const newLog = () => ({
   topic: { isDeleted: false, leaderEpoch: 0 },
+  leaderEpoch: 0,
+  role: null,
   logStartOffset: 0,
   logEndOffset: 2,
   highWatermark: 2,
@@ -89,4 +92,21 @@ test("a cleaning that moves segment after segment leaves a fetch with the bytes 
   expect([moves, mostLent, lent.size]).toEqual([-1, 1, 1]);
   response.release();
   expect(lent.size).toBe(0);
+});
+
+test("in a cluster the epoch is the leadership's, not the topic's, and who does not lead serves nobody", () => {
+  // Groups read nothing from partitions whose leader had changed: their epoch 1 was held against the topic's 0.
+  const judge = (leaderEpoch: number, isLeader: boolean, asked: number) => {
+    const role = { leaderEpoch, isLeader, onSynced: () => {} };
+    return checkEpoch({ ...newLog(), role, leaderEpoch } as never, asked);
+  };
+  expect(judge(1, true, 1)).toBe(null);
+  expect(judge(1, true, -1)).toBe(null);
+  expect(judge(1, true, 0)).toBe("fenced_leader_epoch");
+  expect(judge(1, true, 2)).toBe("unknown_leader_epoch");
+  expect(judge(1, false, 1)).toBe("not_leader_or_follower");
+  expect(judge(1, false, -1)).toBe("not_leader_or_follower");
+  const unknown = { ...newLog(), role: NO_ROLE_YET, leaderEpoch: -1 } as never;
+  expect(checkEpoch(unknown, -1)).toBe("not_leader_or_follower");
+  expect(checkEpoch(newLog() as never, 0)).toBe(null);
 });

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
 import type { StoragePlugin } from "../../../src/contracts/storage.ts";
+import { patchBaseOffset } from "../../../src/record/batch_header.ts";
 import { batchesIn } from "../../../src/record/record_batch.ts";
 import { CompactedModel, compacted, logOf, overwrite, write } from "../../support/compacted_log.ts";
 import { hookedStorage } from "../../support/hooked_storage.ts";
@@ -106,3 +107,60 @@ test("a read between the last batch that cleaning has left and a hole is told of
   }
   await damaged.close();
 });
+
+for (const answers of ["at once", "later"] as const) {
+  test(`what is appended and not written yet is read from memory: ${answers}`, async () => {
+    // Closed: no append to the journal gets through.
+    let gate: Promise<void> | undefined;
+    let openGate = () => {};
+    const plugin = hookedStorage(storageMemory(), (call, name) => {
+      if (call === "read" && answers === "later") return Promise.resolve();
+      return call === "append" && name.startsWith("journal/") ? gate : undefined;
+    });
+    const rig = await LogRig.open(plugin, { replicates: () => true, journalFileBytes: 4096 });
+    const log = rig.logs.log(topic("t").id, 0)!;
+    const replicas = await rig.logs.replicaLogs();
+    const sent: Uint8Array[] = [];
+    const send = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const bytes = batchOf([`${sent.length} ${"x".repeat((sent.length * 37) % 500)}`]);
+        patchBaseOffset(bytes, 0, log.logEndOffset);
+        sent.push(bytes);
+        expect(replicas.append(log, bytes).kind).toBe("appended");
+        // Several groups: one is on its way, and others wait behind it.
+        if (i % 5 === 0) await Promise.resolve();
+      }
+    };
+    const readsAll = async () => {
+      for (const bytesMax of [1, 900, 3000, 1 << 20]) {
+        const found: Uint8Array[] = [];
+        for (let offset = 0; offset < log.logEndOffset; ) {
+          const read = await rig.logs.reader.read(log, offset, log.logEndOffset, bytesMax, true);
+          expect([offset, read.fault, read.buffer === null]).toEqual([offset, null, false]);
+          found.push(read.batches.slice());
+          offset = read.endOffset;
+          rig.logs.reader.release(read);
+        }
+        expect(Buffer.concat(found).equals(Buffer.concat(sent))).toBe(true);
+      }
+    };
+    await send(12);
+    await rig.logs.journal.flush();
+    gate = new Promise((resolve) => {
+      openGate = resolve;
+    });
+    // Over the end of a file too: the next one is not there before the gate opens.
+    await send(40);
+    expect([log.syncedEnd, log.logEndOffset]).toEqual([12, 52]);
+    await readsAll();
+    // While it becomes written.
+    const reading = readsAll();
+    gate = undefined;
+    openGate();
+    await reading;
+    await rig.logs.journal.flush();
+    expect(log.syncedEnd).toBe(52);
+    await readsAll();
+    await rig.close();
+  });
+}

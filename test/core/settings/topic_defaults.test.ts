@@ -43,7 +43,15 @@ const UNIT_MS: readonly (readonly [string, number])[] = [
   [".minutes", 60_000],
 ];
 
-const working = [...allTopicSettings()].filter(({ status }) => status === "honoured");
+/** The cluster reads them by their names, see test/core/cluster/cluster_settings.test.ts. */
+const CLUSTER: ReadonlySet<string> = new Set([
+  "min.insync.replicas",
+  "unclean.leader.election.enable",
+]);
+
+const working = [...allTopicSettings()].filter(
+  ({ name, status }) => status === "honoured" && !CLUSTER.has(name),
+);
 
 /** What is told where the value comes by that broker setting: seven of its units. */
 function toldBy(definition: SettingDefinition, synonym: string): Partial<TopicSettings> {

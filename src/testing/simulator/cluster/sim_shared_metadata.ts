@@ -16,7 +16,7 @@ import {
   type Session,
   type Transaction,
 } from "../../../contracts/metadata_store.ts";
-import type { Links } from "../links.ts";
+import { Links } from "../links.ts";
 import { SimProcess, type World } from "../world.ts";
 
 /** What links call the machine that the store is on. */
@@ -72,6 +72,21 @@ export class SharedMetadata {
         return client;
       },
     };
+  }
+
+  /**
+   * A store of its own for a broker that is alone, with what is here now but for keys of these prefixes: for a look at one
+   * machine's disk.
+   */
+  aloneFor(process: SimProcess, leftOut: readonly string[]): MetadataStorePlugin {
+    const { options } = this;
+    const alone = new SharedMetadata({ ...options, links: new Links() });
+    for (const row of this.table.rows()) {
+      if (leftOut.some((prefix) => row.key.startsWith(prefix))) continue;
+      alone.table.restore({ ...row, owner: null });
+    }
+    alone.table.restoredAt(this.table.revision);
+    return { ...alone.pluginFor(process), isShared: false };
   }
 
   /** Its calls are not answered any more; its sessions run out. */
@@ -131,6 +146,12 @@ export class SharedMetadata {
     if (owned.length === 0) return { ok: true, revision: this.table.revision };
     this.table.apply(this.table.revision + 1, owned);
     return { ok: true, revision: this.table.revision };
+  }
+
+  /** As an operator takes a key away. */
+  remove(key: string): void {
+    if (this.table.revisionOf(key) === 0) return;
+    this.table.apply(this.table.revision + 1, [{ key, value: null, owner: null }]);
   }
 
   beginSession(ttlMs: number): string {

@@ -1,0 +1,202 @@
+// Puts replication together: roles by the image, the connections to other brokers, and logs as roles need them. Loaded only where
+// several brokers share the metadata store. Invariant: a log hears of its role before anything else is asked of it in that role.
+// Kafka: BrokerServer's ReplicaManager.
+
+import type { Caller, FetchRequest, FetchResponse } from "../../contracts/broker.ts";
+import { MetadataStoreError } from "../../contracts/errors.ts";
+import type { Runtime } from "../../contracts/runtime.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { SharedCluster } from "../cluster/shared_cluster.ts";
+import type { PartitionLog } from "../log/partition_log.ts";
+import { NO_ROLE_YET } from "../log/partition_role.ts";
+import type { ReplicaLogs } from "../log/replica_logs.ts";
+import type { LogManager } from "../partition/log_manager.ts";
+import type { FollowerAppend } from "../partition/partition_follower.ts";
+import type { IsrProposal, ProposalAnswer } from "../partition/partition_leader.ts";
+import { Peers } from "../replication/peers.ts";
+import { type ReplicaLog, ReplicaManager } from "../replication/replica_manager.ts";
+import type { Settings } from "../settings/dynamic.ts";
+import { ReplicaFetch } from "./replica_fetch.ts";
+import type { ReplicatedAppends } from "./replicated_append.ts";
+
+const CONNECT_MS_MAX = 5_000;
+/** `replica.lag.time.max.ms`, and the replica.fetch.* settings, by Kafka's defaults. */
+const LAG_MS_MAX = 30_000;
+const WAIT_MS_MAX = 500;
+const BYTES_MIN = 1;
+const PARTITION_BYTES_MAX = 1024 * 1024;
+const BYTES_MAX = 10 * 1024 * 1024;
+const BACKOFF_MS = 1_000;
+
+export interface ReplicationOptions {
+  readonly cluster: Cluster;
+  readonly shared: SharedCluster;
+  readonly logs: LogManager;
+  readonly settings: Settings;
+  readonly runtime: Runtime;
+}
+
+export interface Replication {
+  readonly replicas: ReplicaManager;
+  readonly peers: Peers;
+  readonly appends: ReplicatedAppends;
+  /** Answers a follower. */
+  readonly fetch: (caller: Caller, request: FetchRequest) => Promise<FetchResponse>;
+  close(): void;
+}
+
+export async function openReplication(options: ReplicationOptions): Promise<Replication> {
+  const { cluster, shared, logs, settings, runtime } = options;
+  const { brokerId } = cluster;
+  const code = await logs.replicaLogs();
+  const brokers = () => cluster.image.brokers;
+  const brokerEpoch = () => cluster.membership?.brokerEpoch ?? 0;
+  const peers = new Peers({
+    runtime,
+    brokerId,
+    brokerEpoch,
+    brokers,
+    secret: () => shared.secret,
+    connectMs: () => CONNECT_MS_MAX,
+  });
+  const number = (name: string, otherwise: number) => () => settings.number(name, otherwise);
+  const replicas = new ReplicaManager({
+    runtime,
+    brokerId,
+    brokerEpoch,
+    peers,
+    brokers,
+    partitionsOf: (topicId) => cluster.image.partitions.get(topicId),
+    logOf: (topicId, partition) => {
+      const log = logs.log(topicId, partition);
+      return log === null ? null : new LogOfRole(log, logs, code);
+    },
+    setRole: (topicId, partition, role) => {
+      const log = logs.log(topicId, partition);
+      if (log !== null) log.role = role ?? NO_ROLE_YET;
+    },
+    minInSync: (topicId) => {
+      const topic = cluster.image.topicsById.get(topicId);
+      return topic === undefined ? 1 : Number(cluster.topicText(topic, "min.insync.replicas") ?? 1);
+    },
+    alterIsr: (topicId, partition, proposal) => alterIsr(options, topicId, partition, proposal),
+    lagMsMax: number("replica.lag.time.max.ms", LAG_MS_MAX),
+    waitMs: number("replica.fetch.wait.max.ms", WAIT_MS_MAX),
+    bytesMin: number("replica.fetch.min.bytes", BYTES_MIN),
+    partitionBytesMax: number("replica.fetch.max.bytes", PARTITION_BYTES_MAX),
+    bytesMax: number("replica.fetch.response.max.bytes", BYTES_MAX),
+    backoffMs: number("replica.fetch.backoff.ms", BACKOFF_MS),
+  });
+  const unfollow = cluster.follow({
+    topicChanged: () => {},
+    topicDeleted: (topic) => replicas.topicDeleted(topic.id),
+    partitionsChanged: (topic, indexes) => replicas.partitionsChanged(topic.id, indexes),
+    brokersChanged: () => replicas.brokersChanged(),
+  });
+  const appends: ReplicatedAppends = {
+    leaderOf: (topicId, partition) => replicas.leaderOf(topicId, partition),
+    isHeld: () => cluster.membership?.isHeldAt(runtime.clock.monotonicMs()) === true,
+  };
+  return {
+    replicas,
+    peers,
+    appends,
+    fetch: (caller, request) =>
+      new ReplicaFetch({ logs, runtime, ...appends }, caller, request).run(),
+    close() {
+      unfollow();
+      replicas.close();
+      peers.close();
+    },
+  };
+}
+
+/** Never rejects. */
+async function alterIsr(
+  { cluster, shared, runtime }: ReplicationOptions,
+  topicId: string,
+  partition: number,
+  proposal: IsrProposal,
+): Promise<ProposalAnswer> {
+  try {
+    const outcome = await shared.alterIsr(topicId, partition, proposal);
+    const image = outcome.ok ? outcome.partition : cluster.partition(topicId, partition);
+    return { kind: "settled", image };
+  } catch (error) {
+    if (!(error instanceof MetadataStoreError)) throw error;
+    runtime.log.warn("alter_isr_failed", { topicId, partition, error: error.message });
+    return { kind: "unknown" };
+  }
+}
+
+/** A log as its role sees it. */
+class LogOfRole implements ReplicaLog {
+  readonly #log: PartitionLog;
+  readonly #logs: LogManager;
+  readonly #code: ReplicaLogs;
+
+  constructor(log: PartitionLog, logs: LogManager, code: ReplicaLogs) {
+    this.#log = log;
+    this.#logs = logs;
+    this.#code = code;
+  }
+
+  get logStartOffset(): number {
+    return this.#log.logStartOffset;
+  }
+
+  get logEndOffset(): number {
+    return this.#log.logEndOffset;
+  }
+
+  get syncedEnd(): number {
+    return this.#log.syncedEnd;
+  }
+
+  get highWatermark(): number {
+    return this.#log.highWatermark;
+  }
+
+  get epochs() {
+    return this.#log.epochs;
+  }
+
+  advanceHighWatermark(offset: number): void {
+    this.#log.advanceHighWatermark(offset);
+  }
+
+  beginEpoch(epoch: number): void {
+    this.#log.beginEpoch(epoch);
+  }
+
+  wakeWaiters(): void {
+    this.#log.wakeWaiters();
+  }
+
+  appendAsFollower(batches: Uint8Array): FollowerAppend {
+    const verdict = this.#code.append(this.#log, batches);
+    if (verdict.kind === "appended") {
+      const { group, endOffset } = verdict;
+      return { kind: "appended", endOffset, group: group ?? NOTHING_TO_SYNC };
+    }
+    const { kind, expectedOffset, foundOffset } = verdict;
+    return { kind, message: `expected offset ${expectedOffset}, found ${foundOffset}` };
+  }
+
+  async cutTo(offset: number): Promise<boolean> {
+    const verdict = await this.#code.truncateTo(this.#log, offset);
+    if (verdict.kind !== "unreadable") return verdict.kind === "cut";
+    // What would be kept cannot be read: the leader has all of it.
+    return await this.startAnewAt(this.#log.logStartOffset);
+  }
+
+  async startAnewAt(offset: number): Promise<boolean> {
+    return (await this.#code.startAnewAt(this.#log, offset)).kind === "cut";
+  }
+
+  followStart(offset: number): void {
+    void this.#logs.followStart(this.#log, offset);
+  }
+}
+
+const NOTHING_TO_SYNC = { settled: () => Promise.resolve(true) };
