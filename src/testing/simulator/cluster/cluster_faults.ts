@@ -178,7 +178,8 @@ export class ClusterFaults {
     if (troubled.length >= most) return null;
     const machine = machines[dice.below(machines.length)]!;
     if (troubled.includes(machine.id) || !machine.isUp) return null;
-    this.#troubledUntilUs.set(machine.id, world.nowUs + forUs + 1_000_000);
+    const marginUs = dice.below(2) === 0 ? 0 : 1_000_000;
+    this.#troubledUntilUs.set(machine.id, world.nowUs + forUs + marginUs);
     return machine;
   }
 

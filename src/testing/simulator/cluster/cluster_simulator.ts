@@ -4,7 +4,12 @@
 
 import { SeededRandom } from "../../../base/prng.ts";
 import { loadXxhash } from "../../../base/xxhash.ts";
-import { preloadCleaner, preloadGroups, preloadTransactions } from "../../../core/mod.ts";
+import {
+  preloadCleaner,
+  preloadCluster,
+  preloadGroups,
+  preloadTransactions,
+} from "../../../core/mod.ts";
 import type { PartitionHistory, ReadRecord, TopicHistory } from "../history.ts";
 import { ConnectionGone } from "../sim_client.ts";
 import { SimNetwork } from "../sim_network.ts";
@@ -60,6 +65,7 @@ export async function runClusterSeed(
   await preloadGroups();
   await preloadTransactions();
   await preloadCleaner();
+  await preloadCluster();
   const run = new ClusterRun(options);
   const stopCatching = catchUnhandled((error) =>
     run.world.fail("unhandled_rejection", describeError(error)),
