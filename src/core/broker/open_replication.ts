@@ -69,7 +69,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     partitionsOf: (topicId) => cluster.image.partitions.get(topicId),
     logOf: (topicId, partition) => {
       const log = logs.log(topicId, partition);
-      return log === null ? null : new LogOfRole(log, logs, code);
+      return log === null ? null : new LogOfRole(log, logs, code, runtime);
     },
     setRole: (topicId, partition, role) => {
       const log = logs.log(topicId, partition);
@@ -89,8 +89,28 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   });
   const unfollow = cluster.follow({
     topicChanged: () => {},
+  /** Drops the log of a partition that was given to other brokers. */
+  const dropMoved = (topicId: string, partition: number): void => {
+    const image = cluster.partition(topicId, partition);
+    if (image === null || image.replicas.includes(brokerId)) return;
+    if (!logs.topicWithId(topicId)?.logs.has(partition)) return;
+    runtime.log.info("replica_dropped", { topicId, partition });
+    runtime.scheduler.spawn("replica_dropped", async () => {
+      try {
+        await logs.partitionDropped(topicId, partition);
+      } catch (error) {
+        // Files that stay are removed at the next start, as nothing speaks of them.
+        runtime.log.warn("replica_not_dropped", { topicId, partition, error: String(error) });
+      }
+      // It may have come back meanwhile, and had no log.
+      replicas.partitionsChanged(topicId, [partition]);
+    });
+  };
     topicDeleted: (topic) => replicas.topicDeleted(topic.id),
-    partitionsChanged: (topic, indexes) => replicas.partitionsChanged(topic.id, indexes),
+    partitionsChanged: (topic, indexes) => {
+      replicas.partitionsChanged(topic.id, indexes);
+      for (const index of indexes) dropMoved(topic.id, index);
+    },
     brokersChanged: () => replicas.brokersChanged(),
   });
   const appends: ReplicatedAppends = {
@@ -135,18 +155,20 @@ class LogOfRole implements ReplicaLog {
   readonly #logs: LogManager;
   readonly #code: ReplicaLogs;
 
-  constructor(log: PartitionLog, logs: LogManager, code: ReplicaLogs) {
+  constructor(log: PartitionLog, logs: LogManager, code: ReplicaLogs, runtime: Runtime) {
     this.#log = log;
     this.#logs = logs;
     this.#code = code;
   }
 
   get logStartOffset(): number {
+  readonly #runtime: Runtime;
     return this.#log.logStartOffset;
   }
 
   get logEndOffset(): number {
     return this.#log.logEndOffset;
+    this.#runtime = runtime;
   }
 
   get syncedEnd(): number {
@@ -195,7 +217,18 @@ class LogOfRole implements ReplicaLog {
   }
 
   followStart(offset: number): void {
-    void this.#logs.followStart(this.#log, offset);
+    const { scheduler, log } = this.#runtime;
+    const { partition, topic } = this.#log;
+    // Nobody waits: the start has moved in memory, and where it cannot be written the folder goes offline by that.
+    scheduler.spawn("replica_start", async () => {
+      try {
+        if (await this.#logs.followStart(this.#log, offset)) return;
+        log.warn("log_start_not_followed", { topic: topic.name, partition, offset });
+      } catch (error) {
+        // Segment files that stay are removed at the next start, as nothing speaks of them.
+        log.warn("segments_not_removed", { topic: topic.name, partition, error: String(error) });
+      }
+    });
   }
 }
 
