@@ -371,17 +371,13 @@ export class PartitionLog implements JournalClient {
     this.highWatermark = highWatermark;
     // The last stable offset moves with the high watermark alone: when what it waits for is committed.
     this.transactions?.onCommitted(highWatermark);
-    this.#notify();
+    this.wakeWaiters();
   }
 
   /** Waiters look again: new data, a new log start offset, or the topic is gone. */
-  #notify(): void {
+  wakeWaiters(): void {
     if (this.waiters === null) return;
     for (const waiter of [...this.waiters]) waiter.onAdvance(this);
-  }
-
-  wakeWaiters(): void {
-    this.#notify();
   }
 
   /** Exclusive end of segment `i`. */
@@ -520,7 +516,7 @@ export class PartitionLog implements JournalClient {
     lastFile.logs.add(this);
     this.#moveState(lastFile.number, payload.length);
     this.#moveStart(0);
-    this.#notify();
+    this.wakeWaiters();
     return group;
   }
 
@@ -558,7 +554,7 @@ export class PartitionLog implements JournalClient {
     this.extents = null;
     this.#moveState(0, 0);
     this.#moveStart(0);
-    this.#notify();
+    this.wakeWaiters();
   }
 
   /** The newest state entry is in that file from now on, and counts there. */
