@@ -109,7 +109,9 @@ export class FollowerLife {
         for (let k = i; k >= 0; k--) {
           highWatermark = Math.max(highWatermark, this.steps[k]!.content.highWatermark);
         }
-        if (log.highWatermark <= Math.max(highWatermark, log.logStartOffset)) return null;
+        if (log.highWatermark <= Math.max(highWatermark, log.logStartOffset)) {
+          return wrongStableOffset(log, content);
+        }
         return `the high watermark is ${log.highWatermark}, and was ${highWatermark}`;
       }
       if (durableAt <= point) break;
@@ -303,9 +305,10 @@ const COUNT_AT = 57;
 type Span = readonly [producerId: number, firstOffset: number, markerOffset: number];
 
 /** What the batches say of transactions. */
-function transactionsIn(batches: readonly Uint8Array[]): { open: Span[]; aborted: Span[] } {
+function transactionsIn(batches: readonly Uint8Array[]) {
   const open = new Map<number, number>();
   const aborted: Span[] = [];
+  const ended: Span[] = [];
   for (const bytes of batches) {
     const producerId = producerIdAt(bytes, 0);
     const attributes = attributesAt(bytes, 0);
@@ -317,13 +320,14 @@ function transactionsIn(batches: readonly Uint8Array[]): { open: Span[]; aborted
     }
     const first = open.get(producerId);
     open.delete(producerId);
+    if (first !== undefined) ended.push([producerId, first, offset]);
     const said = readControlBatch(new RecordBatch(bytes, 0, bytes.length));
     if (first !== undefined && said?.type === CONTROL_ABORT) {
       aborted.push([producerId, first, offset]);
     }
   }
   const left = [...open].map(([id, first]): Span => [id, first, -1]);
-  return { open: left.sort((a, b) => a[1] - b[1]), aborted };
+  return { open: left, aborted, ended };
 }
 
 const textOf = (bytes: Uint8Array) =>
@@ -349,6 +353,26 @@ function isOfTransaction(bytes: Uint8Array, producerId: number): boolean {
 }
 
 const abortedText = ([producerId, first, marker]: Span) => `${producerId} ${first} to ${marker}`;
+
+/** What a reader of committed transactions may see while the high watermark rises: none whose marker is not below it. */
+function wrongStableOffset(log: PartitionLog, { batches, startOffset }: Content): string | null {
+  const { open, ended } = transactionsIn(batches);
+  for (const bytes of batches) {
+    log.advanceHighWatermark(lastOffsetAt(bytes, 0) + 1);
+    const { highWatermark } = log;
+    let stable = highWatermark;
+    for (const [, first] of open) stable = Math.min(stable, first);
+    for (const [, first, marker] of ended) {
+      if (marker >= highWatermark) stable = Math.min(stable, first);
+    }
+    const isLast = highWatermark === log.logEndOffset && startOffset === 0;
+    const found = log.lastStableOffset;
+    if (found > Math.max(stable, startOffset) || (isLast && found < stable)) {
+      return `${found} is the stable offset at ${highWatermark}, and should be ${stable}`;
+    }
+  }
+  return null;
+}
 
 /** Segments name their newest record, or one before it that is to be looked from; what retention took may have been newer. */
 function wrongTimestamp(log: PartitionLog, batches: readonly Uint8Array[]): string | null {

@@ -462,10 +462,13 @@ export class PartitionLog implements JournalClient {
     this.epochs.restore(state.epochs);
     this.producers = state.producers;
     const hadProducers = this.role !== null && state.producers !== null;
+    // A state knows how transactions ended, and not whether that was committed.
+    this.transactions?.onCommitted(Math.max(state.settledEnd, state.logStartOffset));
+    const held = this.role === null ? null : (this.transactions?.uncommitted ?? null);
     if (state.aborted !== null || this.transactions !== null || hadProducers) {
       this.transactions ??= new LogTransactions();
       this.transactions.restore(state.producers, state.aborted ?? new AbortedList());
-      this.transactions.letGo(state.logEndOffset);
+      this.transactions.letGo(state.logEndOffset, held);
     }
     this.#moveState(fileNumber, sizeBytes);
     this.#moveStart(0);

@@ -41,6 +41,7 @@ import {
 } from "./journal_format.ts";
 import { hasVoucher, scanJournalFile } from "./journal_scan.ts";
 import { cutTo } from "./log_cut.ts";
+import { LogTransactions } from "./log_transactions.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { decodeEpoch, decodeState, type PartitionState, stateInCut } from "./partition_state.ts";
 
@@ -434,6 +435,11 @@ class Replay {
     if (baseOffset > log.logEndOffset) log.transactions?.doubt(log.logEndOffset);
     addHole(log, log.logEndOffset, baseOffset);
     const isNews = baseOffset >= log.logEndOffset || isInHole(log, baseOffset);
+    // What it ended is known from states; whether that was committed is not.
+    if (log.role !== null && (attributesAt(bytes, at) & CONTROL_BIT) !== 0) {
+      log.transactions ??= new LogTransactions();
+      log.transactions.holdBack(log.logStartOffset, endOffset);
+    }
     const isUndecided = isNews && baseOffset >= (this.#stateEnds.get(log) ?? 0);
     if (isUndecided && (attributesAt(bytes, at) & TRANSACTIONAL_BIT) !== 0) {
       const ranges = this.undecided.get(log);

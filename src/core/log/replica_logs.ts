@@ -174,7 +174,7 @@ export class ReplicaLogs {
 
   /** Null where the segment that a cut in the journal falls into keeps its newest record. */
   async #newestSettled(log: PartitionLog, border: number): Promise<Newest | null | "unreadable"> {
-    const segment = log.segments[log.segmentIndexOf(border)];
+    const segment = log.segments[log.segmentIndexOf(border - 1)];
     if (segment === undefined || segment.maxTimestampOffset < border) return null;
     const newest = { maxTimestampMs: -1, maxTimestampOffset: segment.baseOffset };
     if (segment.settledBytes === 0) return newest;
