@@ -289,7 +289,11 @@ class BrokerImpl implements RunningBroker {
           gate: transactions.gate,
           ...(replication === null
             ? {}
-            : { replicas: replication.appends, replicaFetch: replication.fetch }),
+            : {
+                replicas: replication.appends,
+                reads: replication.reads,
+                replicaFetch: replication.fetch,
+              }),
           ...gateSettings(settings),
         }),
         topics: createTopicApi(deps),

@@ -18,6 +18,7 @@ import { type ReplicaLog, ReplicaManager } from "../replication/replica_manager.
 import type { Settings } from "../settings/dynamic.ts";
 import { ReplicaFetch } from "./replica_fetch.ts";
 import type { ReplicatedAppends } from "./replicated_append.ts";
+import { type ReplicatedReads, replicatedReads } from "./replicated_reads.ts";
 
 const CONNECT_MS_MAX = 5_000;
 /** `replica.lag.time.max.ms`, and the replica.fetch.* settings, by Kafka's defaults. */
@@ -40,6 +41,7 @@ export interface Replication {
   readonly replicas: ReplicaManager;
   readonly peers: Peers;
   readonly appends: ReplicatedAppends;
+  readonly reads: ReplicatedReads;
   /** Answers a follower. */
   readonly fetch: (caller: Caller, request: FetchRequest) => Promise<FetchResponse>;
   close(): void;
@@ -87,8 +89,6 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     bytesMax: number("replica.fetch.response.max.bytes", BYTES_MAX),
     backoffMs: number("replica.fetch.backoff.ms", BACKOFF_MS),
   });
-  const unfollow = cluster.follow({
-    topicChanged: () => {},
   /** Drops the log of a partition that was given to other brokers. */
   const dropMoved = (topicId: string, partition: number): void => {
     const image = cluster.partition(topicId, partition);
@@ -106,6 +106,8 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       replicas.partitionsChanged(topicId, [partition]);
     });
   };
+  const unfollow = cluster.follow({
+    topicChanged: () => {},
     topicDeleted: (topic) => replicas.topicDeleted(topic.id),
     partitionsChanged: (topic, indexes) => {
       replicas.partitionsChanged(topic.id, indexes);
@@ -121,6 +123,12 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     replicas,
     peers,
     appends,
+    reads: replicatedReads({
+      brokerId,
+      image: () => cluster.image,
+      selector: () => settings.text("replica.selector.class"),
+      ...appends,
+    }),
     fetch: (caller, request) =>
       new ReplicaFetch({ logs, runtime, ...appends }, caller, request).run(),
     close() {
@@ -154,21 +162,21 @@ class LogOfRole implements ReplicaLog {
   readonly #log: PartitionLog;
   readonly #logs: LogManager;
   readonly #code: ReplicaLogs;
+  readonly #runtime: Runtime;
 
   constructor(log: PartitionLog, logs: LogManager, code: ReplicaLogs, runtime: Runtime) {
     this.#log = log;
     this.#logs = logs;
     this.#code = code;
+    this.#runtime = runtime;
   }
 
   get logStartOffset(): number {
-  readonly #runtime: Runtime;
     return this.#log.logStartOffset;
   }
 
   get logEndOffset(): number {
     return this.#log.logEndOffset;
-    this.#runtime = runtime;
   }
 
   get syncedEnd(): number {

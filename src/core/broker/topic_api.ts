@@ -241,6 +241,10 @@ async function deleteRecordsOf(
       context.cluster.isShared ? "not_leader_or_follower" : "unknown_topic_or_partition",
     );
   }
+  const { cluster, runtime } = context;
+  if (cluster.membership?.isHeldAt(runtime.clock.monotonicMs()) === false) {
+    return keptRecords(partitionIndex, "not_leader_or_follower");
+  }
   const outcome = await context.partitions.deleteRecords(topic.id, partitionIndex, offset);
   if (!outcome.ok) return keptRecords(partitionIndex, outcome.code);
   return { partitionIndex, lowWatermark: outcome.logStartOffset, errorCode: NONE };
