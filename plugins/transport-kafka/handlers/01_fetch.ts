@@ -263,8 +263,9 @@ function remember(each: WantedPartition, response: PartitionResponse): boolean {
     sizeOf(response) > 0 ||
     highWatermark !== each.toldHighWatermark ||
     logStartOffset !== each.toldLogStartOffset;
-  // After an error the next healthy answer is news again.
-  each.toldHighWatermark = response.errorCode === 0 ? highWatermark : -1;
+  // Who is refused, or has to cut its log first, takes nothing else in: it is told again.
+  const isTakenIn = response.errorCode === 0 && response.divergingEpoch === undefined;
+  each.toldHighWatermark = isTakenIn ? highWatermark : -1;
   each.toldLogStartOffset = logStartOffset;
   return isNews;
 }

@@ -35,6 +35,8 @@ import { isAllInSync, storedBrokers } from "./store_view.ts";
 /** Virtual time within which everything completes once faults have ended. */
 const LIVENESS_US = 120_000_000;
 const AUDIT_US = 120_000_000;
+/** A new leader learns within this how far all of it is committed. */
+const WATERMARK_US = 15_000_000;
 /** What makes brokers of a store a cluster. */
 const ALONE_WITHOUT = ["brokers/", "known_brokers/", "controller/", "partitions/"];
 
@@ -322,6 +324,7 @@ class ClusterRun {
     client: ClusterClient,
     partition: PartitionHistory,
   ): Promise<{ replicas: readonly number[]; end: number }> {
+    const deadlineUs = this.world.nowUs + WATERMARK_US;
     for (;;) {
       try {
         await client.refresh([partition.topic]);
@@ -335,6 +338,8 @@ class ClusterRun {
           position = found.nextOffset;
           const { highWatermark } = found;
           if (position < highWatermark) continue;
+          const isYetToCome = highWatermark < partition.highWatermark;
+          if (isYetToCome && this.world.nowUs < deadlineUs) throw new ConnectionGone("too early");
           const audit = { logStartOffset: 0, highWatermark, records, reported: new Set<number>() };
           this.#history.history.audited(partition, audit);
           return { replicas: told.replicas, end: highWatermark };
