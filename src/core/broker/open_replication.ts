@@ -5,6 +5,7 @@
 import type { Caller, FetchRequest, FetchResponse } from "../../contracts/broker.ts";
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
+import type { PeerTrust } from "../../contracts/transport.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { SharedCluster } from "../cluster/shared_cluster.ts";
 import type { PartitionLog } from "../log/partition_log.ts";
@@ -35,6 +36,8 @@ export interface ReplicationOptions {
   readonly logs: LogManager;
   readonly settings: Settings;
   readonly runtime: Runtime;
+  /** Of the transports: how peers' listeners with TLS are reached. */
+  readonly peerTrust?: PeerTrust | undefined;
 }
 
 export interface Replication {
@@ -60,6 +63,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     brokers,
     secret: () => shared.secret,
     connectMs: () => CONNECT_MS_MAX,
+    trust: ({ peer }) => ({ serverName: peer?.host ?? "", ...options.peerTrust }),
   });
   const number = (name: string, otherwise: number) => () => settings.number(name, otherwise);
   const replicas = new ReplicaManager({

@@ -3,12 +3,13 @@
 import { afterEach, expect, test } from "bun:test";
 import { metadataMemory } from "../../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
-import { transportKafka } from "../../../plugins/transport-kafka/mod.ts";
+import { type PeerTls, transportKafka } from "../../../plugins/transport-kafka/mod.ts";
 import type { MetadataStorePlugin } from "../../../src/contracts/metadata_store.ts";
-import type { Runtime } from "../../../src/contracts/runtime.ts";
+import type { Runtime, TlsIdentity } from "../../../src/contracts/runtime.ts";
 import { createBroker, type RunningBroker } from "../../../src/core/mod.ts";
 import { appendRecords } from "../../../src/gateway/records.ts";
 import { hostRuntime } from "../../../src/runtime/host_runtime.ts";
+import { TEST_CERTIFICATE_PEM, TEST_PRIVATE_KEY_PEM } from "../../runtime/test_certificate.ts";
 import { callerOf } from "../../support/memory_broker.ts";
 
 const caller = { ...callerOf("alice", new AbortController().signal), listener: "outside" };
@@ -31,7 +32,11 @@ interface Rig {
   registrations(): Promise<readonly { peer: { listener: string }; endpoints: readonly object[] }[]>;
 }
 
-async function threeBrokers(settings: Record<string, string | number>): Promise<Rig> {
+async function threeBrokers(
+  settings: Record<string, string | number>,
+  tls?: TlsIdentity,
+  peerTls?: PeerTls,
+): Promise<Rig> {
   const shared = metadataMemory({ shared: true });
   const sessionsMs: number[] = [];
   const metadata: MetadataStorePlugin = {
@@ -49,13 +54,18 @@ async function threeBrokers(settings: Record<string, string | number>): Promise<
   const brokers: RunningBroker[] = [];
   for (const id of [1, 2, 3]) {
     const host = hostRuntime({ log: { level: "off", format: "json", configure: false } });
-    const listeners = ["outside", "inside"].map((name) => ({ name, host: "127.0.0.1", port: 0 }));
+    const listeners = ["outside", "inside"].map((name) => ({
+      name,
+      host: "127.0.0.1",
+      port: 0,
+      ...(tls === undefined ? {} : { tls }),
+    }));
     const broker = await createBroker({
       broker: { id, rack: `rack-${id}`, release: "1.2.3" },
       runtime: host.runtime,
       storage: storageMemory(),
       metadata,
-      transports: [transportKafka({ listeners })],
+      transports: [transportKafka({ listeners, ...(peerTls === undefined ? {} : { peerTls }) })],
       settings,
     });
     brokers.push(broker);
@@ -228,4 +238,31 @@ test("a log goes when its partition is given to others, and is copied again when
   await move([2, 1]);
   await until(() => bytesAt(one), isCopied);
   await until(() => bytesAt(three), isGone);
+});
+
+test("over TLS brokers trust whom peerTls names, and show the certificate that a listener asks for", async () => {
+  const identity = { certificatePem: TEST_CERTIFICATE_PEM, privateKeyPem: TEST_PRIVATE_KEY_PEM };
+  const peerTls = { caPem: TEST_CERTIFICATE_PEM, serverName: "localhost", ...identity };
+  const asks = { ...identity, clientCaPem: TEST_CERTIFICATE_PEM };
+  const { brokers, runtime } = await threeBrokers({}, asks, peerTls);
+  const [one] = brokers as [RunningBroker];
+  await brokersOf(one, "outside", 3);
+  const assignments = [{ partitionIndex: 0, brokerIds: [1, 2, 3] }];
+  const topic = { name: "t", numPartitions: -1, replicationFactor: -1, assignments, configs: [] };
+  const ask = { topics: [topic], timeoutMs: 5000, validateOnly: false };
+  expect((await one.topics.createTopics(caller, ask, 7)).topics[0]!.errorCode).toBe(0);
+  const records = [{ key: null, value: new Uint8Array(10), headers: [] }];
+  // All three are in sync from the start: this is acknowledged once the others have fetched it.
+  await until(
+    () => appendRecords(one, runtime, caller, { topic: "t", records }),
+    (outcome) => outcome.ok && outcome.value[0]!.ok,
+  );
+  const { topics } = await one.topics.metadata(caller, everything, 12);
+  expect([...topics[0]!.partitions[0]!.isrNodes].sort()).toEqual([1, 2, 3]);
+});
+
+test("a certificate for peers has its key", () => {
+  const listeners = [{ name: "outside", host: "127.0.0.1", port: 0 }];
+  const peerTls = { certificatePem: TEST_CERTIFICATE_PEM };
+  expect(() => transportKafka({ listeners, peerTls })).toThrow("come together");
 });
