@@ -141,8 +141,16 @@ export class FollowerLife {
       this.steps.push({ ...this.steps.at(-1)!, content: this.#content() });
     } else if (draw < 17) {
       await this.#rig.logs.maintain(false);
-    } else if (draw < 19) {
+    } else if (draw === 17) {
       await this.#cut();
+      await this.#compare();
+    } else if (draw === 18) {
+      // Settling is under way while the end goes.
+      const settling = this.#rig.logs.maintain(false);
+      for (let turns = random.below(30); turns > 0; turns--) await Promise.resolve();
+      await this.#cut();
+      await settling;
+      await this.#compare();
     } else if (draw === 19) {
       this.#epoch++;
       log.beginEpoch(this.#epoch);
@@ -162,6 +170,11 @@ export class FollowerLife {
       this.#allDurable();
       await this.#open();
     }
+  }
+
+  async #compare(): Promise<void> {
+    const { length } = this.steps;
+    expect([length, await told(this.#rig, this.#log)]).toEqual([length, toldOf(this.#content())]);
   }
 
   #append(): void {
