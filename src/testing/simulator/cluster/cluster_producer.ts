@@ -218,6 +218,7 @@ export class ClusterProducer {
       connection.tell(Produce, version, body);
       return "dropped";
     }
+    const sentUs = client.world.nowUs;
     const response = await connection.request(Produce, version, body, 1000);
     const answer = response.responses[0]?.partitionResponses[0];
     if (answer === undefined) {
@@ -228,7 +229,7 @@ export class ClusterProducer {
       // Of fewer acks nothing is promised beyond the leader that gave it.
       if (plan.acks === -1) {
         const { baseOffset } = answer;
-        client.options.history.acked(partition, { batch, baseOffset }, leader);
+        client.options.history.acked(partition, { batch, baseOffset }, leader, sentUs);
       }
       return "acked";
     }

@@ -27,6 +27,7 @@ import { ClusterFaults } from "./cluster_faults.ts";
 import { ClusterHistory, type ServedBatch } from "./cluster_history.ts";
 import { type ClusterMutation, mutationOf } from "./cluster_mutations.ts";
 import { ClusterProducer } from "./cluster_producer.ts";
+import { IsrWatch } from "./isr_watch.ts";
 import { BrokerMachine } from "./machine.ts";
 import { type ClusterPlan, drawClusterPlan } from "./plan.ts";
 import { SharedMetadata } from "./sim_shared_metadata.ts";
@@ -111,7 +112,9 @@ class ClusterRun {
     const { world } = this;
     const plan = drawClusterPlan(random);
     this.#plan = plan;
-    this.#history = new ClusterHistory(world, partitionCheckers(), clusterCheckers());
+    const watch = new IsrWatch();
+    const minOf = (topic: string) => plan.topics.find(({ name }) => name === topic)?.minInSync ?? 1;
+    this.#history = new ClusterHistory(world, partitionCheckers(), clusterCheckers(watch, minOf));
     this.#network = new SimNetwork(world, random.fork("network"), plan.network);
     this.#metadata = new SharedMetadata({
       world,
@@ -120,6 +123,7 @@ class ClusterRun {
       latencyUsMin: 20,
       latencyUsMax: plan.storeLatencyUsMax,
       historyRevisionsMax: plan.storeHistoryRevisions,
+      onCommit: (writes) => watch.committed(writes, world.nowUs),
     });
     const wrong = mutationOf(mutation, random.fork("mutation"));
     this.#configsOf = wrong.topicConfigs;
