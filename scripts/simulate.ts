@@ -2,12 +2,17 @@
 //   bun scripts/simulate.ts --seed 42                 one seed, every line of its trace
 //   bun scripts/simulate.ts --seeds 20000 --from 1    that many, from a start
 //   bun scripts/simulate.ts --minutes 2 --workers 2   as many as there is time for, in two processes
-//     [--stride N] [--mutation NAME] [--groups] [--transactions] [--keep-going] [--hashes] [--quiet]
+//     [--stride N] [--mutation NAME] [--groups] [--transactions] [--cluster] [--keep-going] [--hashes] [--quiet]
 // The same with `deno run -A`.
 
 import { execFileSync, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import {
+  CLUSTER_MUTATIONS,
+  type ClusterMutation,
+} from "../src/testing/simulator/cluster/cluster_mutations.ts";
+import { runClusterSeed } from "../src/testing/simulator/cluster/cluster_simulator.ts";
 import { type AnyMutation, MUTATIONS } from "../src/testing/simulator/mutations.ts";
 import { runSeed, type SimulationResult } from "../src/testing/simulator/simulator.ts";
 import { TRANSACTION_MUTATIONS } from "../src/testing/simulator/transactions/mutations.ts";
@@ -29,6 +34,7 @@ const { values } = parseArgs({
     mutation: { type: "string" },
     groups: { type: "boolean", default: false },
     transactions: { type: "boolean", default: false },
+    cluster: { type: "boolean", default: false },
     "keep-going": { type: "boolean", default: false },
     hashes: { type: "boolean", default: false },
     quiet: { type: "boolean", default: false },
@@ -39,9 +45,16 @@ const kinds = { withGroups: values.groups, withTransactions: values.transactions
 const kindFlags = [
   ...(values.groups ? ["--groups"] : []),
   ...(values.transactions ? ["--transactions"] : []),
+  ...(values.cluster ? ["--cluster"] : []),
 ];
-const mutation = (values.mutation ?? null) as AnyMutation | null;
-const mutations: readonly AnyMutation[] = [...MUTATIONS, ...TRANSACTION_MUTATIONS];
+if (values.cluster && (values.groups || values.transactions)) {
+  console.error("--cluster has clients of its own: neither --groups nor --transactions");
+  process.exit(2);
+}
+const mutation = (values.mutation ?? null) as AnyMutation | ClusterMutation | null;
+const mutations: readonly (AnyMutation | ClusterMutation)[] = values.cluster
+  ? CLUSTER_MUTATIONS
+  : [...MUTATIONS, ...TRANSACTION_MUTATIONS];
 if (mutation !== null && !mutations.includes(mutation)) {
   console.error(`--mutation is one of ${mutations.join(", ")}`);
   process.exit(2);
@@ -54,13 +67,7 @@ if (values.seed === undefined && !values.seeds && !values.minutes) {
 if (values.seed !== undefined) {
   const seed = numberOf("seed", values.seed);
   const onLine = values.quiet ? undefined : (line: string) => console.log(line);
-  const result = await runSeed({
-    seed,
-    mutation,
-    ...kinds,
-    isVerbose: true,
-    ...(onLine && { onLine }),
-  });
+  const result = await runOne({ seed, isVerbose: true, ...(onLine && { onLine }) });
   console.log(summary(result));
   process.exitCode = result.failure === null ? 0 : 1;
 } else {
@@ -69,6 +76,19 @@ if (values.seed !== undefined) {
   const from = values.from === undefined ? Date.now() % 1e9 : numberOf("from", values.from);
   const failed = workers > 1 ? await runWorkers(workers, from) : await runMany(from);
   process.exitCode = failed > 0 ? 1 : 0;
+}
+
+/** One seed, of one broker or of a cluster. */
+async function runOne(options: {
+  readonly seed: number;
+  readonly isVerbose?: boolean;
+  readonly onLine?: (line: string) => void;
+}): Promise<SimulationResult> {
+  if (!values.cluster) {
+    return await runSeed({ ...options, mutation: mutation as AnyMutation | null, ...kinds });
+  }
+  const wrong = mutation as ClusterMutation | null;
+  return { ...(await runClusterSeed({ ...options, mutation: wrong })), transactions: null };
 }
 
 /** Seeds one after the other. @returns How many failed. */
@@ -86,7 +106,7 @@ async function runMany(from: number): Promise<number> {
     const nowMs = Date.now();
     if (nowMs - startedMs > minutes * 60_000) break;
     const seed = from + i * stride;
-    const result = await runSeed({ seed, mutation, ...kinds });
+    const result = await runOne({ seed });
     eventCount += result.eventCount;
     if (values.hashes) console.log(`hash ${seed} ${result.hash}`);
     if (result.failure === null) passed++;
@@ -163,7 +183,7 @@ async function tell(result: SimulationResult): Promise<void> {
   const flags = `${mutation === null ? "" : ` --mutation ${mutation}`}${kindFlags.map((flag) => ` ${flag}`).join("")}`;
   console.log(`replay: bun scripts/simulate.ts --seed ${seed}${flags}   # at ${commit()}`);
   if (values.quiet || values["keep-going"]) return;
-  const again = await runSeed({ seed, mutation, ...kinds, isVerbose: true });
+  const again = await runOne({ seed, isVerbose: true });
   for (const line of again.lines.slice(-TAIL_LINES)) console.log(`  ${line}`);
   if (again.hash !== result.hash)
     console.log("not ok the second run of this seed went another way");

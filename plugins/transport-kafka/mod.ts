@@ -20,10 +20,15 @@ import { FetchSessions } from "./fetch_sessions.ts";
 import { FrameReader } from "./framing.ts";
 import type { HandlerContext } from "./handler.ts";
 import { Login, saslMechanisms } from "./login.ts";
-import { type KafkaListener, resolveOptions, type TransportKafkaOptions } from "./options.ts";
+import {
+  type KafkaListener,
+  peerTrustOf,
+  resolveOptions,
+  type TransportKafkaOptions,
+} from "./options.ts";
 import { ReplyMemory } from "./reply_memory.ts";
 
-export type { KafkaListener, TransportKafkaOptions } from "./options.ts";
+export type { KafkaListener, PeerTls, TransportKafkaOptions } from "./options.ts";
 
 /** Reaping looks at all connections this often, or more often where the limits are shorter. */
 const SWEEP_MS_MAX = 5000;
@@ -40,10 +45,12 @@ const IDLE_POOL_BYTES = 1024 * 1024;
  */
 export function transportKafka(options: TransportKafkaOptions): TransportPlugin {
   const resolved = resolveOptions(options);
+  const { peerTls } = options;
   return {
     kind: "transport",
     name: "transport-kafka",
     contract: 1,
+    ...(peerTls === undefined ? {} : { peerTrust: peerTrustOf(peerTls) }),
     start: async (context) => {
       if (context.authenticator !== null && saslMechanisms(context.authenticator).length === 0) {
         // Serving everyone as anonymous would be worse than not serving.

@@ -1,6 +1,7 @@
 // The options of transport-kafka with their bounds and defaults.
 // Invariant: what leaves here is complete and within range. Kafka's names stand in the docstrings.
 
+import type { PeerTrust } from "../../src/contracts/transport.ts";
 import {
   checkListeners,
   type ListenerOptions,
@@ -12,9 +13,22 @@ const MIB = 1024 * 1024;
 /** One address to listen on. */
 export type KafkaListener = ListenerOptions;
 
+/** PEM texts: who vouches for the other brokers' listeners, and the certificate that they may ask for. */
+export interface PeerTls {
+  /** The host's authorities when left out. */
+  readonly caPem?: string;
+  /** With `privateKeyPem`. */
+  readonly certificatePem?: string;
+  readonly privateKeyPem?: string;
+  /** The name that every peer's certificate has to have; the host that it advertises when left out. */
+  readonly serverName?: string;
+}
+
 /** How transport-kafka listens, and its bounds. Only `listeners` has no default; bytes and milliseconds throughout. */
 export interface TransportKafkaOptions {
   readonly listeners: readonly KafkaListener[];
+  /** How the listeners of other brokers of the cluster are reached, where these have TLS. */
+  readonly peerTls?: PeerTls;
   /** Largest request (`socket.request.max.bytes`); 100 MiB. */
   readonly frameBytesMax?: number;
   /** Quiet connections are closed after this (`connections.max.idle.ms`); 10 minutes. */
@@ -73,4 +87,23 @@ export function resolveOptions(
   if (listeners.length === 0) throw new TypeError("Cannot listen as listeners is empty");
   checkListeners(listeners);
   return { listeners, ...resolveNumbers(NUMBERS, options) };
+}
+
+/** @throws {TypeError} when a certificate has no key, or a key no certificate */
+export function peerTrustOf({
+  caPem,
+  certificatePem,
+  privateKeyPem,
+  serverName,
+}: PeerTls): PeerTrust {
+  if ((certificatePem === undefined) !== (privateKeyPem === undefined)) {
+    throw new TypeError("peerTls.certificatePem and peerTls.privateKeyPem come together");
+  }
+  return {
+    ...(caPem === undefined ? {} : { caPem }),
+    ...(serverName === undefined ? {} : { serverName }),
+    ...(certificatePem === undefined || privateKeyPem === undefined
+      ? {}
+      : { identity: { certificatePem, privateKeyPem } }),
+  };
 }

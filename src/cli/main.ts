@@ -84,6 +84,24 @@ export const commands: readonly CommandEntry[] = [
   entry("cluster describe", "show the cluster and its brokers", async () => {
     return (await import("./commands/cluster_describe.ts")).command;
   }),
+  entry("cluster status", "show what brokers lead and hold, and what is out of sync", async () => {
+    return (await import("./commands/cluster_status.ts")).command;
+  }),
+  entry("cluster move", "put replicas of topics or partitions on other brokers", async () => {
+    return (await import("./commands/cluster_move.ts")).move;
+  }),
+  entry("cluster drain", "take every replica off a broker", async () => {
+    return (await import("./commands/cluster_move.ts")).drain;
+  }),
+  entry("cluster rebalance", "even out replicas and leaders over the brokers", async () => {
+    return (await import("./commands/cluster_move.ts")).rebalance;
+  }),
+  entry("cluster elect", "give leadership back, or elect where nobody leads", async () => {
+    return (await import("./commands/cluster_elect.ts")).elect;
+  }),
+  entry("cluster unregister", "forget a broker that is gone for good", async () => {
+    return (await import("./commands/cluster_elect.ts")).unregister;
+  }),
   entry("config check", "check a config file without starting anything", async () => {
     return (await import("./commands/config.ts")).check;
   }),

@@ -3,7 +3,6 @@
 // each, in the order of the request.
 // Kafka: org.apache.kafka.clients.admin.Admin.
 
-import { ok } from "../base/outcome.ts";
 import { ZERO_UUID } from "../base/uuid.ts";
 import type { Outcome } from "../protocol/errors.ts";
 import type { ResponseOf } from "../protocol/infer.ts";
@@ -29,7 +28,13 @@ import {
   SOURCES,
   type TopicDescription,
 } from "./admin_shapes.ts";
-import { ClientError, kafkaErrorOf, requireNone, unwrap } from "./client_error.ts";
+import { ClientError, requireNone, unwrap } from "./client_error.ts";
+import type {
+  ElectedPartition,
+  ElectionType,
+  PartitionReassignment,
+  ReplicaMove,
+} from "./cluster_admin.ts";
 import type { CoordinatorContext } from "./coordinator.ts";
 import type {
   GroupDescription,
@@ -43,6 +48,7 @@ import type { ClusterMetadata, TopicInfo, TopicLookup } from "./metadata.ts";
 import { deleteRecords, type OffsetFound, type OffsetSpec, offsetsAt } from "./offsets.ts";
 import { checkOptions } from "./option_checks.ts";
 import type { ClientPort, RequestSource } from "./port.ts";
+import { outcomeOf } from "./row_outcome.ts";
 import type {
   ActiveProducer,
   HangingSearch,
@@ -70,6 +76,11 @@ export type {
 const LOWEST = { timeoutMs: 1 };
 /** The protocol's bound on what a broker is told to take. */
 const BROKER_TIMEOUT_MS_MAX = 0x7fffffff;
+
+type GroupAdmin = typeof import("./group/group_admin.ts");
+type TransactionAdmin = typeof import("./transaction/transaction_admin.ts");
+type ClusterAdmin = typeof import("./cluster_admin.ts");
+type CallOf<Part, T> = (part: Part, context: CoordinatorContext, bounds: CallBounds) => Promise<T>;
 
 /** Operators' calls over one client. */
 export class Admin {
@@ -470,30 +481,64 @@ export class Admin {
     );
   }
 
-  /** Groups' part is loaded when it is first asked for. */
-  async #inGroups<T>(
-    options: AdminCallOptions,
-    call: (
-      groups: typeof import("./group/group_admin.ts"),
-      context: CoordinatorContext,
-      bounds: CallBounds,
-    ) => Promise<T>,
-  ): Promise<T> {
-    const groups = await import("./group/group_admin.ts");
-    return this.#within(options, (bounds) => call(groups, this.#context(), bounds));
+  /** Elects leaders of some partitions, a row each in their order; or of all that need it (null). */
+  electLeaders(
+    type: ElectionType,
+    partitions: readonly TopicPartition[] | null,
+    options: AdminCallOptions = {},
+  ): Promise<readonly ElectedPartition[]> {
+    return this.#inCluster(options, (own, context, bounds) =>
+      own.electLeaders(context, type, partitions, bounds),
+    );
   }
 
-  /** And so is transactions' part. */
-  async #inTransactions<T>(
+  /** Begins to move replicas, or cancels it; one outcome a partition. `listReassignments` tells when they are there. */
+  moveReplicas(
+    moves: readonly ReplicaMove[],
+    options: AdminCallOptions & { readonly mayChangeFactor?: boolean } = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.#inCluster(options, (own, context, bounds) =>
+      own.moveReplicas(context, moves, options.mayChangeFactor ?? true, bounds),
+    );
+  }
+
+  /** What is on its way to other brokers: of some partitions, or of all. */
+  listReassignments(
+    partitions: readonly TopicPartition[] | null = null,
+    options: AdminCallOptions = {},
+  ): Promise<readonly PartitionReassignment[]> {
+    return this.#inCluster(options, (own, context, bounds) =>
+      own.listReassignments(context, partitions, bounds),
+    );
+  }
+
+  /** Forgets a broker that is gone for good. @throws {ClientError} "broker_id_not_registered"; "invalid_request": it is running */
+  unregisterBroker(brokerId: number, options: AdminCallOptions = {}): Promise<void> {
+    return this.#inCluster(options, (own, context, bounds) =>
+      own.unregisterBroker(context, brokerId, bounds),
+    );
+  }
+
+  #inGroups<T>(options: AdminCallOptions, call: CallOf<GroupAdmin, T>): Promise<T> {
+    return this.#in(() => import("./group/group_admin.ts"), options, call);
+  }
+
+  #inTransactions<T>(options: AdminCallOptions, call: CallOf<TransactionAdmin, T>): Promise<T> {
+    return this.#in(() => import("./transaction/transaction_admin.ts"), options, call);
+  }
+
+  #inCluster<T>(options: AdminCallOptions, call: CallOf<ClusterAdmin, T>): Promise<T> {
+    return this.#in(() => import("./cluster_admin.ts"), options, call);
+  }
+
+  /** A part is loaded when it is first asked for. */
+  async #in<Part, T>(
+    load: () => Promise<Part>,
     options: AdminCallOptions,
-    call: (
-      transactions: typeof import("./transaction/transaction_admin.ts"),
-      context: CoordinatorContext,
-      bounds: CallBounds,
-    ) => Promise<T>,
+    call: CallOf<Part, T>,
   ): Promise<T> {
-    const transactions = await import("./transaction/transaction_admin.ts");
-    return this.#within(options, (bounds) => call(transactions, this.#context(), bounds));
+    const part = await load();
+    return this.#within(options, (bounds) => call(part, this.#context(), bounds));
   }
 
   #context(): CoordinatorContext {
@@ -547,15 +592,4 @@ export class Admin {
 /** Settings of one broker are that broker's to tell. */
 function toResource(resource: ConfigResource): { readonly to?: number } {
   return resource.type === "broker" && resource.name !== "" ? { to: Number(resource.name) } : {};
-}
-
-function outcomeOf<
-  R extends { readonly errorCode: number; readonly errorMessage?: string | null },
-  T,
->(result: R | undefined, value: (result: R) => T): Outcome<T> {
-  if (result === undefined) {
-    return { ok: false, error: kafkaErrorOf(-1, "The broker's answer leaves it out")! };
-  }
-  const error = kafkaErrorOf(result.errorCode, result.errorMessage);
-  return error === null ? ok(value(result)) : { ok: false, error };
 }

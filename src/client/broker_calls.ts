@@ -22,6 +22,7 @@ import { DescribeTopicPartitions } from "../protocol/messages/75_describe_topic_
 import { type BrokerCall, callOf, plainCall } from "./broker_call.ts";
 import { groupCalls } from "./broker_group_calls.ts";
 import { fetch, listOffsets, offsetForLeaderEpoch, produce } from "./broker_log_calls.ts";
+import { operationCalls } from "./broker_operation_calls.ts";
 import { transactionCalls } from "./broker_transaction_calls.ts";
 
 const deleteRecords = callOf<typeof DeleteRecords>({
@@ -95,6 +96,7 @@ const all: readonly BrokerCall[] = [
     broker.topics.describeTopicPartitions(...call),
   ),
   plainCall(UpdateFeatures, (broker, ...call) => broker.admin.updateFeatures(...call)),
+  ...operationCalls,
   ...groupCalls,
   ...transactionCalls,
 ];

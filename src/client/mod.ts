@@ -17,6 +17,12 @@ export type {
 export { type BrokerPortOptions, brokerPort } from "./broker_port.ts";
 export { bootstrapAddresses, type Client, type ClientOptions, createClient } from "./client.ts";
 export { ClientError, type ClientErrorCode, type TransactionRemedy } from "./client_error.ts";
+export type {
+  ElectedPartition,
+  ElectionType,
+  PartitionReassignment,
+  ReplicaMove,
+} from "./cluster_admin.ts";
 export { type Codec, type CodecChoice, type Decoded, jsonCodec } from "./codec.ts";
 export { clientOptionsOf, connectWith } from "./connect.ts";
 export type { Assignment, Consumer, ConsumerOptions, StartAt } from "./consumer.ts";

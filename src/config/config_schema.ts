@@ -88,6 +88,18 @@ const listening = {
 };
 const kafkaOptions = z.strictObject({
   ...listening,
+  peerTls: z
+    .strictObject({
+      caPem: pem.optional(),
+      certificatePem: pem.optional(),
+      privateKeyPem: pem.optional(),
+      serverName: z.string().min(1).optional(),
+    })
+    .optional()
+    .meta({
+      description:
+        "Who vouches for the listeners of other brokers that have TLS, and who we are to them, in PEM",
+    }),
   frameBytesMax: count(1024, 0x7fffffff).optional(),
   connectionIdleMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),
   frameStallMsMax: count(1, Number.MAX_SAFE_INTEGER).optional(),

@@ -74,9 +74,12 @@ type Referring<T> = T extends string
       ? { readonly [Key in keyof T]: Referring<T[Key]> }
       : T;
 type Bounds<Options> = Omit<Options, "listeners" | "host" | "port" | "tls">;
+type KafkaOptions = import("../../plugins/transport-kafka/mod.ts").TransportKafkaOptions;
+type PeerTls = NonNullable<KafkaOptions["peerTls"]>;
 type KafkaUse = BuiltIn<
   "kafka",
-  BuiltInListening & Bounds<import("../../plugins/transport-kafka/mod.ts").TransportKafkaOptions>
+  BuiltInListening &
+    Omit<Bounds<KafkaOptions>, "peerTls"> & { readonly peerTls?: Referring<PeerTls> }
 >;
 type HttpUse = BuiltIn<
   "http",

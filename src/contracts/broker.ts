@@ -60,22 +60,6 @@ import type {
   TxnOffsetCommitResponse,
 } from "../protocol/messages/28_txn_offset_commit.ts";
 import type {
-  DescribeConfigsRequest,
-  DescribeConfigsResponse,
-} from "../protocol/messages/32_describe_configs.ts";
-import type {
-  AlterConfigsRequest,
-  AlterConfigsResponse,
-} from "../protocol/messages/33_alter_configs.ts";
-import type {
-  AlterReplicaLogDirsRequest,
-  AlterReplicaLogDirsResponse,
-} from "../protocol/messages/34_alter_replica_log_dirs.ts";
-import type {
-  DescribeLogDirsRequest,
-  DescribeLogDirsResponse,
-} from "../protocol/messages/35_describe_log_dirs.ts";
-import type {
   CreatePartitionsRequest,
   CreatePartitionsResponse,
 } from "../protocol/messages/37_create_partitions.ts";
@@ -84,41 +68,9 @@ import type {
   DeleteGroupsResponse,
 } from "../protocol/messages/42_delete_groups.ts";
 import type {
-  ElectLeadersRequest,
-  ElectLeadersResponse,
-} from "../protocol/messages/43_elect_leaders.ts";
-import type {
-  IncrementalAlterConfigsRequest,
-  IncrementalAlterConfigsResponse,
-} from "../protocol/messages/44_incremental_alter_configs.ts";
-import type {
-  AlterPartitionReassignmentsRequest,
-  AlterPartitionReassignmentsResponse,
-} from "../protocol/messages/45_alter_partition_reassignments.ts";
-import type {
-  ListPartitionReassignmentsRequest,
-  ListPartitionReassignmentsResponse,
-} from "../protocol/messages/46_list_partition_reassignments.ts";
-import type {
   OffsetDeleteRequest,
   OffsetDeleteResponse,
 } from "../protocol/messages/47_offset_delete.ts";
-import type {
-  UpdateFeaturesRequest,
-  UpdateFeaturesResponse,
-} from "../protocol/messages/57_update_features.ts";
-import type {
-  DescribeClusterRequest,
-  DescribeClusterResponse,
-} from "../protocol/messages/60_describe_cluster.ts";
-import type {
-  DescribeProducersRequest,
-  DescribeProducersResponse,
-} from "../protocol/messages/61_describe_producers.ts";
-import type {
-  UnregisterBrokerRequest,
-  UnregisterBrokerResponse,
-} from "../protocol/messages/64_unregister_broker.ts";
 import type {
   DescribeTransactionsRequest,
   DescribeTransactionsResponse,
@@ -139,9 +91,10 @@ import type {
   DescribeTopicPartitionsRequest,
   DescribeTopicPartitionsResponse,
 } from "../protocol/messages/75_describe_topic_partitions.ts";
-import type { Peer, Principal } from "./auth.ts";
+import type { AdminApi } from "./admin_api.ts";
+import type { Caller } from "./caller.ts";
 
-export type { KafkaError, Outcome };
+export type { AdminApi, Caller, KafkaError, Outcome };
 
 /** A broker as its transports and an embedding program see it. Every call is answered by this broker alone. */
 export interface Broker {
@@ -168,17 +121,6 @@ export interface Feature {
   readonly minVersion: number;
   readonly maxVersion: number;
   readonly finalizedVersion: number;
-}
-
-/** Who asks. One object a connection is enough; `signal` ends parked calls. */
-export interface Caller {
-  readonly principal: Principal;
-  readonly peer: Peer;
-  readonly clientId: string;
-  /** The listener endpoint the call came in by: its advertised address is what metadata answers. */
-  readonly listener: string;
-  /** Fires when the client has gone or the broker stops: parked calls end with code "request_timed_out". */
-  readonly signal: AbortSignal;
 }
 
 /** A partition by the name of its topic and its number, from 0. */
@@ -210,6 +152,20 @@ export interface LogApi {
   topicNameOf(topicId: string): string | null;
   /** Id of a topic name; null when unknown. */
   topicIdOf(name: string): string | null;
+  /** Who leads a partition that this broker does not (KIP-951); null when unknown. Left out where one broker leads all. */
+  currentLeader?(caller: Caller, topic: string, partition: number): CurrentLeader | null;
+}
+
+/** A partition's leader, and where the caller's listener reaches it; null: it does not. */
+export interface CurrentLeader {
+  /** -1: nobody leads. */
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly endpoint: {
+    readonly host: string;
+    readonly port: number;
+    readonly rack: string | null;
+  } | null;
 }
 
 /** Batches for any number of partitions, as one Produce. Refused as a whole only by admission. */
@@ -266,6 +222,8 @@ export interface FetchRequest {
    * `bytesMin` says. For whoever takes memory for an answer first, and must not hold any while nothing comes.
    */
   readonly waitsOnly?: boolean;
+  /** A consumer that takes followers' answers too (KIP-392), and its rack; "": in none. Left out: a leader answers or nobody. */
+  readonly rack?: string;
   /** A follower asks, of that registration: it is given what is durable here, committed or not. Isolation says nothing then. */
   readonly replica?: { readonly id: number; readonly epoch: number };
 }
@@ -327,6 +285,8 @@ export interface FetchResult {
   /** Whole batches, from the one that holds `fetchOffset`; the caller skips records before it. */
   readonly batches: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** The replica that the consumer is to read from instead; no batches come then. */
+  readonly preferredReplica?: number;
   /** For a follower whose history is another: the newest epoch that both may know, and where it ends here. No batches come then. */
   readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: number };
 }
@@ -385,82 +345,6 @@ export interface TopicApi {
     request: DescribeTopicPartitionsRequest,
     version: number,
   ): Promise<DescribeTopicPartitionsResponse>;
-}
-
-/** Settings, cluster, log directories, producers. `version` is the API version in use: a few answers depend on it. */
-export interface AdminApi {
-  describeConfigs(
-    caller: Caller,
-    request: DescribeConfigsRequest,
-    version: number,
-  ): Promise<DescribeConfigsResponse>;
-  alterConfigs(
-    caller: Caller,
-    request: AlterConfigsRequest,
-    version: number,
-  ): Promise<AlterConfigsResponse>;
-  incrementalAlterConfigs(
-    caller: Caller,
-    request: IncrementalAlterConfigsRequest,
-    version: number,
-  ): Promise<IncrementalAlterConfigsResponse>;
-  describeCluster(
-    caller: Caller,
-    request: DescribeClusterRequest,
-    version: number,
-  ): Promise<DescribeClusterResponse>;
-  describeLogDirs(
-    caller: Caller,
-    request: DescribeLogDirsRequest,
-    version: number,
-  ): Promise<DescribeLogDirsResponse>;
-  describeProducers(
-    caller: Caller,
-    request: DescribeProducersRequest,
-    version: number,
-  ): Promise<DescribeProducersResponse>;
-  /** Of a producer without transactional id; with one, see `TransactionApi`. */
-  initProducerId(
-    caller: Caller,
-    request: InitProducerIdRequest,
-    version: number,
-  ): Promise<InitProducerIdResponse>;
-  /** Raises or lowers finalized feature levels, all of those named or none (KIP-584). */
-  updateFeatures(
-    caller: Caller,
-    request: UpdateFeaturesRequest,
-    version: number,
-  ): Promise<UpdateFeaturesResponse>;
-  /** Elects the preferred replica, or anybody who is there where nobody leads, once the store has it. Of all partitions: those that needed it. */
-  electLeaders(
-    caller: Caller,
-    request: ElectLeadersRequest,
-    version: number,
-  ): Promise<ElectLeadersResponse>;
-  /** Says where replicas shall be: that it is begun is answered, not that it is done. */
-  alterPartitionReassignments(
-    caller: Caller,
-    request: AlterPartitionReassignmentsRequest,
-    version: number,
-  ): Promise<AlterPartitionReassignmentsResponse>;
-  /** Partitions that are on their way to other brokers; whatever else is asked for is left out. */
-  listPartitionReassignments(
-    caller: Caller,
-    request: ListPartitionReassignmentsRequest,
-    version: number,
-  ): Promise<ListPartitionReassignmentsResponse>;
-  /** Forgets a broker that is gone for good; one that is there is refused with "invalid_request". */
-  unregisterBroker(
-    caller: Caller,
-    request: UnregisterBrokerRequest,
-    version: number,
-  ): Promise<UnregisterBrokerResponse>;
-  /** A broker has one folder: replicas are there, or the folder is not known. */
-  alterReplicaLogDirs(
-    caller: Caller,
-    request: AlterReplicaLogDirsRequest,
-    version: number,
-  ): Promise<AlterReplicaLogDirsResponse>;
 }
 
 /**

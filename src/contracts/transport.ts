@@ -4,15 +4,20 @@
 import type { Authenticator } from "./auth.ts";
 import type { Broker } from "./broker.ts";
 import type { PluginContext } from "./plugin.ts";
-import type { FetchHandler } from "./runtime.ts";
+import type { FetchHandler, TlsTrust } from "./runtime.ts";
 
 /** A door to the broker. `start` throws NetworkError "in_use" or "denied" when a port cannot be had. */
 export interface TransportPlugin {
   readonly kind: "transport";
   readonly name: string;
   readonly contract: 1;
+  /** How this broker reaches the listeners of others that have TLS; left out: who the host trusts, and no certificate of its own. */
+  readonly peerTrust?: PeerTrust;
   start(context: TransportContext): Promise<RunningTransport>;
 }
+
+/** TLS between brokers; `serverName` is what a peer has to prove, the name that it advertises when left out. */
+export type PeerTrust = Partial<TlsTrust>;
 
 /** What a transport is started with; beside it, it uses nothing of the broker. */
 export interface TransportContext extends PluginContext {

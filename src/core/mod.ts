@@ -9,6 +9,7 @@ export {
 } from "./broker/create_broker.ts";
 export { preloadGroups } from "./broker/lazy_groups.ts";
 export { preloadTransactions } from "./broker/lazy_transactions.ts";
+export { preloadCluster } from "./broker/preload_cluster.ts";
 export {
   readStaticSettings,
   type StaticSettings,

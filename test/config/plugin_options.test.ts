@@ -22,8 +22,8 @@ const RESOLVE: Readonly<Record<TransportWord, (options: never) => object>> = {
   http: httpOptions,
   tcp: tcpOptions,
 };
-/** How the file says where to listen. */
-const LISTENING = ["listen", "advertise", "tls", "listeners"];
+/** How the file says where to listen, and what is no number of the plugin. */
+const LISTENING = ["listen", "advertise", "tls", "listeners", "peerTls"];
 
 test.each(TRANSPORT_WORDS)("%s: schema and plugin agree", (word) => {
   const { properties } = configJsonSchema() as JsonNode;

@@ -228,4 +228,78 @@ describe("settings of replication", () => {
     }
     expect(asked.some(({ waitMsMax }) => waitMsMax === 70)).toBe(true);
   });
+
+  test("replica.lag.time.max.ms: who has not caught up for so long is no longer in sync, though it is registered", async () => {
+    rig = new ClusterRig({
+      "replica.lag.time.max.ms": 300,
+      "broker.session.timeout.ms": 600_000,
+      "controlled.shutdown.enable": false,
+    });
+    await rig.start([1, 2]);
+    await rig.topic("t", 2, 2);
+    await rig.untilPartitions("t", "both are in sync", inSync(2));
+    await rig.kill(2);
+    await rig.untilPartitions("t", "the follower has left", (partitions) =>
+      partitions.some(({ leaderId, isrNodes }) => leaderId === 1 && isrNodes.join() === "1"),
+    );
+    // Nobody leads what it led: by the store it is still there.
+    const partitions = await rig.partitions("t");
+    expect(partitions.map(({ leaderId }) => leaderId).sort()).toEqual([1, 2]);
+  }, 60_000);
+
+  test("replica.fetch.backoff.ms: what was refused is not asked for before, and the rest goes on", async () => {
+    for (const [backoffMs, isAskedAgain] of [
+      [3_600_000, false],
+      [10, true],
+    ] as const) {
+      rig = new ClusterRig({ "replica.fetch.backoff.ms": backoffMs });
+      await rig.start([1, 2]);
+      await rig.topic("refused", 1, 2);
+      await rig.untilPartitions("refused", "both are in sync", inSync(2));
+      const [partition] = await rig.partitions("refused");
+      const leader = rig.get(partition!.leaderId);
+      let refusals = 0;
+      rig.refusal = (topic) => {
+        if (topic !== "refused" || refusals > 0) return null;
+        refusals++;
+        return "kafka_storage_error";
+      };
+      await until(() => refusals > 0, "it was refused", 20_000);
+      const from = leader.replicaFetches.length;
+      const asks = () =>
+        leader.replicaFetches
+          .slice(from)
+          .filter(({ partitions }) => partitions.some(({ topic }) => topic === "refused")).length;
+      if (isAskedAgain) await until(() => asks() > 2, "it is asked for again", 20_000);
+      else {
+        // Partitions of another topic are copied meanwhile.
+        await rig.topic("other", 2, 2);
+        await rig.untilPartitions("other", "both are in sync", inSync(2));
+        for (const p of [0, 1]) await rig.produced("other", p, ["a"]);
+        expect(asks()).toBe(0);
+      }
+      await rig.close();
+    }
+  }, 60_000);
+
+  test("controlled.shutdown.enable: a broker that stops says so and hands over; without it, it is just gone", async () => {
+    for (const isControlled of [true, false]) {
+      rig = new ClusterRig({ "controlled.shutdown.enable": isControlled });
+      await rig.start([1, 2]);
+      await rig.topic("t", 2, 2);
+      await rig.untilPartitions("t", "both are in sync", inSync(2));
+      const from = rig.commits.length;
+      await rig.stop(2);
+      const keys = rig.commits
+        .slice(from)
+        .filter(({ brokerId }) => brokerId === 2)
+        .flatMap((each) => each.keys);
+      expect(keys.includes("brokers/2")).toBe(isControlled);
+      expect(keys.some((key) => key.startsWith("partitions/"))).toBe(isControlled);
+      await rig.untilPartitions("t", "the other leads", (partitions) =>
+        partitions.every(({ leaderId }) => leaderId === 1),
+      );
+      await rig.close();
+    }
+  }, 60_000);
 });

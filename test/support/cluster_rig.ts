@@ -11,7 +11,8 @@ import type { MetadataStore, MetadataStorePlugin } from "../../src/contracts/met
 import type { Runtime } from "../../src/contracts/runtime.ts";
 import type { TransportPlugin } from "../../src/contracts/transport.ts";
 import { createBroker, type RunningBroker } from "../../src/core/mod.ts";
-import { type HostRuntime, hostRuntime } from "../../src/runtime/host_runtime.ts";
+import { type KafkaErrorName, refuse } from "../../src/protocol/errors.ts";
+import { hostRuntime } from "../../src/runtime/host_runtime.ts";
 import { batchOf, recordsIn } from "./log_rig.ts";
 import { callerOf } from "./memory_broker.ts";
 import { until } from "./waiting.ts";
@@ -30,8 +31,6 @@ export interface RigBroker {
   readonly broker: RunningBroker;
   /** Fetches of followers that came in here, oldest first. */
   readonly replicaFetches: FetchRequest[];
-  /** When a follower's fetch was answered, by the host's clock; beside `replicaFetches`. */
-  readonly answeredMs: number[];
   readonly stop: () => Promise<void>;
   /** Ends it without a word to the others. */
   readonly kill: () => Promise<void>;
@@ -39,7 +38,9 @@ export interface RigBroker {
 
 /** How long a test waits for the cluster to come to be as it should. */
 const SETTLE_MS = 20_000;
+/** Remembered of each broker, and of commits in all. */
 const FETCHES_MAX = 10_000;
+const COMMITS_MAX = 10_000;
 
 export class ClusterRig {
   readonly #shared = metadataMemory({ shared: true });
@@ -49,6 +50,10 @@ export class ClusterRig {
   /** Of those that were killed: closed at the end only. */
   readonly #leftovers: (() => Promise<void>)[] = [];
   readonly brokers = new Map<number, RigBroker>();
+  /** Keys of what brokers have committed, oldest first. */
+  readonly commits: { readonly brokerId: number; readonly keys: readonly string[] }[] = [];
+  /** What followers are told of a partition instead of what there is. */
+  refusal: (topic: string, partition: number) => KafkaErrorName | null = () => null;
 
   constructor(settings: Settings = {}) {
     this.#settings = {
@@ -242,9 +247,8 @@ export class ClusterRig {
     const host = hostRuntime({ log: { level: "off", format: "json", configure: false } });
     const life = { isKilled: false };
     const replicaFetches: FetchRequest[] = [];
-    const answeredMs: number[] = [];
     const seen = (broker: Broker): Broker =>
-      replaced(broker, "log", watched(broker.log, host, replicaFetches, answeredMs));
+      replaced(broker, "log", this.#watched(broker.log, replicaFetches));
     const broker = await createBroker({
       broker: { id, release: "1.2.3" },
       runtime: host.runtime,
@@ -262,13 +266,26 @@ export class ClusterRig {
       id,
       broker,
       replicaFetches,
-      answeredMs,
       stop: end,
       kill: async () => {
         life.isKilled = true;
         await end();
       },
     };
+  }
+
+  #watched(log: Broker["log"], fetches: FetchRequest[]): Broker["log"] {
+    return replaced(log, "fetch", async (caller: Caller, request: FetchRequest) => {
+      const response = await log.fetch(caller, request);
+      if (request.replica === undefined) return response;
+      if (fetches.length < FETCHES_MAX) fetches.push(request);
+      const partitions = response.partitions.map((outcome, at) => {
+        const { topic, partition } = request.partitions[at]!;
+        const code = this.refusal(topic, partition);
+        return code === null ? outcome : refuse(code);
+      });
+      return { ...response, partitions, release: () => response.release() };
+    });
   }
 
   /** The shared store as one broker has it: once that is killed, neither a commit nor a renewal nor an end comes from it. */
@@ -288,6 +305,8 @@ export class ClusterRig {
           },
           commit: async (transaction) => {
             alive();
+            const keys = transaction.writes.map(({ key }) => key);
+            if (this.commits.length < COMMITS_MAX) this.commits.push({ brokerId, keys });
             return await store.commit(transaction);
           },
           watch: (prefix, revision, signal) => store.watch(prefix, revision, signal),
@@ -334,23 +353,6 @@ function watchedTransport(seen: (broker: Broker) => Broker): TransportPlugin {
     ...transport,
     start: (context) => transport.start({ ...context, broker: seen(context.broker) }),
   };
-}
-
-function watched(
-  log: Broker["log"],
-  { runtime }: HostRuntime,
-  fetches: FetchRequest[],
-  answeredMs: number[],
-): Broker["log"] {
-  return replaced(log, "fetch", async (caller: Caller, request: FetchRequest) => {
-    if (request.replica === undefined || fetches.length >= FETCHES_MAX) {
-      return await log.fetch(caller, request);
-    }
-    fetches.push(request);
-    const response = await log.fetch(caller, request);
-    answeredMs.push(runtime.clock.monotonicMs());
-    return response;
-  });
 }
 
 /** `target` with one field as another: what its methods reach is still itself. */

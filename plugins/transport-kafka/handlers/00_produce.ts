@@ -2,8 +2,8 @@
 //
 // Serves: appending one record batch a partition; acks 0, 1 and -1; topic ids from v13; batches of transactions.
 // Limits: v0–2 are listed in ApiVersions and refused (decision 16). Null records are answered with
-//   invalid_record, where Kafka never answers. currentLeader and nodeEndpoints stay empty (optional, KIP-951).
-// v7: zstd is allowed.   v8: recordErrors and errorMessage.   v9: flexible.   v11: transaction_abortable is known.
+//   invalid_record, where Kafka never answers.
+// v7: zstd is allowed.   v8: recordErrors and errorMessage.   v9: flexible.   v10: who leads instead (KIP-951).   v11: transaction_abortable is known.
 // v12: the first batch takes its partition into the transaction (KIP-890).   v13: topic ids instead of names.
 // Kafka: KafkaApis.handleProduceRequest, ReplicaManager.handleProduceAppend, ProduceRequest.validateRecords.
 
@@ -29,6 +29,7 @@ import {
 } from "../../../src/record/batch_header.ts";
 import { ConnectionRefusal } from "../exchange.ts";
 import { handlerOf } from "../handler.ts";
+import { LeaderHints } from "../leader_hints.ts";
 
 type TopicResponse = ProduceResponseInput["responses"][number];
 type PartitionResponse = TopicResponse["partitionResponses"][number];
@@ -38,6 +39,7 @@ const ZSTD = 4;
 const ZSTD_SINCE = 7;
 const TOPIC_IDS_SINCE = 13;
 const RECORD_ERRORS_SINCE = 8;
+const HINTS_SINCE = 10;
 const ABORTABLE_SINCE = 11;
 const ADDS_SINCE = 12;
 const INVALID_ACKS = kafkaError("invalid_required_acks");
@@ -90,7 +92,8 @@ export const produce = handlerOf<typeof Produce>({
       refuseOnError(request, refused, outcomes);
       return { response: null };
     }
-    return { response: responseOf(request, version, refused, outcomes) };
+    const hints = new LeaderHints(log, caller);
+    return { response: responseOf(request, version, refused, outcomes, hints) };
   },
 });
 
@@ -131,6 +134,7 @@ function responseOf(
   version: number,
   refused: ReadonlyMap<number, KafkaError>,
   outcomes: readonly Outcome<AppendResult>[],
+  hints: LeaderHints,
 ): ProduceResponseInput {
   const responses: TopicResponse[] = [];
   let place = 0;
@@ -146,7 +150,14 @@ function responseOf(
       }
       const outcome = outcomes[nextOutcome++]!;
       if (!outcome.ok) {
-        partitionResponses.push(refusalOf(index, version, outcome.error));
+        const { code, wireCode } = outcome.error;
+        const answer = refusalOf(index, version, outcome.error);
+        // Of a producer nothing is fenced by its epoch of the leader: it names none.
+        const isHinted = version >= HINTS_SINCE && code === "not_leader_or_follower";
+        const topic = version < TOPIC_IDS_SINCE ? name : hints.topicNameOf(topicId);
+        partitionResponses.push(
+          isHinted ? { ...answer, ...hints.of(wireCode, topic, index) } : answer,
+        );
         continue;
       }
       const { baseOffset, logAppendTimeMs, logStartOffset } = outcome.value;
@@ -154,7 +165,8 @@ function responseOf(
     }
     responses.push({ name, topicId, partitionResponses });
   }
-  return { responses, throttleTimeMs: 0 };
+  const { nodeEndpoints } = hints;
+  return { responses, throttleTimeMs: 0, ...(nodeEndpoints.length === 0 ? {} : { nodeEndpoints }) };
 }
 
 function refusalOf(index: number, version: number, refusal: AppendError): PartitionResponse {

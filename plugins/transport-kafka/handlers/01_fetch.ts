@@ -3,7 +3,8 @@
 // Serves: reading record batches with long poll; sessions (KIP-227) from v7; topic ids from v13.
 // Limits: replica ids only of brokers that have logged in as such, from v15 on; one answer carries at most fetchBytesMax, but always one batch.
 // v5: log start offset.   v7: sessions.   v9: leader epoch.   v12: flexible, diverging epochs.   v13: topic ids.
-// v15: the replica id moves into replicaState.   v16: node endpoints (never sent).   v18: high watermark of a follower.
+// v11: racks, and the replica to read from (KIP-392).   v15: the replica id moves into replicaState.
+// v16: who leads instead (KIP-951).   v18: high watermark of a follower.
 // Kafka: KafkaApis.handleFetchRequest, FetchSession.FullFetchContext and IncrementalFetchContext.
 
 import { PEER_TYPE } from "../../../src/contracts/auth.ts";
@@ -19,6 +20,7 @@ import { attributesAt } from "../../../src/record/batch_header.ts";
 import { divergenceOf } from "../fetch_divergence.ts";
 import type { FetchSession, FetchSessions, WantedPartition } from "../fetch_sessions.ts";
 import { type Answer, type HandlerContext, handlerOf } from "../handler.ts";
+import { LeaderHints } from "../leader_hints.ts";
 
 type TopicResponse = FetchResponseInput["responses"][number];
 type PartitionResponse = TopicResponse["partitions"][number];
@@ -27,6 +29,8 @@ type WirePartition = FetchRequest["topics"][number]["partitions"][number];
 const SESSIONS_SINCE = 7;
 const TOPIC_IDS_SINCE = 13;
 const ZSTD_SINCE = 10;
+const RACKS_SINCE = 11;
+const HINTS_SINCE = 16;
 /** Epoch of a request that opens a session, and of one that ends it. */
 const OPEN_EPOCH = 0;
 const FINAL_EPOCH = -1;
@@ -98,7 +102,10 @@ export const fetch = handlerOf<typeof Fetch>({
         ...(isReplica ? { follower: each } : {}),
       });
     }
-    if (partitions.length === 0) return { response: responseOf(context, plan, known, [], version) };
+    const hints = new LeaderHints(log, caller);
+    if (partitions.length === 0) {
+      return { response: responseOf(context, plan, known, [], version, hints) };
+    }
     const bytesMax = bytesMaxOf(context, request);
     const fetched = await log.fetch(caller, {
       isolation: request.isolationLevel === 1 ? "read_committed" : "read_uncommitted",
@@ -109,8 +116,9 @@ export const fetch = handlerOf<typeof Fetch>({
       ...(isReplica
         ? { replica: { id: replicaId, epoch: request.replicaState.replicaEpoch } }
         : {}),
+      ...(version >= RACKS_SINCE && !isReplica ? { rack: request.rackId } : {}),
     });
-    const response = responseOf(context, plan, known, fetched.partitions, version, request);
+    const response = responseOf(context, plan, known, fetched.partitions, version, hints, request);
     return { response, release: () => fetched.release() };
   },
 });
@@ -200,6 +208,7 @@ function responseOf(
   known: readonly (PartitionResponse | undefined)[],
   fetched: readonly FetchOutcome[],
   version: number,
+  hints: LeaderHints,
   request?: FetchRequest,
 ): FetchResponseInput {
   const { wanted, session } = plan;
@@ -212,8 +221,12 @@ function responseOf(
   let next = 0;
   for (let place = 0; place < wanted.length; place++) {
     const each = wanted[place]!;
-    const response =
+    let response =
       known[place] ?? partitionResponse(each.partition, fetched[next++]!, isCommitted, version);
+    if (response.errorCode !== 0 && version >= HINTS_SINCE) {
+      const topic = hints.topicNameOf(each.topicId);
+      response = { ...response, ...hints.of(response.errorCode, topic, each.partition) };
+    }
     const isNews = remember(each, response);
     if (session !== null && !isNews) continue;
     if (session !== null && sizeOf(response) > 0) served.push(each);
@@ -229,7 +242,14 @@ function responseOf(
   if (plan.opens) {
     sessionId = context.fetchSessions.open(wanted, version >= TOPIC_IDS_SINCE)?.id ?? 0;
   }
-  return { throttleTimeMs: 0, errorCode: 0, sessionId, responses };
+  const { nodeEndpoints } = hints;
+  return {
+    throttleTimeMs: 0,
+    errorCode: 0,
+    sessionId,
+    responses,
+    ...(nodeEndpoints.length === 0 ? {} : { nodeEndpoints }),
+  };
 }
 
 /** Notes what the client is told, and whether it is news within a session. */
@@ -239,11 +259,13 @@ function remember(each: WantedPartition, response: PartitionResponse): boolean {
   const isNews =
     response.errorCode !== 0 ||
     response.divergingEpoch !== undefined ||
+    response.preferredReadReplica !== undefined ||
     sizeOf(response) > 0 ||
     highWatermark !== each.toldHighWatermark ||
     logStartOffset !== each.toldLogStartOffset;
-  // After an error the next healthy answer is news again.
-  each.toldHighWatermark = response.errorCode === 0 ? highWatermark : -1;
+  // Who is refused, or has to cut its log first, takes nothing else in: it is told again.
+  const isTakenIn = response.errorCode === 0 && response.divergingEpoch === undefined;
+  each.toldHighWatermark = isTakenIn ? highWatermark : -1;
   each.toldLogStartOffset = logStartOffset;
   return isNews;
 }
@@ -264,7 +286,7 @@ function partitionResponse(
   }
   const { highWatermark, lastStableOffset, logStartOffset, abortedTransactions, batches } =
     outcome.value;
-  const { divergingEpoch } = outcome.value;
+  const { divergingEpoch, preferredReplica } = outcome.value;
   const first = batches[0];
   if (
     version < ZSTD_SINCE &&
@@ -283,6 +305,7 @@ function partitionResponse(
     // Never null for a healthy partition: clients take null for a fault.
     records: batches.length === 0 ? noRecords : batches,
     ...(divergingEpoch === undefined ? {} : { divergingEpoch }),
+    ...(preferredReplica === undefined ? {} : { preferredReadReplica: preferredReplica }),
   };
 }
 

@@ -71,7 +71,10 @@ export const listOffsets = handlerOf<typeof ListOffsets>({
       if (list[at]!.errorCode !== 0) continue;
       const outcome = outcomes[index]!;
       if (!outcome.ok) {
-        list[at] = failed(partition, outcome.error.wireCode);
+        // Before v5 there was no word for a leader that does not know yet.
+        const isTooEarly = outcome.error.code === "offset_not_available" && version < 5;
+        const { wireCode } = outcome.error;
+        list[at] = failed(partition, isTooEarly ? wireCodeOf("leader_not_available") : wireCode);
         continue;
       }
       const { offset, timestampMs, leaderEpoch } = outcome.value;

@@ -144,13 +144,24 @@ class ChildBroker {
   /** Asks it to hand over and stop; kills it when that takes too long. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    this.#child?.kill("SIGTERM");
+    this.#signal("SIGTERM");
     const late = new AbortController();
     const timeout = pause(STOP_MS_MAX, "late", { signal: late.signal }).catch(() => "ended");
     const how = await Promise.race([this.#ended.then(() => "ended"), timeout]);
     late.abort();
-    if (how === "late") this.#child?.kill("SIGKILL");
+    if (how === "late") this.#signal("SIGKILL");
     await this.#ended;
+  }
+
+  /** Not by the child's own method: Deno's ends its standard input with it, which says that the parent has gone. */
+  #signal(signal: "SIGTERM" | "SIGKILL"): void {
+    const { pid, exitCode, signalCode } = this.#child ?? {};
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has just gone.
+    }
   }
 
   /** Never rejects. */
@@ -188,7 +199,10 @@ class ChildBroker {
         if (text.length > LINE_CHARACTERS_MAX) return;
         text += new TextDecoder().decode(chunk);
         const address = /^ready .*?kafka=(\S+)/m.exec(text)?.[1];
-        if (address !== undefined && text.includes("\n")) resolve(address);
+        if (address === undefined || !text.includes("\n")) return;
+        // Whoever wants to see one die needs to know which process it is.
+        this.#host.tell(`millrace: broker ${this.#id} is process ${child.pid}, at ${address}\n`);
+        resolve(address);
       });
       void this.#ended.then(() => resolve(null));
     });

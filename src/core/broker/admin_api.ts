@@ -114,6 +114,12 @@ function describeProducers(
   const topics = request.topics.map(({ name, partitionIndexes }) => {
     const topic = topicsByName.get(name);
     const partitions = partitionIndexes.map((partitionIndex) => {
+      // Any replica answers, as it is asked what that one knows.
+      const replicas = context.cluster.partition(topic?.id ?? "", partitionIndex)?.replicas;
+      if (replicas?.includes(context.brokerId) === false) {
+        const refusal = wireRefusal("not_leader_or_follower", null);
+        return { partitionIndex, ...refusal, activeProducers: [] };
+      }
       const producers =
         topic === undefined ? null : context.partitions.activeProducers(topic.id, partitionIndex);
       if (producers === null) {

@@ -87,6 +87,9 @@ function admitLog(log: LogApi, gate: Gate): LogApi {
     // Ids are no secret (Kafka answers them without asking), and the transport needs them to ask at all.
     topicNameOf: (topicId) => log.topicNameOf(topicId),
     topicIdOf: (name) => log.topicIdOf(name),
+    // Asked for partitions only that the caller was let to.
+    currentLeader: (caller, topic, partition) =>
+      log.currentLeader?.(caller, topic, partition) ?? null,
   };
 }
 

@@ -4,7 +4,7 @@
 import { randomUuid } from "../../base/uuid.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import type { Endpoint } from "../../contracts/transport.ts";
-import { SUPPORTED_FEATURES } from "../cluster/features.ts";
+import { CLUSTER_FEATURES } from "../cluster/features.ts";
 import type { BrokerEndpoint } from "../cluster/image.ts";
 import type { Registration } from "../cluster/membership.ts";
 import type { Settings } from "../settings/dynamic.ts";
@@ -42,7 +42,7 @@ export function registrationOf({
     peer,
     release: release ?? "unknown",
     features: new Map(
-      SUPPORTED_FEATURES.map(({ name, minVersion, maxVersion }) => [
+      CLUSTER_FEATURES.map(({ name, minVersion, maxVersion }) => [
         name,
         { min: minVersion, max: maxVersion },
       ]),

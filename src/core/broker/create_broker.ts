@@ -166,7 +166,8 @@ export async function createBroker(options: BrokerOptions): Promise<RunningBroke
     if (cluster.shared !== null) {
       const { openReplication } = await import("./open_replication.ts");
       const { shared } = cluster;
-      replication = await openReplication({ cluster, shared, logs, settings, runtime });
+      const { peerTrust } = options.transports.find((each) => each.peerTrust !== undefined) ?? {};
+      replication = await openReplication({ cluster, shared, logs, settings, runtime, peerTrust });
       opened.push(replication);
     }
     return new BrokerImpl(
@@ -289,7 +290,11 @@ class BrokerImpl implements RunningBroker {
           gate: transactions.gate,
           ...(replication === null
             ? {}
-            : { replicas: replication.appends, replicaFetch: replication.fetch }),
+            : {
+                replicas: replication.appends,
+                reads: replication.reads,
+                replicaFetch: replication.fetch,
+              }),
           ...gateSettings(settings),
         }),
         topics: createTopicApi(deps),

@@ -8,7 +8,7 @@ import type {
   UpdateFeaturesResponse,
 } from "../../protocol/messages/57_update_features.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { SUPPORTED_FEATURES } from "../cluster/features.ts";
+import { CLUSTER_FEATURES, SUPPORTED_FEATURES } from "../cluster/features.ts";
 import { type ApiContext, settled } from "./api_context.ts";
 
 /** Last version whose answer has a row for each feature. */
@@ -16,7 +16,8 @@ const ROWS_UNTIL = 1;
 
 /** Every feature with its levels and the one in force. */
 export function featuresOf(cluster: Cluster): readonly Feature[] {
-  return SUPPORTED_FEATURES.map(({ name, minVersion, maxVersion }) => ({
+  const all = cluster.isShared ? CLUSTER_FEATURES : SUPPORTED_FEATURES;
+  return all.map(({ name, minVersion, maxVersion }) => ({
     name,
     minVersion,
     maxVersion,

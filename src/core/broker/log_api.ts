@@ -12,6 +12,7 @@ import type {
   AppendRequest,
   AppendResult,
   Caller,
+  CurrentLeader,
   EpochEnd,
   EpochQuery,
   FetchRequest,
@@ -46,8 +47,9 @@ import {
 import type { LogManager } from "../partition/log_manager.ts";
 import type { PartitionLeader } from "../partition/partition_leader.ts";
 import { FirstBatchGate, type Transactional } from "./first_batch_gate.ts";
-import { checkEpoch, ParkedFetch, readableEnd } from "./parked_fetch.ts";
+import { absentCode, checkEpoch, ParkedFetch, readableEnd } from "./parked_fetch.ts";
 import { appendedToReplicas, type ReplicatedAppends, refusalOf } from "./replicated_append.ts";
+import type { ReplicatedReads } from "./replicated_reads.ts";
 
 /** A partition's refusal may name the records that caused it (Produce v8+). */
 export interface AppendError extends KafkaError {
@@ -67,6 +69,8 @@ export interface LogApiOptions {
   readonly gate?: TransactionGate | null;
   /** Who leads here, and what replicas have; left out where this broker has the store for itself. */
   readonly replicas?: ReplicatedAppends;
+  /** What a cluster asks of reads; left out where this broker has the store for itself. */
+  readonly reads?: ReplicatedReads;
   /** Answers followers; left out where this broker has the store for itself. */
   readonly replicaFetch?: (caller: Caller, request: FetchRequest) => Promise<FetchResponse>;
   /** add.partitions.to.txn.retry.backoff.ms and its max; Kafka's defaults where they are left out. */
@@ -153,7 +157,7 @@ export class LogApiImpl implements LogApi {
   ): Appended | AppendError | Transactional<Appended | AppendError> {
     const topic = this.#logs.topicNamed(request.topic);
     const log = topic === undefined ? null : this.#logs.logIn(topic, request.partition);
-    if (log === null) {
+    if (log === null && absentCode(topic, request.partition) === "unknown_topic_or_partition") {
       return kafkaError(
         "unknown_topic_or_partition",
         `There is no partition ${request.partition} of topic "${request.topic}"`,
@@ -164,6 +168,7 @@ export class LogApiImpl implements LogApi {
     if (isInternalTopic(request.topic)) {
       return kafkaError("invalid_topic_exception", "Nobody may append to an internal topic");
     }
+    if (log === null) return kafkaError("not_leader_or_follower");
     const { runtime, replicas } = this.#options;
     const leader = replicas?.leaderOf(topic!.id, request.partition) ?? null;
     const refusal = replicas === undefined ? null : refusalOf(leader, whole.acks, replicas);
@@ -220,7 +225,8 @@ export class LogApiImpl implements LogApi {
     const bytesMax = Math.min(request.bytesMax, this.#options.fetchBytesMax());
     const bounded = bytesMax === request.bytesMax ? request : { ...request, bytesMax };
     if (bounded.replica !== undefined) return await this.#fetchAsReplica(caller, bounded);
-    return await new ParkedFetch(this.#logs, this.#options.runtime, caller, bounded).run();
+    const { runtime, reads = null } = this.#options;
+    return await new ParkedFetch(this.#logs, runtime, caller, bounded, reads).run();
   }
 
   async #fetchAsReplica(caller: Caller, request: FetchRequest): Promise<FetchResponse> {
@@ -261,6 +267,8 @@ export class LogApiImpl implements LogApi {
     const log = found.value;
     if (!this.#logs.isOnline) return refuse("kafka_storage_error");
     const endOffset = readableEnd(log, query.isolation);
+    const isBehind = this.#isBehindItsEpoch(query.topic, log);
+    if (isBehind && query.at === "latest") return refuse("offset_not_available");
     if (query.at === "earliest" || query.at === "latest") {
       const offset = query.at === "earliest" ? log.logStartOffset : endOffset;
       const leaderEpoch = offset < log.logEndOffset ? log.epochs.epochAt(offset) : log.leaderEpoch;
@@ -274,6 +282,7 @@ export class LogApiImpl implements LogApi {
     if (hit === "corrupt") return refuse("corrupt_message");
     if (hit === "unsupported") return refuse("unsupported_compression_type");
     if (hit === "io") return refuse("kafka_storage_error");
+    if (hit === null && isBehind) return refuse("offset_not_available");
     if (hit === null) return ok({ offset: -1, timestampMs: -1, leaderEpoch: -1 });
     return ok({ ...hit, leaderEpoch: log.epochs.epochAt(hit.offset) });
   }
@@ -304,12 +313,26 @@ export class LogApiImpl implements LogApi {
     return this.#logs.topicNamed(name)?.id ?? null;
   }
 
+  currentLeader(caller: Caller, topic: string, partition: number): CurrentLeader | null {
+    return this.#options.reads?.currentLeader(caller.listener, topic, partition) ?? null;
+  }
+
   #find(topicName: string, partition: number, leaderEpoch: number): Outcome<PartitionLog> {
     const topic = this.#logs.topicNamed(topicName);
     const log = topic === undefined ? null : this.#logs.logIn(topic, partition);
-    if (log === null) return refuse("unknown_topic_or_partition");
+    if (log === null) return refuse(absentCode(topic, partition));
     const refusal = checkEpoch(log, leaderEpoch);
-    return refusal === null ? ok(log) : refuse(refusal);
+    if (refusal !== null) return refuse(refusal);
+    return this.#options.reads?.isHeld() === false ? refuse("not_leader_or_follower") : ok(log);
+  }
+
+  /** A new leader does not know yet how much of the epochs before its own is committed: its end would go back. */
+  #isBehindItsEpoch(topicName: string, log: PartitionLog): boolean {
+    const { replicas } = this.#options;
+    if (replicas === undefined) return false;
+    const topicId = this.#logs.topicNamed(topicName)?.id ?? "";
+    const leader = replicas.leaderOf(topicId, log.partition);
+    return leader !== null && leader.epochStartOffset > log.highWatermark;
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Caller, FetchRequest, FetchResponse } from "../../contracts/broker.ts";
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
+import type { PeerTrust } from "../../contracts/transport.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { SharedCluster } from "../cluster/shared_cluster.ts";
 import type { PartitionLog } from "../log/partition_log.ts";
@@ -18,6 +19,7 @@ import { type ReplicaLog, ReplicaManager } from "../replication/replica_manager.
 import type { Settings } from "../settings/dynamic.ts";
 import { ReplicaFetch } from "./replica_fetch.ts";
 import type { ReplicatedAppends } from "./replicated_append.ts";
+import { type ReplicatedReads, replicatedReads } from "./replicated_reads.ts";
 
 const CONNECT_MS_MAX = 5_000;
 /** `replica.lag.time.max.ms`, and the replica.fetch.* settings, by Kafka's defaults. */
@@ -34,12 +36,15 @@ export interface ReplicationOptions {
   readonly logs: LogManager;
   readonly settings: Settings;
   readonly runtime: Runtime;
+  /** Of the transports: how peers' listeners with TLS are reached. */
+  readonly peerTrust?: PeerTrust | undefined;
 }
 
 export interface Replication {
   readonly replicas: ReplicaManager;
   readonly peers: Peers;
   readonly appends: ReplicatedAppends;
+  readonly reads: ReplicatedReads;
   /** Answers a follower. */
   readonly fetch: (caller: Caller, request: FetchRequest) => Promise<FetchResponse>;
   close(): void;
@@ -58,6 +63,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     brokers,
     secret: () => shared.secret,
     connectMs: () => CONNECT_MS_MAX,
+    trust: ({ peer }) => ({ serverName: peer?.host ?? "", ...options.peerTrust }),
   });
   const number = (name: string, otherwise: number) => () => settings.number(name, otherwise);
   const replicas = new ReplicaManager({
@@ -69,7 +75,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     partitionsOf: (topicId) => cluster.image.partitions.get(topicId),
     logOf: (topicId, partition) => {
       const log = logs.log(topicId, partition);
-      return log === null ? null : new LogOfRole(log, logs, code);
+      return log === null ? null : new LogOfRole(log, logs, code, runtime);
     },
     setRole: (topicId, partition, role) => {
       const log = logs.log(topicId, partition);
@@ -87,10 +93,30 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     bytesMax: number("replica.fetch.response.max.bytes", BYTES_MAX),
     backoffMs: number("replica.fetch.backoff.ms", BACKOFF_MS),
   });
+  /** Drops the log of a partition that was given to other brokers. */
+  const dropMoved = (topicId: string, partition: number): void => {
+    const image = cluster.partition(topicId, partition);
+    if (image === null || image.replicas.includes(brokerId)) return;
+    if (!logs.topicWithId(topicId)?.logs.has(partition)) return;
+    runtime.log.info("replica_dropped", { topicId, partition });
+    runtime.scheduler.spawn("replica_dropped", async () => {
+      try {
+        await logs.partitionDropped(topicId, partition);
+      } catch (error) {
+        // Files that stay are removed at the next start, as nothing speaks of them.
+        runtime.log.warn("replica_not_dropped", { topicId, partition, error: String(error) });
+      }
+      // It may have come back meanwhile, and had no log.
+      replicas.partitionsChanged(topicId, [partition]);
+    });
+  };
   const unfollow = cluster.follow({
     topicChanged: () => {},
     topicDeleted: (topic) => replicas.topicDeleted(topic.id),
-    partitionsChanged: (topic, indexes) => replicas.partitionsChanged(topic.id, indexes),
+    partitionsChanged: (topic, indexes) => {
+      replicas.partitionsChanged(topic.id, indexes);
+      for (const index of indexes) dropMoved(topic.id, index);
+    },
     brokersChanged: () => replicas.brokersChanged(),
   });
   const appends: ReplicatedAppends = {
@@ -101,6 +127,12 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     replicas,
     peers,
     appends,
+    reads: replicatedReads({
+      brokerId,
+      image: () => cluster.image,
+      selector: () => settings.text("replica.selector.class"),
+      ...appends,
+    }),
     fetch: (caller, request) =>
       new ReplicaFetch({ logs, runtime, ...appends }, caller, request).run(),
     close() {
@@ -134,11 +166,13 @@ class LogOfRole implements ReplicaLog {
   readonly #log: PartitionLog;
   readonly #logs: LogManager;
   readonly #code: ReplicaLogs;
+  readonly #runtime: Runtime;
 
-  constructor(log: PartitionLog, logs: LogManager, code: ReplicaLogs) {
+  constructor(log: PartitionLog, logs: LogManager, code: ReplicaLogs, runtime: Runtime) {
     this.#log = log;
     this.#logs = logs;
     this.#code = code;
+    this.#runtime = runtime;
   }
 
   get logStartOffset(): number {
@@ -195,7 +229,18 @@ class LogOfRole implements ReplicaLog {
   }
 
   followStart(offset: number): void {
-    void this.#logs.followStart(this.#log, offset);
+    const { scheduler, log } = this.#runtime;
+    const { partition, topic } = this.#log;
+    // Nobody waits: the start has moved in memory, and where it cannot be written the folder goes offline by that.
+    scheduler.spawn("replica_start", async () => {
+      try {
+        if (await this.#logs.followStart(this.#log, offset)) return;
+        log.warn("log_start_not_followed", { topic: topic.name, partition, offset });
+      } catch (error) {
+        // Segment files that stay are removed at the next start, as nothing speaks of them.
+        log.warn("segments_not_removed", { topic: topic.name, partition, error: String(error) });
+      }
+    });
   }
 }
 

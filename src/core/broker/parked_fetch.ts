@@ -18,19 +18,34 @@ import type { AbortedFound } from "../log/aborted_index.ts";
 import { type LogRead, MOVES_MAX } from "../log/log_reader.ts";
 import type { LogWaiter, PartitionLog } from "../log/partition_log.ts";
 import type { LogManager, TopicLogs } from "../partition/log_manager.ts";
+import type { ReplicatedReads } from "./replicated_reads.ts";
 
 /** Bytes of answers to fetches that may be held at once, over all callers. */
 const READ_MEMORY_BYTES = 128 * 1024 * 1024;
 /** What a fetch gets when so much is held already; and one batch, however large, always. */
 const CROWDED_BYTES = 64 * 1024;
 
-/** Why a caller who knows that leader epoch (-1: none) is refused, or null: in a cluster only a leader serves. */
-export function checkEpoch(log: PartitionLog, leaderEpoch: number): KafkaErrorName | null {
+/** Of a partition without a log here: a cluster has it elsewhere, or nobody has. A broker alone has the logs of all there are. */
+export function absentCode(topic: TopicLogs | undefined, partition: number): KafkaErrorName {
+  const isThere = topic !== undefined && partition >= 0 && partition < topic.partitionCount;
+  return isThere ? "not_leader_or_follower" : "unknown_topic_or_partition";
+}
+
+/**
+ * Why a caller who knows that leader epoch (-1: none) is refused, or null: in a cluster only a leader serves, or for those who
+ * take it a follower.
+ */
+export function checkEpoch(
+  log: PartitionLog,
+  leaderEpoch: number,
+  takesFollowers = false,
+): KafkaErrorName | null {
   const { role } = log;
   if (leaderEpoch >= 0 && leaderEpoch !== log.leaderEpoch) {
     return leaderEpoch < log.leaderEpoch ? "fenced_leader_epoch" : "unknown_leader_epoch";
   }
-  return role === null || role.isLeader ? null : "not_leader_or_follower";
+  if (role === null || role.isLeader) return null;
+  return takesFollowers && role.leaderEpoch >= 0 ? null : "not_leader_or_follower";
 }
 
 /** Exclusive end of what a reader may see. */
@@ -44,6 +59,7 @@ export class ParkedFetch implements LogWaiter {
   readonly #runtime: Runtime;
   readonly #caller: Caller;
   readonly #request: FetchRequest;
+  readonly #reads: ReplicatedReads | null;
   readonly #buffers: Uint8Array<ArrayBuffer>[] = [];
   #wake: (() => void) | null = null;
   #hasNews = false;
@@ -51,11 +67,19 @@ export class ParkedFetch implements LogWaiter {
   #hasSomething = false;
   #bytesMax = 0;
 
-  constructor(logs: LogManager, runtime: Runtime, caller: Caller, request: FetchRequest) {
+  /** @param reads What a cluster asks of it; null: the broker is alone. */
+  constructor(
+    logs: LogManager,
+    runtime: Runtime,
+    caller: Caller,
+    request: FetchRequest,
+    reads: ReplicatedReads | null = null,
+  ) {
     this.#logs = logs;
     this.#runtime = runtime;
     this.#caller = caller;
     this.#request = request;
+    this.#reads = reads;
   }
 
   async run(): Promise<FetchResponse> {
@@ -168,7 +192,8 @@ export class ParkedFetch implements LogWaiter {
   #take(state: ReadAll, outcome: Outcome<FetchResult>): void {
     state.partitions.push(outcome);
     if (outcome.ok) state.sizeBytes += outcome.value.sizeBytes;
-    else state.hasError = true;
+    // To be sent elsewhere is nothing to wait after, as an error is not.
+    if (!outcome.ok || outcome.value.preferredReplica !== undefined) state.hasError = true;
   }
 
   #readOne(
@@ -177,14 +202,26 @@ export class ParkedFetch implements LogWaiter {
   ): Outcome<FetchResult> | Promise<Outcome<FetchResult>> {
     const topic: TopicLogs | undefined = this.#logs.topicNamed(request.topic);
     const log = topic === undefined ? null : this.#logs.logIn(topic, request.partition);
-    if (log === null) return refuse("unknown_topic_or_partition");
+    if (log === null) return refuse(absentCode(topic, request.partition));
     if (request.topicId !== undefined && topic?.id !== request.topicId) {
       return refuse("unknown_topic_id", `Topic "${request.topic}" was deleted and made anew`);
     }
     if (!this.#logs.isOnline) return refuse("kafka_storage_error");
-    const epochRefusal = checkEpoch(log, request.leaderEpoch);
+    const { rack } = this.#request;
+    const epochRefusal = checkEpoch(log, request.leaderEpoch, rack !== undefined);
     if (epochRefusal !== null) return refuse(epochRefusal);
+    const reads = this.#reads;
+    if (reads?.isHeld() === false) return refuse("not_leader_or_follower");
     const { fetchOffset } = request;
+    if (reads !== null && rack !== undefined && log.role?.isLeader === true) {
+      const { listener } = this.#caller;
+      const { partition } = request;
+      const nearer = reads.nearerReplica(topic!.id, partition, fetchOffset, rack, listener);
+      if (nearer !== null) {
+        const here = fetchResult(log, null, NO_TRANSACTIONS);
+        return here.ok ? ok({ ...here.value, preferredReplica: nearer }) : here;
+      }
+    }
     if (fetchOffset < log.logStartOffset || fetchOffset > log.logEndOffset) {
       return refuse(
         "offset_out_of_range",

@@ -67,8 +67,8 @@ function requestOf(asks: readonly RemoteAsk[]): AddPartitionsToTxnRequest {
   return {
     transactions,
     v3AndBelowTransactionalId: "",
-    v3AndBelowProducerId: -1,
-    v3AndBelowProducerEpoch: -1,
+    v3AndBelowProducerId: 0,
+    v3AndBelowProducerEpoch: 0,
     v3AndBelowTopics: [],
   };
 }

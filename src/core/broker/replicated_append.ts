@@ -54,6 +54,8 @@ export async function appendedToReplicas(
         return refuse("kafka_storage_error", "The log folder is offline: nothing was acknowledged");
       }
       const end = committed === null ? "committed" : await committed;
+      // Nobody is told: what becomes of it now is not asked either.
+      if (acks === 0) return ok(result.result);
       if (end === "timed_out") return refuse("request_timed_out");
       if (end === "not_enough_replicas") return refuse("not_enough_replicas_after_append");
       if (end === "not_leader" || leader.isOver || !isHeld()) {

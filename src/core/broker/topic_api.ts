@@ -236,7 +236,14 @@ async function deleteRecordsOf(
   }
   if (offset < -1) return keptRecords(partitionIndex, "offset_out_of_range");
   if (context.partitions.status(topic.id, partitionIndex) === null) {
-    return keptRecords(partitionIndex, "unknown_topic_or_partition");
+    return keptRecords(
+      partitionIndex,
+      context.cluster.isShared ? "not_leader_or_follower" : "unknown_topic_or_partition",
+    );
+  }
+  const { cluster, runtime } = context;
+  if (cluster.membership?.isHeldAt(runtime.clock.monotonicMs()) === false) {
+    return keptRecords(partitionIndex, "not_leader_or_follower");
   }
   const outcome = await context.partitions.deleteRecords(topic.id, partitionIndex, offset);
   if (!outcome.ok) return keptRecords(partitionIndex, outcome.code);

@@ -305,6 +305,8 @@ export class Cluster {
     const settings = this.#settings;
     return {
       brokerIds: this.brokerIds,
+      isRegistered: (id) =>
+        this.#shared === null ? id === this.#brokerId : this.image.knownBrokers.has(id),
       partitionCountDefault: settings.number("num.partitions"),
       replicationFactorDefault: settings.number("default.replication.factor"),
       partitionerDefault: settings.text("partitioner") ?? "",

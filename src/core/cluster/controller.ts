@@ -21,8 +21,10 @@ export const TOPIC_PARTITIONS_MAX = 1_000_000;
 
 /** What the controller has to know beside the image. */
 export interface ControllerContext {
-  /** Ids of the registered brokers. */
+  /** Ids of the brokers that are there. */
   readonly brokerIds: readonly number[];
+  /** Whether a broker may be given replicas by hand: it was here, and was not unregistered. */
+  isRegistered(brokerId: number): boolean;
   /** `num.partitions`. */
   readonly partitionCountDefault: number;
   /** `default.replication.factor`. */
@@ -220,7 +222,7 @@ function replicasFault(
   if (brokerIds.length === 0) return "The assignment has an empty list of replicas";
   const seen = new Set<number>();
   for (const id of brokerIds) {
-    if (!context.brokerIds.includes(id)) {
+    if (!context.isRegistered(id)) {
       return `The assignment names broker ${id}, which is not registered`;
     }
     if (seen.has(id)) return `The assignment names broker ${id} more than once for one partition`;

@@ -3,10 +3,10 @@
 // Kafka: ReplicationControlManager (handleBrokerFenced, maybeBalancePartitionLeaders), ReassignPartitions.
 
 import type { ContextOf } from "./broker_decisions.ts";
-import { NOBODY, SEAT_KEY } from "./cluster_entries.ts";
+import { BLOCK_PARTITIONS, NOBODY, SEAT_KEY } from "./cluster_entries.ts";
 import type { Decision } from "./decision.ts";
 import { afterBrokersChanged, isElrValid, preferred } from "./election.ts";
-import type { ClusterImage, TopicImage } from "./image.ts";
+import type { ClusterImage, PartitionImage, TopicImage } from "./image.ts";
 import { newPartition, PartitionEdits } from "./partition_edits.ts";
 import { placeReplicas } from "./placement.ts";
 import { finished, isReassigned } from "./reassignment.ts";
@@ -29,7 +29,9 @@ export function decideDuties(image: ClusterImage, context: DutiesContext): Decis
   const edits = new PartitionEdits(image);
   const conditions = [{ key: SEAT_KEY, revision: image.controller?.revision ?? 0 }];
   for (const topic of topicsOf(image, context.topicIds)) {
-    adopt(edits, image, topic, context.adopter);
+    if (!adopt(edits, image, topic, context.adopter)) {
+      return { ok: true, value: true, change: edits.toChange(conditions) };
+    }
     const election = context.contextOf(image, topic);
     const wanted = topic.isInternal
       ? Math.min(context.factorOf(topic.name), placeable(image).length)
@@ -64,21 +66,30 @@ function* topicsOf(
   }
 }
 
-/** Gives partitions to a topic that one broker had for itself: their only replica is there. */
+/** Gives partitions to a topic that one broker had for itself: their only replica is there. @returns whether all fitted in */
 function adopt(
   edits: PartitionEdits,
   image: ClusterImage,
   topic: TopicImage,
   adopter: number | null,
-): void {
-  if (adopter === null || image.partitions.has(topic.id)) return;
-  const isr = image.brokers.has(adopter) ? [adopter] : [];
+): boolean {
+  const begun = image.partitions.get(topic.id);
+  let next = begun?.length ?? 0;
+  const keeper = begun?.[0]?.replicas[0] ?? adopter;
+  if (keeper === null || next >= topic.partitionCount) return true;
+  const isr = image.brokers.has(keeper) ? [keeper] : [];
   // Its logs have batches of the topic's own epoch.
-  const first = { ...newPartition([adopter], isr), leaderEpoch: topic.leaderEpoch + 1 };
-  edits.append(
-    topic.id,
-    Array.from({ length: topic.partitionCount }, () => first),
-  );
+  const one = { ...newPartition([keeper], isr), leaderEpoch: topic.leaderEpoch + 1 };
+  while (next < topic.partitionCount) {
+    if (edits.isFull) return false;
+    const count = Math.min(
+      BLOCK_PARTITIONS - (next % BLOCK_PARTITIONS),
+      topic.partitionCount - next,
+    );
+    edits.append(topic.id, next, new Array<PartitionImage>(count).fill(one));
+    next += count;
+  }
+  return true;
 }
 
 /** Adds replicas to a partition of an internal topic that has fewer than `wanted`. */

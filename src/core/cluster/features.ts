@@ -4,9 +4,9 @@
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
 import type { Entry } from "../../contracts/metadata_store.ts";
-import { type Decision, refused } from "./decision.ts";
+import { type Change, type Decision, refused } from "./decision.ts";
 import { decodeFeatureLevels, encodeFeatureLevels, FEATURES_KEY } from "./entries.ts";
-import type { ClusterImage, FeaturesImage } from "./image.ts";
+import type { BrokerImage, ClusterImage, FeaturesImage } from "./image.ts";
 
 /** A feature and the levels of it, inclusive, that this release knows. */
 export interface SupportedFeature {
@@ -28,6 +28,18 @@ export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
   { name: METADATA_VERSION, minVersion: 7, maxVersion: 30, defaultLevel: 30 },
   { name: GROUP_VERSION, minVersion: 0, maxVersion: 1, defaultLevel: 1 },
   { name: TRANSACTION_VERSION, minVersion: 0, maxVersion: 2, defaultLevel: 2 },
+];
+
+/**
+ * Formats between brokers and in the metadata store, of a cluster: a release that brings new ones knows a higher level, and uses them
+ * once that is in force. Always in the store, unlike the others: a newer release's default must not become the cluster's by itself.
+ */
+export const MILLRACE_VERSION = "millrace.version";
+
+/** What a broker of a cluster knows. */
+export const CLUSTER_FEATURES: readonly SupportedFeature[] = [
+  ...SUPPORTED_FEATURES,
+  { name: MILLRACE_VERSION, minVersion: 1, maxVersion: 1, defaultLevel: 1 },
 ];
 
 /** Those that Kafka has besides: here they are off, which is level 0, and may be told so. */
@@ -86,7 +98,7 @@ export function decideUpdateFeatures(
   const byName = new Map(updates.map((update) => [update.feature, update]));
   for (const update of byName.values()) {
     const { feature: name, maxVersionLevel: level } = update;
-    const fault = faultOf(before, update);
+    const fault = faultOf(before, update) ?? brokersFault(image, update);
     if (fault !== null) {
       return refused(
         "invalid_update_version",
@@ -108,6 +120,54 @@ export function decideUpdateFeatures(
             locks: [],
           },
   };
+}
+
+/** What is in force where a cluster begins: all that is not in the store yet, at its default. Null where all is there. */
+export function decideFinalize(image: ClusterImage): Change | null {
+  const { levels, revision } = image.features;
+  const missing = CLUSTER_FEATURES.filter(({ name }) => !levels.has(name));
+  if (missing.length === 0) return null;
+  const all = new Map(levels);
+  for (const { name, defaultLevel } of missing) all.set(name, defaultLevel);
+  return {
+    conditions: [{ key: FEATURES_KEY, revision }],
+    writes: [{ key: FEATURES_KEY, value: encodeFeatureLevels(all) }],
+    locks: [],
+  };
+}
+
+/** Why a broker cannot work under the levels in force, by name; null when it can. */
+export function levelsFault(
+  { levels }: FeaturesImage,
+  knownLevels: BrokerImage["features"],
+): string | null {
+  for (const [name, level] of levels) {
+    const range = knownLevels.get(name) ?? OFF;
+    if (level >= range.min && level <= range.max) continue;
+    return `the cluster has ${name} at ${level}, and this release ${knownAs(knownLevels.get(name))}`;
+  }
+  return null;
+}
+
+/** What a broker knows of a feature that it does not name: that it is off. */
+const OFF = { min: 0, max: 0 };
+
+/** All brokers that are there must know the level. */
+function brokersFault(image: ClusterImage, update: FeatureUpdate): string | null {
+  const { feature: name, maxVersionLevel: level } = update;
+  for (const { id, features } of image.brokers.values()) {
+    const range = features.get(name) ?? OFF;
+    if (level < range.min || level > range.max) {
+      return `Broker ${id} ${knownAs(features.get(name))}.`;
+    }
+  }
+  return null;
+}
+
+function knownAs(range: { readonly min: number; readonly max: number } | undefined): string {
+  return range === undefined
+    ? "does not know it"
+    : `only supports versions ${range.min}-${range.max}`;
 }
 
 function faultOf(before: FeaturesImage, update: FeatureUpdate): string | null {
@@ -136,7 +196,7 @@ function faultOf(before: FeaturesImage, update: FeatureUpdate): string | null {
 }
 
 function supported(name: string): SupportedFeature | undefined {
-  return SUPPORTED_FEATURES.find((each) => each.name === name);
+  return CLUSTER_FEATURES.find((each) => each.name === name);
 }
 
 function isWithin({ minVersion, maxVersion }: SupportedFeature, level: number): boolean {

@@ -3,7 +3,7 @@
 // Kafka: BrokerLifecycleManager, BrokerHeartbeatManager.
 
 import { MetadataStoreError } from "../../contracts/errors.ts";
-import type { MetadataStore, Session } from "../../contracts/metadata_store.ts";
+import type { MetadataStore, Session, Transaction } from "../../contracts/metadata_store.ts";
 import type { Runtime } from "../../contracts/runtime.ts";
 import { decideHandOver, decideResume } from "./broker_decisions.ts";
 import type { SharedAccess } from "./cluster_access.ts";
@@ -15,6 +15,8 @@ import {
   knownBrokerKey,
 } from "./cluster_entries.ts";
 import { ControllerSeat } from "./controller_seat.ts";
+import { FEATURES_KEY } from "./entries.ts";
+import { levelsFault } from "./features.ts";
 import type { BrokerImage } from "./image.ts";
 
 /** `broker.session.timeout.ms` where nobody says otherwise: failure is found within 3 s. */
@@ -186,10 +188,17 @@ export class Membership {
         const key = brokerKey(brokerId);
         const { entries } = await metadata.read(key);
         const found = entries.find((entry) => entry.key === key);
+        const fault = levelsFault(shared.image.features, registration.features);
+        if (fault !== null) {
+          throw new MetadataStoreError("version", `Cannot register broker ${brokerId} as ${fault}`);
+        }
         const isFree =
           found === undefined || decodeBroker(found).incarnation === registration.incarnation;
         const epoch = isFree
-          ? await this.#writeRegistration(session, found?.revision ?? 0, false)
+          ? await this.#writeRegistration(session, found?.revision ?? 0, false, [
+              // Levels that are raised meanwhile are looked at anew.
+              { key: FEATURES_KEY, revision: shared.image.features.revision },
+            ])
           : null;
         if (epoch !== null) {
           this.#epoch = epoch;
@@ -228,11 +237,12 @@ export class Membership {
     session: Session,
     revision: number,
     isStopping: boolean,
+    besides: Transaction["conditions"] = [],
   ): Promise<number | null> {
     const { shared, brokerId, registration } = this.#options;
     const { rack, release } = registration;
     const result = await shared.commit({
-      conditions: [{ key: brokerKey(brokerId), revision }],
+      conditions: [{ key: brokerKey(brokerId), revision }, ...besides],
       writes: [
         { key: brokerKey(brokerId), value: encodeBroker({ ...registration, isStopping }), session },
         { key: knownBrokerKey(brokerId), value: encodeKnownBroker({ rack, release }) },

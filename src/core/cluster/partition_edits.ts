@@ -84,9 +84,9 @@ export class PartitionEdits {
     return after;
   }
 
-  /** Puts partitions behind those that the topic has. */
-  append(topicId: string, partitions: readonly PartitionImage[]): void {
-    let index = this.#image.partitions.get(topicId)?.length ?? 0;
+  /** Puts partitions behind those that the topic has. @param from The index of the first: so many are there, or were put here. */
+  append(topicId: string, from: number, partitions: readonly PartitionImage[]): void {
+    let index = from;
     for (const partition of partitions) {
       this.#own(topicId, blockOf(index)).push(partition);
       index++;

@@ -21,6 +21,7 @@ import {
   encodeClusterSecret,
 } from "./cluster_entries.ts";
 import { type Decide, type Decision, refused, type Verdict } from "./decision.ts";
+import { decideFinalize } from "./features.ts";
 import type { ClusterImage, PartitionImage } from "./image.ts";
 import type { ImageStep } from "./image_changes.ts";
 import { decideAlterIsr, type IsrOutcome, type IsrProposal } from "./isr_controller.ts";
@@ -66,6 +67,7 @@ export class SharedCluster implements SharedAccess {
 
   /** @throws {MetadataStoreError} when the store cannot be read or written */
   static async open(cluster: ClusterAccess, options: SharedOptions): Promise<SharedCluster> {
+    await ensureFeatures(cluster);
     return new SharedCluster(cluster, options, await ensureSecret(cluster, options));
   }
 
@@ -292,6 +294,15 @@ export class SharedCluster implements SharedAccess {
 }
 
 const LOGS_PREFIX = "logs/broker/";
+
+async function ensureFeatures(cluster: ClusterAccess): Promise<void> {
+  const done = await cluster.submit((image) => ({
+    ok: true,
+    value: null,
+    change: decideFinalize(image),
+  }));
+  if (!done.ok) throw new Error(`the levels of features cannot be written: ${done.refusal.code}`);
+}
 
 async function ensureSecret(cluster: ClusterAccess, options: SharedOptions): Promise<Uint8Array> {
   const { metadata, runtime } = options;

@@ -3,7 +3,7 @@
 
 import { COMMIT_BYTES_MAX } from "../../contracts/metadata_store.ts";
 import { type Change, type Decision, refused } from "./decision.ts";
-import type { ClusterImage, TopicImage } from "./image.ts";
+import type { ClusterImage, PartitionImage, TopicImage } from "./image.ts";
 import {
   BLOCKS_MAX,
   blockDeletions,
@@ -41,15 +41,23 @@ export function topicBlocks(draw: (topicId: string) => number): TopicBlocks {
           `Cannot place ${topic.replicationFactor} replicas of each partition as ${placeable(image).length} broker(s) are registered`,
         );
       }
+      if ((image.partitions.get(topic.id)?.length ?? 0) !== from) {
+        return refused("not_controller", "The topic's partitions are being taken over: try again");
+      }
       const edits = new PartitionEdits(image);
-      const partitions = replicas.map((ids) =>
-        newPartition(
-          ids,
-          ids.filter((id) => image.brokers.get(id)?.isStopping === false),
-        ),
-      );
+      const partitions: PartitionImage[] = [];
+      for (const ids of replicas) {
+        const live = ids.filter((id) => image.brokers.get(id)?.isStopping === false);
+        if (live.length === 0) {
+          return refused(
+            "invalid_replica_assignment",
+            `None of the brokers ${ids.join(", ")} that partition ${from + partitions.length} is assigned to is running`,
+          );
+        }
+        partitions.push(newPartition(ids, live));
+      }
       if (topic.partitionCount > BLOCKS_MAX * 100) return tooMany(topic.partitionCount);
-      edits.append(topic.id, partitions);
+      edits.append(topic.id, from, partitions);
       const all = joined([change, edits.toChange()!]);
       let sizeBytes = REST_BYTES;
       for (const { key, value } of all.writes) sizeBytes += key.length + (value?.byteLength ?? 0);

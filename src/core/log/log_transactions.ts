@@ -226,26 +226,42 @@ export class LogTransactions {
     return endOffset < this.#letGoEnd;
   }
 
-  /** Ends before `endOffset` are known from a state, and not one by one. */
-  letGo(endOffset: number): void {
+  /** Ends before `endOffset` are known from a state, and not one by one; of `held`, not whether they are committed. */
+  letGo(endOffset: number, held: LogTransactions["uncommitted"]): void {
     this.#letGoEnd = Math.max(this.#letGoEnd, endOffset);
+    if (held !== null) this.holdBack(held.firstOffset, held.endOffset);
+  }
+
+  /** From the first offset of all that have ended and are not known to be committed, to behind the last marker; null for none. */
+  get uncommitted(): { readonly firstOffset: number; readonly endOffset: number } | null {
+    if (this.endedCount === 0) return this.#bundle;
+    let { firstOffset, endOffset } = this.#bundle ?? { firstOffset: Infinity, endOffset: 0 };
+    for (let i = this.#endedFrom; i < this.#ended.length; i++) {
+      firstOffset = Math.min(firstOffset, this.#ended[i]!.firstOffset);
+      endOffset = Math.max(endOffset, this.#ended[i]!.markerOffset + 1);
+    }
+    return { firstOffset, endOffset };
+  }
+
+  /** Nothing from `firstOffset` on is stable before all before `endOffset` is committed: transactions were ended there. */
+  holdBack(firstOffset: number, endOffset: number): void {
+    const known = this.#bundle ?? { firstOffset, endOffset };
+    this.#bundle = {
+      firstOffset: Math.min(known.firstOffset, firstOffset),
+      endOffset: Math.max(known.endOffset, endOffset),
+    };
+    this.#letGoEnd = Math.max(this.#letGoEnd, endOffset);
+    this.#isStale = true;
   }
 
   /** Keeps many ends in little memory, before it is known whether they are committed: as one, which nothing can undo in part. */
   bundle(committedEnd: number): void {
     this.onCommitted(committedEnd);
     if (this.endedCount <= BUNDLED_MIN) return;
-    let { firstOffset, endOffset } = this.#bundle ?? { firstOffset: Infinity, endOffset: 0 };
-    for (let i = this.#endedFrom; i < this.#ended.length; i++) {
-      const ended = this.#ended[i]!;
-      firstOffset = Math.min(firstOffset, ended.firstOffset);
-      endOffset = Math.max(endOffset, ended.markerOffset + 1);
-    }
-    this.#bundle = { firstOffset, endOffset };
-    this.#letGoEnd = Math.max(this.#letGoEnd, endOffset);
+    const { firstOffset, endOffset } = this.uncommitted!;
     this.#ended = [];
     this.#endedFrom = 0;
-    this.#isStale = true;
+    this.holdBack(firstOffset, endOffset);
   }
 
   /** Everything before `endOffset` is committed: so are the ends of transactions there. */
@@ -327,7 +343,10 @@ export class LogTransactions {
     const bundle = this.#bundle;
     this.restore(producers, this.aborted);
     this.#ended = kept;
-    if (bundle !== null && bundle.endOffset <= endOffset) this.#bundle = bundle;
+    // Of several that are known as one some may be cut off: the others are as before.
+    if (bundle !== null && bundle.firstOffset < endOffset) {
+      this.#bundle = { ...bundle, endOffset: Math.min(bundle.endOffset, endOffset) };
+    }
     for (const [producerId, doubtedEnd] of doubted) {
       if (this.#open.has(producerId))
         this.#doubted.set(producerId, Math.min(doubtedEnd, endOffset));

@@ -371,17 +371,13 @@ export class PartitionLog implements JournalClient {
     this.highWatermark = highWatermark;
     // The last stable offset moves with the high watermark alone: when what it waits for is committed.
     this.transactions?.onCommitted(highWatermark);
-    this.#notify();
+    this.wakeWaiters();
   }
 
   /** Waiters look again: new data, a new log start offset, or the topic is gone. */
-  #notify(): void {
+  wakeWaiters(): void {
     if (this.waiters === null) return;
     for (const waiter of [...this.waiters]) waiter.onAdvance(this);
-  }
-
-  wakeWaiters(): void {
-    this.#notify();
   }
 
   /** Exclusive end of segment `i`. */
@@ -466,10 +462,13 @@ export class PartitionLog implements JournalClient {
     this.epochs.restore(state.epochs);
     this.producers = state.producers;
     const hadProducers = this.role !== null && state.producers !== null;
+    // A state knows how transactions ended, and not whether that was committed.
+    this.transactions?.onCommitted(Math.max(state.settledEnd, state.logStartOffset));
+    const held = this.role === null ? null : (this.transactions?.uncommitted ?? null);
     if (state.aborted !== null || this.transactions !== null || hadProducers) {
       this.transactions ??= new LogTransactions();
       this.transactions.restore(state.producers, state.aborted ?? new AbortedList());
-      this.transactions.letGo(state.logEndOffset);
+      this.transactions.letGo(state.logEndOffset, held);
     }
     this.#moveState(fileNumber, sizeBytes);
     this.#moveStart(0);
@@ -520,7 +519,7 @@ export class PartitionLog implements JournalClient {
     lastFile.logs.add(this);
     this.#moveState(lastFile.number, payload.length);
     this.#moveStart(0);
-    this.#notify();
+    this.wakeWaiters();
     return group;
   }
 
@@ -558,7 +557,7 @@ export class PartitionLog implements JournalClient {
     this.extents = null;
     this.#moveState(0, 0);
     this.#moveStart(0);
-    this.#notify();
+    this.wakeWaiters();
   }
 
   /** The newest state entry is in that file from now on, and counts there. */

@@ -41,6 +41,7 @@ import {
 } from "./journal_format.ts";
 import { hasVoucher, scanJournalFile } from "./journal_scan.ts";
 import { cutTo } from "./log_cut.ts";
+import { LogTransactions } from "./log_transactions.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import { decodeEpoch, decodeState, type PartitionState, stateInCut } from "./partition_state.ts";
 
@@ -403,6 +404,8 @@ class Replay {
     offset: number,
   ): void {
     if ((header.flags & (FLAG_COMMIT | FLAG_ABORT)) === 0) return;
+    // Before the first state what it ends may have begun in a file that is gone.
+    if (!this.#stateEnds.has(log)) holdBack(log, offset + 1);
     const { payloadBytes } = header;
     const isWhole =
       at + payloadBytes <= bytes.length &&
@@ -434,6 +437,8 @@ class Replay {
     if (baseOffset > log.logEndOffset) log.transactions?.doubt(log.logEndOffset);
     addHole(log, log.logEndOffset, baseOffset);
     const isNews = baseOffset >= log.logEndOffset || isInHole(log, baseOffset);
+    // What it ended is known from states; whether that was committed is not.
+    if ((attributesAt(bytes, at) & CONTROL_BIT) !== 0) holdBack(log, endOffset);
     const isUndecided = isNews && baseOffset >= (this.#stateEnds.get(log) ?? 0);
     if (isUndecided && (attributesAt(bytes, at) & TRANSACTIONAL_BIT) !== 0) {
       const ranges = this.undecided.get(log);
@@ -450,6 +455,13 @@ class Replay {
     );
     log.logEndOffset = Math.max(log.logEndOffset, endOffset);
   }
+}
+
+/** Of a replica: a transaction was ended before `endOffset`, of which it is not known where it began, nor whether that is committed. */
+function holdBack(log: PartitionLog, endOffset: number): void {
+  if (log.role === null) return;
+  log.transactions ??= new LogTransactions();
+  log.transactions.holdBack(log.logStartOffset, endOffset);
 }
 
 /** Not yet said to be lost: a state, a start or moved batches may follow that account for it. */

@@ -3,6 +3,7 @@
 // Invariant: of one log, one of these at a time, and the caller waits for it; a cut is durable before anything behind it is,
 // and a crash finds the log as it was or as it is then. Kafka: UnifiedLog.truncateTo, truncateFullyAndStartAt.
 
+import { StorageError } from "../../contracts/errors.ts";
 import type { Logger, Runtime } from "../../contracts/runtime.ts";
 import { baseOffsetAt, lastOffsetAt, maxTimestampAt } from "../../record/batch_header.ts";
 import { batchSizeAt } from "../../record/record_batch.ts";
@@ -39,8 +40,16 @@ interface Cut {
   readonly offset: number;
   /** Of the segment file that the cut falls into, what is left. */
   readonly replaced: { readonly segment: SegmentInfo; readonly by: SegmentInfo } | null;
+  /** Where the newest record of the last segment goes: the newest of what lies in its file; null where it stays. */
+  readonly newest: Newest | null;
   /** A log with the producers and transactions up to the cut; null where they can be undone from memory. */
   readonly rebuilt: PartitionLog | null;
+}
+
+/** Of a segment: its greatest timestamp, and where to look for it from. */
+interface Newest {
+  maxTimestampMs: number;
+  maxTimestampOffset: number;
 }
 
 type Found<T> = T | "unreadable" | "moved";
@@ -107,7 +116,7 @@ export class ReplicaLogs {
     return { kind: "cut", endOffset: offset };
   }
 
-  async #cut(log: PartitionLog, { offset, replaced, rebuilt }: Cut): Promise<CutVerdict> {
+  async #cut(log: PartitionLog, { offset, replaced, newest, rebuilt }: Cut): Promise<CutVerdict> {
     const { runtime, segmentFiles, aborted } = this.#options;
     const { topic, partition, logEndOffset, highWatermark } = log;
     const fields = { topic: topic.name, partition, logEndOffset, offset, highWatermark };
@@ -116,6 +125,7 @@ export class ReplicaLogs {
     if (replaced !== null) log.segments[log.segments.indexOf(replaced.segment)] = replaced.by;
     const dropped = log.segments.filter(({ baseOffset }) => baseOffset >= offset);
     cutTo(log, offset);
+    if (newest !== null) setNewest(log, newest);
     if (rebuilt !== null) {
       log.producers = rebuilt.producers;
       if (rebuilt.transactions !== null) {
@@ -140,8 +150,13 @@ export class ReplicaLogs {
   async #lookUp(log: PartitionLog, offset: number): Promise<Found<Cut>> {
     let border = offset;
     let replaced: Cut["replaced"] = null;
-    if (offset >= log.settledEnd) border = borderInJournal(log, offset);
-    else {
+    let newest: Cut["newest"] = null;
+    if (offset >= log.settledEnd) {
+      border = borderInJournal(log, offset);
+      const found = await this.#newestSettled(log, border);
+      if (found === "unreadable") return found;
+      newest = found;
+    } else {
       const found = await this.#borderInSegment(log, offset);
       if (typeof found === "string") return found;
       border = found.border;
@@ -152,9 +167,26 @@ export class ReplicaLogs {
       (producers !== null && border < highWatermark) ||
       (producers?.isMissingAfterCut(border) ?? false) ||
       (transactions?.isMissingAfterCut(border) ?? false);
-    if (!needsRebuilding) return { offset: border, replaced, rebuilt: null };
+    if (!needsRebuilding) return { offset: border, replaced, newest, rebuilt: null };
     const rebuilt = await this.#rebuild(log, border);
-    return typeof rebuilt === "string" ? rebuilt : { offset: border, replaced, rebuilt };
+    return typeof rebuilt === "string" ? rebuilt : { offset: border, replaced, newest, rebuilt };
+  }
+
+  /** Null where the segment that a cut in the journal falls into keeps its newest record. */
+  async #newestSettled(log: PartitionLog, border: number): Promise<Newest | null | "unreadable"> {
+    const segment = log.segments[log.segmentIndexOf(border - 1)];
+    if (segment === undefined || segment.maxTimestampOffset < border) return null;
+    const newest = { maxTimestampMs: -1, maxTimestampOffset: segment.baseOffset };
+    if (segment.settledBytes === 0) return newest;
+    try {
+      const index = await this.#options.segmentFiles.index(log, segment);
+      newest.maxTimestampMs = index.maxTimestampMs;
+      newest.maxTimestampOffset = index.offsetForTimestamp(index.maxTimestampMs);
+      return newest;
+    } catch (error) {
+      if (error instanceof StorageError) return "unreadable";
+      throw error;
+    }
   }
 
   /** Where the batch that holds `offset` begins in a segment file, and what is left of the segment before that. */
@@ -253,6 +285,25 @@ export class ReplicaLogs {
       if (segment.settledBytes > 0) await this.#options.segmentFiles.remove(log, segment);
     }
   }
+}
+
+/** Of the last segment, after a cut in the journal took its newest record. */
+function setNewest({ segments, extents, settledEnd }: PartitionLog, settled: Newest): void {
+  const segment = segments.at(-1);
+  if (segment === undefined) return;
+  let { maxTimestampMs, maxTimestampOffset } = settled;
+  const first = Math.max(segment.baseOffset, settledEnd);
+  for (let i = (extents?.count ?? 0) - 1; extents !== null && i >= 0; i--) {
+    const baseOffset = extents.baseOffset(i);
+    if (baseOffset < first) break;
+    // Of equal ones the first.
+    if (extents.maxTimestampMs(i) < maxTimestampMs) continue;
+    if (extents.maxTimestampMs(i) === maxTimestampMs && maxTimestampOffset < first) continue;
+    maxTimestampMs = extents.maxTimestampMs(i);
+    maxTimestampOffset = baseOffset;
+  }
+  segment.maxTimestampMs = maxTimestampMs;
+  segment.maxTimestampOffset = maxTimestampOffset;
 }
 
 /** Where the batch begins that holds `offset`, or `offset` where one begins there. */

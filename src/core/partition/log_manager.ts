@@ -325,6 +325,7 @@ export class LogManager implements Partitions {
     const topic = this.#byId.get(topicId);
     if (topic === undefined || partition < 0 || partition >= topic.partitionCount) return null;
     const log = topic.logs.get(partition);
+    if (log === undefined && this.#options.replicates?.(topicId, partition) === false) return null;
     return {
       leaderEpoch: log?.leaderEpoch ?? topic.context.leaderEpoch,
       logStartOffset: log?.logStartOffset ?? 0,
@@ -340,7 +341,12 @@ export class LogManager implements Partitions {
     offset: number,
   ): Promise<DeleteRecordsOutcome> {
     const log = this.log(topicId, partition);
-    if (log === null || !this.#isOnline) return { ok: false, code: "kafka_storage_error" };
+    if (!this.#isOnline) return { ok: false, code: "kafka_storage_error" };
+    // Followers go after their leader's start.
+    if (this.#options.replicates !== undefined && log?.role?.isLeader !== true) {
+      return { ok: false, code: "not_leader_or_follower" };
+    }
+    if (log === null) return { ok: false, code: "kafka_storage_error" };
     if (!log.topic.settings.cleanupDelete) return { ok: false, code: "policy_violation" };
     const target = offset === -1 ? log.highWatermark : offset;
     if (target < 0 || target > log.highWatermark) return { ok: false, code: "offset_out_of_range" };

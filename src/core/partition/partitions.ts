@@ -29,7 +29,11 @@ export type DeleteRecordsOutcome =
   | { readonly ok: true; readonly logStartOffset: number }
   | {
       readonly ok: false;
-      readonly code: "offset_out_of_range" | "kafka_storage_error" | "policy_violation";
+      readonly code:
+        | "offset_out_of_range"
+        | "kafka_storage_error"
+        | "policy_violation"
+        | "not_leader_or_follower";
     };
 
 export interface PartitionStatus {

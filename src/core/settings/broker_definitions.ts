@@ -135,6 +135,8 @@ replica.fetch.wait.max.ms int 500 [] high honoured
   In a cluster: milliseconds that a leader holds the fetch of a follower when there is nothing new.
 replica.lag.time.max.ms long 30000 [] high honoured
   In a cluster: a follower that has not caught up for so many milliseconds is no longer in sync.
+replica.selector.class string null [org.apache.kafka.common.replica.RackAwareReplicaSelector|org.apache.kafka.common.replica.LeaderSelector] medium honoured
+  In a cluster: with the rack aware selector, consumers that say their rack are sent to a replica there (KIP-392).
 sasl.server.max.receive.size int 524288 [] medium honoured
   Largest message, in bytes, that is taken from a client that has not logged in.
 socket.request.max.bytes int 104857600 [1..] high honoured

@@ -15,7 +15,6 @@ principal.builder.class class org.apache.kafka.common.security.authenticator.Def
 remote.log.storage.system.enable boolean false [] medium
 # without-effect Java classes cannot be loaded; plugins are named in the config file
 config.providers list "" [] low dynamic-cluster
-replica.selector.class string null [] medium
 security.providers string null [] low
 # without-effect client telemetry is not here
 telemetry.max.bytes int 1048576 [1..] low

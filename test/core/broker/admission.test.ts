@@ -264,6 +264,7 @@ describe("admit() with nothing allowed", () => {
     expect([...REQUESTS.keys()].map((key) => apisByKey.get(key)!.method).sort()).toEqual(methods);
     expect(Object.keys(broker.log).sort()).toEqual([
       "append",
+      "currentLeader",
       "endOffsetForEpoch",
       "fetch",
       "offsetFor",

@@ -3,10 +3,13 @@
 import { afterEach, expect, test } from "bun:test";
 import { metadataMemory } from "../../../plugins/metadata-memory/mod.ts";
 import { storageMemory } from "../../../plugins/storage-memory/mod.ts";
-import { transportKafka } from "../../../plugins/transport-kafka/mod.ts";
+import { type PeerTls, transportKafka } from "../../../plugins/transport-kafka/mod.ts";
 import type { MetadataStorePlugin } from "../../../src/contracts/metadata_store.ts";
+import type { Runtime, TlsIdentity } from "../../../src/contracts/runtime.ts";
 import { createBroker, type RunningBroker } from "../../../src/core/mod.ts";
+import { appendRecords } from "../../../src/gateway/records.ts";
 import { hostRuntime } from "../../../src/runtime/host_runtime.ts";
+import { TEST_CERTIFICATE_PEM, TEST_PRIVATE_KEY_PEM } from "../../runtime/test_certificate.ts";
 import { callerOf } from "../../support/memory_broker.ts";
 
 const caller = { ...callerOf("alice", new AbortController().signal), listener: "outside" };
@@ -24,11 +27,16 @@ afterEach(async () => {
 
 interface Rig {
   readonly brokers: readonly RunningBroker[];
+  readonly runtime: Runtime;
   readonly sessionsMs: readonly number[];
   registrations(): Promise<readonly { peer: { listener: string }; endpoints: readonly object[] }[]>;
 }
 
-async function threeBrokers(settings: Record<string, string | number>): Promise<Rig> {
+async function threeBrokers(
+  settings: Record<string, string | number>,
+  tls?: TlsIdentity,
+  peerTls?: PeerTls,
+): Promise<Rig> {
   const shared = metadataMemory({ shared: true });
   const sessionsMs: number[] = [];
   const metadata: MetadataStorePlugin = {
@@ -46,13 +54,18 @@ async function threeBrokers(settings: Record<string, string | number>): Promise<
   const brokers: RunningBroker[] = [];
   for (const id of [1, 2, 3]) {
     const host = hostRuntime({ log: { level: "off", format: "json", configure: false } });
-    const listeners = ["outside", "inside"].map((name) => ({ name, host: "127.0.0.1", port: 0 }));
+    const listeners = ["outside", "inside"].map((name) => ({
+      name,
+      host: "127.0.0.1",
+      port: 0,
+      ...(tls === undefined ? {} : { tls }),
+    }));
     const broker = await createBroker({
       broker: { id, rack: `rack-${id}`, release: "1.2.3" },
       runtime: host.runtime,
       storage: storageMemory(),
       metadata,
-      transports: [transportKafka({ listeners })],
+      transports: [transportKafka({ listeners, ...(peerTls === undefined ? {} : { peerTls }) })],
       settings,
     });
     brokers.push(broker);
@@ -67,6 +80,7 @@ async function threeBrokers(settings: Record<string, string | number>): Promise<
   ends.unshift(() => store.close());
   return {
     brokers,
+    runtime: host.runtime,
     sessionsMs,
     async registrations() {
       const { entries } = await store.read("brokers/");
@@ -161,4 +175,94 @@ test("partitions have their leaders and replicas; a broker that stops is gone at
     [3, true],
   ]);
   expect([1, 2]).toContain(described.controllerId);
+});
+
+/** Asks until the answer is as it should be: what one broker decided reaches the others a little later. */
+async function until<T>(ask: () => Promise<T>, isThere: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (isThere(answer)) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("a log goes when its partition is given to others, and is copied again when it comes back", async () => {
+  const { brokers, runtime } = await threeBrokers({});
+  const [one, two, three] = brokers as [RunningBroker, RunningBroker, RunningBroker];
+  await brokersOf(one, "outside", 3);
+  const assignments = [{ partitionIndex: 0, brokerIds: [1, 2] }];
+  const topic = { name: "t", numPartitions: -1, replicationFactor: -1, assignments, configs: [] };
+  const ask = { topics: [topic], timeoutMs: 5000, validateOnly: false };
+  expect((await one.topics.createTopics(caller, ask, 7)).topics[0]!.errorCode).toBe(0);
+  const records = [{ key: null, value: new Uint8Array(1000), headers: [] }];
+  await until(
+    () => appendRecords(one, runtime, caller, { topic: "t", records }),
+    (outcome) => outcome.ok && outcome.value[0]!.ok,
+  );
+
+  /** Bytes of the partition's log there; -1 where it has none. */
+  const bytesAt = async (broker: RunningBroker): Promise<number> => {
+    const { results } = await broker.admin.describeLogDirs(caller, { topics: null }, 4);
+    const row = results[0]!.topics.find(({ name }) => name === "t");
+    return row === undefined ? -1 : Number(row.partitions[0]!.partitionSize);
+  };
+  const move = async (replicas: readonly number[]): Promise<void> => {
+    const partitions = [{ partitionIndex: 0, replicas }];
+    const moved = await two.admin.alterPartitionReassignments(
+      caller,
+      { timeoutMs: 5000, allowReplicationFactorChange: true, topics: [{ name: "t", partitions }] },
+      1,
+    );
+    expect(moved.responses[0]!.partitions[0]!.errorCode).toBe(0);
+  };
+  const deleted = (broker: RunningBroker) =>
+    broker.topics.deleteRecords(
+      caller,
+      {
+        topics: [{ name: "t", partitions: [{ partitionIndex: 0, offset: -1 }] }],
+        timeoutMs: 5000,
+      },
+      2,
+    );
+  const isCopied = (bytes: number) => bytes > 1000;
+  const isGone = (bytes: number) => bytes < 0;
+  await until(() => bytesAt(two), isCopied);
+  expect(await bytesAt(three)).toBe(-1);
+  // Not a follower's to decide, nor of one that has no replica: NOT_LEADER_OR_FOLLOWER.
+  expect((await deleted(two)).topics[0]!.partitions[0]!.errorCode).toBe(6);
+  expect((await deleted(three)).topics[0]!.partitions[0]!.errorCode).toBe(6);
+
+  await move([2, 3]);
+  await until(() => bytesAt(one), isGone);
+  expect(await bytesAt(three)).toBeGreaterThan(1000);
+  await move([2, 1]);
+  await until(() => bytesAt(one), isCopied);
+  await until(() => bytesAt(three), isGone);
+});
+
+test("over TLS brokers trust whom peerTls names, and show the certificate that a listener asks for", async () => {
+  const identity = { certificatePem: TEST_CERTIFICATE_PEM, privateKeyPem: TEST_PRIVATE_KEY_PEM };
+  const peerTls = { caPem: TEST_CERTIFICATE_PEM, serverName: "localhost", ...identity };
+  const asks = { ...identity, clientCaPem: TEST_CERTIFICATE_PEM };
+  const { brokers, runtime } = await threeBrokers({}, asks, peerTls);
+  const [one] = brokers as [RunningBroker];
+  await brokersOf(one, "outside", 3);
+  const assignments = [{ partitionIndex: 0, brokerIds: [1, 2, 3] }];
+  const topic = { name: "t", numPartitions: -1, replicationFactor: -1, assignments, configs: [] };
+  const ask = { topics: [topic], timeoutMs: 5000, validateOnly: false };
+  expect((await one.topics.createTopics(caller, ask, 7)).topics[0]!.errorCode).toBe(0);
+  const records = [{ key: null, value: new Uint8Array(10), headers: [] }];
+  // All three are in sync from the start: this is acknowledged once the others have fetched it.
+  await until(
+    () => appendRecords(one, runtime, caller, { topic: "t", records }),
+    (outcome) => outcome.ok && outcome.value[0]!.ok,
+  );
+  const { topics } = await one.topics.metadata(caller, everything, 12);
+  expect([...topics[0]!.partitions[0]!.isrNodes].sort()).toEqual([1, 2, 3]);
+});
+
+test("a certificate for peers has its key", () => {
+  const listeners = [{ name: "outside", host: "127.0.0.1", port: 0 }];
+  const peerTls = { certificatePem: TEST_CERTIFICATE_PEM };
+  expect(() => transportKafka({ listeners, peerTls })).toThrow("come together");
 });

@@ -2,9 +2,10 @@
 
 import { metadataMemory } from "../../../plugins/metadata-memory/mod.ts";
 import { SeededRandom } from "../../../src/base/prng.ts";
-import type { MetadataStore } from "../../../src/contracts/metadata_store.ts";
+import type { MetadataStore, Transaction } from "../../../src/contracts/metadata_store.ts";
 import type { Runtime } from "../../../src/contracts/runtime.ts";
 import { type Cluster, openCluster } from "../../../src/core/cluster/cluster.ts";
+import { CLUSTER_FEATURES } from "../../../src/core/cluster/features.ts";
 import type { Membership, Registration } from "../../../src/core/cluster/membership.ts";
 import { Settings } from "../../../src/core/settings/dynamic.ts";
 import { benchRuntime } from "./cluster_bench.ts";
@@ -66,6 +67,8 @@ export class SharedBench {
   readonly clock = new TurnedClock();
   readonly plugin = metadataMemory({ shared: true });
   readonly brokers: BenchBroker[] = [];
+  /** What happens between a broker's decision and the store's. */
+  beforeCommit: (id: number, transaction: Transaction) => Promise<void> = async () => {};
   #incarnations = 0;
 
   runtime(id: number): Runtime & { settled(): Promise<void> } {
@@ -84,13 +87,21 @@ export class SharedBench {
 
   async start(
     id: number,
-    options: { rack?: string; settings?: Record<string, string> } = {},
+    options: {
+      rack?: string;
+      settings?: Record<string, string>;
+      /** Levels that it says it knows, beside and instead of this release's. */
+      features?: Record<string, { min: number; max: number }>;
+    } = {},
   ): Promise<BenchBroker> {
     const runtime = this.runtime(id);
     const opened = await this.plugin.open({ runtime, brokerId: id });
     const metadata: MetadataStore = {
       read: (prefix) => opened.read(prefix),
-      commit: (transaction) => opened.commit(transaction),
+      commit: async (transaction) => {
+        await this.beforeCommit(id, transaction);
+        return await opened.commit(transaction);
+      },
       watch: (prefix, revision, signal) => opened.watch(prefix, revision, signal),
       close: () => opened.close(),
       // Who is stuck opens no new one either.
@@ -114,14 +125,27 @@ export class SharedBench {
       partitionsChanged: (topic, indexes) => heard.push(`${topic.name} ${indexes.join(",")}`),
       brokersChanged: () => heard.push(`brokers ${cluster.brokerIds.join(",")}`),
     });
-    const joining = cluster.shared!.join(registration(id, ++this.#incarnations, options.rack));
+    const joining = cluster.shared!.join(registration(id, ++this.#incarnations, options));
     // Where an older registration has to run out.
     let membership: Membership | null = null;
-    void joining.then((made) => {
-      membership = made;
-    });
-    for (let i = 0; i < 60 && membership === null; i++) await this.clock.turn(100);
-    membership = await joining;
+    let isRefused = false;
+    void joining.then(
+      (made) => {
+        membership = made;
+      },
+      () => {
+        isRefused = true;
+      },
+    );
+    for (let i = 0; i < 60 && membership === null && !isRefused; i++) await this.clock.turn(100);
+    try {
+      membership = await joining;
+    } catch (error) {
+      cluster.close();
+      await metadata.close();
+      await runtime.settled();
+      throw error;
+    }
     const broker: BenchBroker = {
       id,
       cluster,
@@ -150,7 +174,14 @@ export class SharedBench {
   }
 }
 
-function registration(id: number, incarnation: number, rack?: string): Registration {
+function registration(
+  id: number,
+  incarnation: number,
+  {
+    rack,
+    features = {},
+  }: { rack?: string; features?: Record<string, { min: number; max: number }> },
+): Registration {
   const at = { protocol: "kafka", listener: "PLAIN", host: "b", port: 9000 + id, isTls: false };
   return {
     incarnation: `i${incarnation}`,
@@ -158,6 +189,11 @@ function registration(id: number, incarnation: number, rack?: string): Registrat
     endpoints: [at],
     peer: at,
     release: "0.0.0",
-    features: new Map([["millrace.version", { min: 1, max: 2 }]]),
+    features: new Map([
+      ...CLUSTER_FEATURES.map(
+        ({ name, minVersion, maxVersion }) => [name, { min: minVersion, max: maxVersion }] as const,
+      ),
+      ...Object.entries(features),
+    ]),
   };
 }

@@ -35,7 +35,7 @@ describe("a shared cluster", () => {
     }
     expect(a!.cluster.image.brokers.get(3)!.features.get("millrace.version")).toEqual({
       min: 1,
-      max: 2,
+      max: 1,
     });
     expect(a!.cluster.shared!.secret).toEqual(c!.cluster.shared!.secret);
     expect(a!.cluster.shared!.secret.length).toBe(32);

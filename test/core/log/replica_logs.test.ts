@@ -164,6 +164,55 @@ describe("a follower's log", () => {
     await rig.close();
   });
 
+  test("that was dropped leaves no segment files, whether settling is under way or not", async () => {
+    for (const isSettling of [false, true]) {
+      const plugin = storageMemory();
+      const options = {
+        ...ALL,
+        journalFileBytes: 2048,
+        journalBytesMax: 0,
+        grownBytes: 600,
+        topics: [topic("t", 1, { "internal.segment.bytes": "2048" })],
+      };
+      const rig = await LogRig.open(plugin, options);
+      const replicas = await rig.logs.replicaLogs();
+      const fill = async (log: PartitionLog) => {
+        for (let i = 0; i < 60; i++) {
+          replicas.append(log, batchAt(log.logEndOffset, 1, [`${i} ${"x".repeat(100)}`]));
+        }
+        await rig.logs.journal.flush();
+        log.advanceHighWatermark(log.logEndOffset);
+      };
+      const files = async () => (await rig.storage.segments!.list("segments/")).length;
+      const log = rig.logs.log(T.id, 0)!;
+      await fill(log);
+      let settling: Promise<void> | null = null;
+      if (isSettling) {
+        settling = rig.logs.maintain(false);
+        for (let turns = 0; turns < 40; turns++) await Promise.resolve();
+      } else {
+        await rig.logs.maintain(false);
+        expect(await files()).toBeGreaterThan(2);
+      }
+      const dropping = rig.logs.partitionDropped(T.id, 0);
+      expect(rig.logs.log(T.id, 0)).toBeNull();
+      await dropping;
+      await settling;
+      expect(await files()).toBe(0);
+      // It comes back, and has nothing of what was.
+      const again = rig.logs.log(T.id, 0)!;
+      await fill(again);
+      await rig.logs.maintain(false);
+      expect(again.settledEnd).toBeGreaterThan(0);
+      const wanted = await all(rig, again);
+      expect(wanted.length).toBe(60);
+      await rig.close();
+      const next = await LogRig.open(plugin, options);
+      expect(await all(next, next.logs.log(T.id, 0)!)).toEqual(wanted);
+      await next.close();
+    }
+  });
+
   test("is what its batches make it after any cuts, settlings and restarts", async () => {
     for (let seed = 0; seed < (isFullTestRun ? 600 : 40); seed++) await live(seed);
   }, 120_000);

@@ -99,6 +99,7 @@ const PROOFS: Readonly<Record<string, readonly string[]>> = {
     "transaction.state.log.replication.factor",
     "unclean.leader.election.enable",
   ],
+  "core/broker/replicated_reads.test.ts": ["replica.selector.class"],
   "integration/cluster_rig.test.ts": [
     "controlled.shutdown.enable",
     "replica.fetch.backoff.ms",

@@ -11,6 +11,7 @@ import type {
   AppendResult,
   Broker,
   Caller,
+  CurrentLeader,
   EpochEnd,
   EpochQuery,
   Feature,
@@ -66,6 +67,8 @@ export class ScriptedBroker {
     ok({ offset: 7, timestampMs: 1700, leaderEpoch: 2 });
   endOffsetForEpoch: (query: EpochQuery) => Outcome<EpochEnd> = () =>
     ok({ leaderEpoch: 0, endOffset: 5 });
+  currentLeader: (listener: string, topic: string, partition: number) => CurrentLeader | null =
+    () => null;
   /** Answer of a protocol-shaped API, by method name. */
   readonly answers = new Map<string, (request: unknown, version: number) => unknown>();
 
@@ -116,6 +119,8 @@ export class ScriptedBroker {
           this.calls.push({ name: "endOffsetForEpoch", caller, request: queries });
           return queries.map((query) => this.endOffsetForEpoch(query));
         },
+        currentLeader: (caller: Caller, topic: string, partition: number) =>
+          this.currentLeader(caller.listener, topic, partition),
         topicNameOf: (id: string) => this.topicIds.get(id) ?? null,
         topicIdOf: () => null,
       },

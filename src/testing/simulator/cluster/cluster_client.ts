@@ -23,6 +23,7 @@ export interface ClusterClientOptions {
 export class ClusterClient {
   readonly options: ClusterClientOptions;
   readonly #clients = new Map<number, SimClient>();
+  readonly #opening = new Map<number, Promise<SimConnection>>();
   readonly #told = new Map<PartitionHistory, PartitionTold>();
 
   constructor(options: ClusterClientOptions) {
@@ -37,9 +38,15 @@ export class ClusterClient {
     return this.options.name;
   }
 
-  /** The connection to a broker. @throws {ConnectionGone} */
+  /** The connection to a broker, one for all who ask at once. @throws {ConnectionGone} */
   connectedTo(brokerId: number): Promise<SimConnection> {
-    return this.#clientOf(brokerId).connected();
+    const opening = this.#opening.get(brokerId);
+    if (opening !== undefined) return opening;
+    const opened = this.#clientOf(brokerId)
+      .connected()
+      .finally(() => this.#opening.delete(brokerId));
+    this.#opening.set(brokerId, opened);
+    return opened;
   }
 
   /** Ids are 0 … brokerCount−1. @throws {ConnectionGone} */

@@ -8,6 +8,7 @@ import type { World } from "../world.ts";
 import type { BrokerMachine } from "./machine.ts";
 import type { ClusterFault, ClusterPlan } from "./plan.ts";
 import { type SharedMetadata, STORE_MACHINE } from "./sim_shared_metadata.ts";
+import { storedPartitions } from "./store_view.ts";
 
 /** Longer than a session lives: whoever was there is taken for gone. */
 const GONE_US = 6_000_000;
@@ -176,9 +177,14 @@ export class ClusterFaults {
     const most = Math.floor((machines.length - 1) / 2);
     const troubled = this.#troubled();
     if (troubled.length >= most) return null;
-    const machine = machines[dice.below(machines.length)]!;
+    // Half of all trouble is a leader's: there is more to lose.
+    const leaders = storedPartitions(this.#options.metadata.table).map(({ leader }) => leader);
+    const leader = dice.below(2) === 0 ? leaders[dice.below(Math.max(leaders.length, 1))] : -1;
+    const machine =
+      machines.find(({ id }) => id === leader) ?? machines[dice.below(machines.length)]!;
     if (troubled.includes(machine.id) || !machine.isUp) return null;
-    this.#troubledUntilUs.set(machine.id, world.nowUs + forUs + 1_000_000);
+    const marginUs = dice.below(2) === 0 ? 0 : 1_000_000;
+    this.#troubledUntilUs.set(machine.id, world.nowUs + forUs + marginUs);
     return machine;
   }
 

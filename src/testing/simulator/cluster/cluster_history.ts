@@ -26,8 +26,14 @@ export interface ServedBatch {
 export interface ClusterChecker {
   readonly name: string;
   described?(partition: PartitionHistory, told: PartitionTold, fail: Fail): void;
-  /** An acks=all append that `brokerId` acknowledged, of a batch that was sent `attempts` times. */
-  ackedBy?(partition: PartitionHistory, ack: Ack, brokerId: number, fail: Fail): void;
+  /** An acks=all append that was sent at `sentUs`, in virtual time, and that `brokerId` acknowledged. */
+  ackedBy?(
+    partition: PartitionHistory,
+    ack: Ack,
+    brokerId: number,
+    sentUs: number,
+    fail: Fail,
+  ): void;
   /** `connection` is unique in a run, and of one life of the broker. */
   highWatermarkTold?(
     partition: PartitionHistory,
@@ -69,9 +75,9 @@ export class ClusterHistory {
     this.#each((checker, fail) => checker.described?.(partition, told, fail));
   }
 
-  acked(partition: PartitionHistory, ack: Ack, brokerId: number): void {
+  acked(partition: PartitionHistory, ack: Ack, brokerId: number, sentUs: number): void {
     this.history.acked(partition, ack);
-    this.#each((checker, fail) => checker.ackedBy?.(partition, ack, brokerId, fail));
+    this.#each((checker, fail) => checker.ackedBy?.(partition, ack, brokerId, sentUs, fail));
   }
 
   highWatermarkTold(

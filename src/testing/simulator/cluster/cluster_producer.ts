@@ -8,7 +8,7 @@ import { InitProducerId } from "../../../protocol/messages/22_init_producer_id.t
 import { RecordBatchBuilder } from "../../../record/record_builder.ts";
 import type { PartitionHistory, SentBatch } from "../history.ts";
 import { recordValue } from "../record_values.ts";
-import { ConnectionGone } from "../sim_client.ts";
+import { ConnectionGone, type SimConnection } from "../sim_client.ts";
 import { simCompression } from "../sim_compression.ts";
 import { WALL_START_MS } from "../sim_runtime.ts";
 import type { ClusterClient } from "./cluster_client.ts";
@@ -164,17 +164,23 @@ export class ClusterProducer {
     const { client, plan } = this.#options;
     const leader = client.leaderOf(partition);
     if (leader === null) return batches;
-    let hasFailed = false;
+    let connection: SimConnection;
+    try {
+      connection = await client.connectedTo(leader);
+    } catch (error) {
+      if (!(error instanceof ConnectionGone)) throw error;
+      return batches;
+    }
+    const round = { hasFailed: false };
     const outcomes = batches.map(async (batch) => {
       let verdict: "acked" | "again" | "dropped";
       try {
-        const connection = await client.connectedTo(leader);
-        verdict = await this.#send(partition, batch, leader, connection, () => hasFailed);
+        verdict = await this.#send(partition, batch, leader, connection, round);
       } catch (error) {
         if (!(error instanceof ConnectionGone)) throw error;
         verdict = plan.acks === -1 || batch.attempts === 0 ? "again" : "dropped";
       }
-      if (verdict === "again") hasFailed = true;
+      if (verdict === "again") round.hasFailed = true;
       return verdict;
     });
     const again: OpenBatch[] = [];
@@ -188,8 +194,8 @@ export class ClusterProducer {
     partition: PartitionHistory,
     batch: OpenBatch,
     leader: number,
-    connection: Awaited<ReturnType<ClusterClient["connectedTo"]>>,
-    hasFailed: () => boolean,
+    connection: SimConnection,
+    round: { hasFailed: boolean },
   ): Promise<"acked" | "again" | "dropped"> {
     const { client, plan } = this.#options;
     const { topic } = partition;
@@ -212,6 +218,7 @@ export class ClusterProducer {
       connection.tell(Produce, version, body);
       return "dropped";
     }
+    const sentUs = client.world.nowUs;
     const response = await connection.request(Produce, version, body, 1000);
     const answer = response.responses[0]?.partitionResponses[0];
     if (answer === undefined) {
@@ -222,13 +229,16 @@ export class ClusterProducer {
       // Of fewer acks nothing is promised beyond the leader that gave it.
       if (plan.acks === -1) {
         const { baseOffset } = answer;
-        client.options.history.acked(partition, { batch, baseOffset }, leader);
+        client.options.history.acked(partition, { batch, baseOffset }, leader, sentUs);
       }
       return "acked";
     }
     const code = errorByCode(answer.errorCode)?.code ?? `error ${answer.errorCode}`;
-    if (AGAIN.has(code)) return "again";
-    if (code === "out_of_order_sequence_number" && hasFailed()) return "again";
+    // At once: answers of one round may come together, and this one explains the next.
+    if (AGAIN.has(code)) round.hasFailed = true;
+    if (round.hasFailed && (AGAIN.has(code) || code === "out_of_order_sequence_number")) {
+      return "again";
+    }
     client.world.fail(
       CHECKER,
       `${client.name}: ${code} for ${partition.label} from broker ${leader}, sequence ${batch.firstSequence}, attempt ${batch.attempts}`,

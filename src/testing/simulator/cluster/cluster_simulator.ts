@@ -4,7 +4,12 @@
 
 import { SeededRandom } from "../../../base/prng.ts";
 import { loadXxhash } from "../../../base/xxhash.ts";
-import { preloadCleaner, preloadGroups, preloadTransactions } from "../../../core/mod.ts";
+import {
+  preloadCleaner,
+  preloadCluster,
+  preloadGroups,
+  preloadTransactions,
+} from "../../../core/mod.ts";
 import type { PartitionHistory, ReadRecord, TopicHistory } from "../history.ts";
 import { ConnectionGone } from "../sim_client.ts";
 import { SimNetwork } from "../sim_network.ts";
@@ -22,6 +27,7 @@ import { ClusterFaults } from "./cluster_faults.ts";
 import { ClusterHistory, type ServedBatch } from "./cluster_history.ts";
 import { type ClusterMutation, mutationOf } from "./cluster_mutations.ts";
 import { ClusterProducer } from "./cluster_producer.ts";
+import { IsrWatch } from "./isr_watch.ts";
 import { BrokerMachine } from "./machine.ts";
 import { type ClusterPlan, drawClusterPlan } from "./plan.ts";
 import { SharedMetadata } from "./sim_shared_metadata.ts";
@@ -30,6 +36,8 @@ import { isAllInSync, storedBrokers } from "./store_view.ts";
 /** Virtual time within which everything completes once faults have ended. */
 const LIVENESS_US = 120_000_000;
 const AUDIT_US = 120_000_000;
+/** A new leader learns within this how far all of it is committed. */
+const WATERMARK_US = 15_000_000;
 /** What makes brokers of a store a cluster. */
 const ALONE_WITHOUT = ["brokers/", "known_brokers/", "controller/", "partitions/"];
 
@@ -60,6 +68,7 @@ export async function runClusterSeed(
   await preloadGroups();
   await preloadTransactions();
   await preloadCleaner();
+  await preloadCluster();
   const run = new ClusterRun(options);
   const stopCatching = catchUnhandled((error) =>
     run.world.fail("unhandled_rejection", describeError(error)),
@@ -103,7 +112,9 @@ class ClusterRun {
     const { world } = this;
     const plan = drawClusterPlan(random);
     this.#plan = plan;
-    this.#history = new ClusterHistory(world, partitionCheckers(), clusterCheckers());
+    const watch = new IsrWatch();
+    const minOf = (topic: string) => plan.topics.find(({ name }) => name === topic)?.minInSync ?? 1;
+    this.#history = new ClusterHistory(world, partitionCheckers(), clusterCheckers(watch, minOf));
     this.#network = new SimNetwork(world, random.fork("network"), plan.network);
     this.#metadata = new SharedMetadata({
       world,
@@ -112,6 +123,7 @@ class ClusterRun {
       latencyUsMin: 20,
       latencyUsMax: plan.storeLatencyUsMax,
       historyRevisionsMax: plan.storeHistoryRevisions,
+      onCommit: (writes) => watch.committed(writes, world.nowUs),
     });
     const wrong = mutationOf(mutation, random.fork("mutation"));
     this.#configsOf = wrong.topicConfigs;
@@ -316,6 +328,7 @@ class ClusterRun {
     client: ClusterClient,
     partition: PartitionHistory,
   ): Promise<{ replicas: readonly number[]; end: number }> {
+    const deadlineUs = this.world.nowUs + WATERMARK_US;
     for (;;) {
       try {
         await client.refresh([partition.topic]);
@@ -329,6 +342,8 @@ class ClusterRun {
           position = found.nextOffset;
           const { highWatermark } = found;
           if (position < highWatermark) continue;
+          const isYetToCome = highWatermark < partition.highWatermark;
+          if (isYetToCome && this.world.nowUs < deadlineUs) throw new ConnectionGone("too early");
           const audit = { logStartOffset: 0, highWatermark, records, reported: new Set<number>() };
           this.#history.history.audited(partition, audit);
           return { replicas: told.replicas, end: highWatermark };

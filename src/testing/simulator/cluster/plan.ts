@@ -87,11 +87,11 @@ export function drawClusterPlan(random: SeededRandom): ClusterPlan {
     producers.push({
       isIdempotent,
       acks: isIdempotent ? -1 : pick([-1, 1, 0] as const),
-      batchCount: 10 + dice.below(40),
+      batchCount: 60 + dice.below(300),
       window: 1 + dice.below(4),
       recordsMax: pick([1, 5, 20]),
       valueBytesMax: pick([40, 300, 2000]),
-      thinkUsMax: pick([5_000, 100_000, 500_000]),
+      thinkUsMax: pick([20_000, 100_000, 400_000]),
     });
   }
   return {
@@ -102,8 +102,8 @@ export function drawClusterPlan(random: SeededRandom): ClusterPlan {
     readsFollowers: chance(40),
     committerCount: dice.below(2),
     faults,
-    faultCount: dice.below(12),
-    activeUs: 5_000_000 + dice.below(25_000_000),
+    faultCount: pick([2, 6, 12, 24]),
+    activeUs: 4_000_000 + dice.below(14_000_000),
     network: {
       latencyUsMin: 50,
       latencyUsMax: pick([300, 2_000, 10_000]),

@@ -36,6 +36,8 @@ export interface SharedMetadataOptions {
   readonly latencyUsMax: number;
   /** Revisions kept for watches. */
   readonly historyRevisionsMax: number;
+  /** Hears what is committed, as it is applied. */
+  readonly onCommit?: (writes: readonly RevisionWrite[]) => void;
 }
 
 /** The store's machine. */
@@ -80,7 +82,7 @@ export class SharedMetadata {
    */
   aloneFor(process: SimProcess, leftOut: readonly string[]): MetadataStorePlugin {
     const { options } = this;
-    const alone = new SharedMetadata({ ...options, links: new Links() });
+    const alone = new SharedMetadata({ ...options, links: new Links(), onCommit: () => {} });
     for (const row of this.table.rows()) {
       if (leftOut.some((prefix) => row.key.startsWith(prefix))) continue;
       alone.table.restore({ ...row, owner: null });
@@ -145,6 +147,7 @@ export class SharedMetadata {
     });
     if (owned.length === 0) return { ok: true, revision: this.table.revision };
     this.table.apply(this.table.revision + 1, owned);
+    this.options.onCommit?.(owned);
     return { ok: true, revision: this.table.revision };
   }
 

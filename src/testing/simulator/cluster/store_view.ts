@@ -3,7 +3,7 @@
 
 import type { RevisionTable } from "../../../base/revision_table.ts";
 
-const PARTITION_PREFIX = "partitions/";
+export const PARTITION_PREFIX = "partitions/";
 const BROKER_PREFIX = "brokers/";
 
 /** Leader, leader epoch, partition epoch, replicas, ISR: as core/cluster/cluster_entries writes them. */
@@ -15,26 +15,27 @@ export interface StoredPartition {
   readonly isMoving: boolean;
 }
 
+/** Of one entry of the store. */
+export function partitionsOfBlock(key: string, value: Uint8Array): StoredPartition[] {
+  const { p } = JSON.parse(new TextDecoder().decode(value)) as {
+    readonly p: readonly (readonly [
+      number,
+      number,
+      number,
+      number[],
+      number[],
+      number[]?,
+      number[]?,
+    ])[];
+  };
+  return p.map(([leader, , , replicas, isr, adding = [], removing = []]) => {
+    const isMoving = adding.length + removing.length > 0;
+    return { key, leader, replicas, isr, isMoving };
+  });
+}
+
 export function storedPartitions(table: RevisionTable): StoredPartition[] {
-  const found: StoredPartition[] = [];
-  for (const { key, value } of table.read(PARTITION_PREFIX)) {
-    const { p } = JSON.parse(new TextDecoder().decode(value)) as {
-      readonly p: readonly (readonly [
-        number,
-        number,
-        number,
-        number[],
-        number[],
-        number[]?,
-        number[]?,
-      ])[];
-    };
-    for (const [leader, , , replicas, isr, adding = [], removing = []] of p) {
-      const isMoving = adding.length + removing.length > 0;
-      found.push({ key, leader, replicas, isr, isMoving });
-    }
-  }
-  return found;
+  return table.read(PARTITION_PREFIX).flatMap(({ key, value }) => partitionsOfBlock(key, value));
 }
 
 /** Ids of brokers that are registered. */

@@ -45,6 +45,39 @@ async function start(): Promise<Harness> {
 }
 
 describe("Produce", () => {
+  test("says who leads instead of who was asked, from v10 on", async () => {
+    const harness = await start();
+    harness.scripted.append = async () => [
+      refused("not_leader_or_follower"),
+      refused("not_enough_replicas"),
+    ];
+    harness.scripted.currentLeader = (_listener, topic, partition) =>
+      topic === "orders" ? { leaderId: 2, leaderEpoch: 10 + partition, endpoint: null } : null;
+    const none = { leaderId: -1, leaderEpoch: -1 };
+    const endpoint = { host: "two.example", port: 9092, rack: null };
+    for (const [version, isKnown] of [
+      [9, true],
+      [10, true],
+      [13, true],
+      [13, false],
+    ] as const) {
+      if (version === 13 && isKnown) {
+        harness.scripted.currentLeader = () => ({ leaderId: 2, leaderEpoch: 10, endpoint });
+      }
+      if (!isKnown) harness.scripted.currentLeader = () => null;
+      const two = [0, 1].map((index) => ({ index, records: batch() }));
+      const answer = await harness.connect().ask(Produce, version, request(version, two));
+      const rows = answer.responses[0]!.partitionResponses;
+      const hint = version >= 10 && isKnown ? { leaderId: 2, leaderEpoch: 10 } : none;
+      expect(rows.map((each) => [each.errorCode, each.currentLeader])).toEqual([
+        [6, hint],
+        [19, none],
+      ]);
+      const isTold = version === 13 && isKnown;
+      expect(answer.nodeEndpoints).toEqual(isTold ? [{ nodeId: 2, ...endpoint }] : []);
+    }
+  });
+
   test("appends the batch of each partition as it came, in every version", async () => {
     for (let version = 3; version <= 13; version++) {
       const harness = await start();

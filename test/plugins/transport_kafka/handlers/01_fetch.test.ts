@@ -113,6 +113,7 @@ describe("Fetch", () => {
             leaderEpoch: -1,
           },
         ],
+        ...(version >= 11 ? { rack: "" } : {}),
       });
       const [topic] = answer.responses;
       expect(version < 13 ? topic!.topic : topic!.topicId).toBe(version < 13 ? "orders" : TOPIC_ID);
@@ -280,6 +281,37 @@ describe("Fetch", () => {
     ] as const) {
       const answer = await client.ask(Fetch, version, body(version, [wire(0)]));
       expect(answer.responses[0]!.partitions[0]!.errorCode).toBe(errorCode);
+    }
+  });
+
+  test("says who leads instead of who was asked (v16), and which replica is nearer (v11)", async () => {
+    const harness = await start();
+    harness.scripted.fetch = async () => [
+      refused("not_leader_or_follower"),
+      refused("fenced_leader_epoch"),
+      refused("unknown_leader_epoch"),
+      ok({ ...emptyFetch(7), preferredReplica: 3 }),
+    ];
+    const endpoint = { host: "two.example", port: 9092, rack: "b" };
+    harness.scripted.currentLeader = (_listener, topic, partition) =>
+      topic === "orders" ? { leaderId: 2, leaderEpoch: 10 + partition, endpoint } : null;
+    const client = harness.connect();
+    const four = [wire(0), wire(1), wire(2), wire(3)];
+    const none = { leaderId: -1, leaderEpoch: -1 };
+    for (const version of [11, 15, 16, 18]) {
+      const rackId = { rackId: "b" } as Partial<Body>;
+      const answer = await client.ask(Fetch, version, body(version, four, rackId));
+      expect(harness.scripted.of<FetchRequest>("fetch").at(-1)!.rack).toBe("b");
+      const rows = answer.responses[0]!.partitions;
+      expect(rows.map((each) => each.preferredReadReplica)).toEqual([-1, -1, -1, 3]);
+      const hints = [
+        { leaderId: 2, leaderEpoch: 10 },
+        { leaderId: 2, leaderEpoch: 11 },
+      ];
+      expect(rows.map((each) => each.currentLeader)).toEqual(
+        version >= 16 ? [...hints, none, none] : [none, none, none, none],
+      );
+      expect(answer.nodeEndpoints).toEqual(version >= 16 ? [{ nodeId: 2, ...endpoint }] : []);
     }
   });
 

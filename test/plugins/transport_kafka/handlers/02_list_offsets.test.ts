@@ -82,6 +82,22 @@ describe("ListOffsets", () => {
     });
   });
 
+  test("a leader that does not know its end yet is one that is not available to those before v5", async () => {
+    const harness = await Harness.start();
+    harness.scripted.offsetFor = () => refused("offset_not_available");
+    for (const [version, errorCode] of [
+      [4, 5],
+      [5, 78],
+      [11, 78],
+    ] as const) {
+      const answer = await harness.connect().ask(ListOffsets, version, {
+        replicaId: -1,
+        topics: [{ name: "a", partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
+      });
+      expect(answer.topics[0]!.partitions[0]!.errorCode).toBe(errorCode);
+    }
+  });
+
   test("timestamps beyond 2^53 are later than every record, or without meaning", async () => {
     const harness = await Harness.start();
     const answer = await harness.connect().ask(ListOffsets, 11, {

@@ -8,9 +8,11 @@ import { producerOrderKept } from "../../checkers/producer_order_kept.ts";
 import { readsAgree } from "../../checkers/reads_agree.ts";
 import type { Checker } from "../../history.ts";
 import type { ClusterChecker } from "../cluster_history.ts";
+import type { IsrWatch } from "../isr_watch.ts";
 import { committedOffsetsKept } from "./committed_offsets_kept.ts";
 import { highWatermarkKept } from "./high_watermark_kept.ts";
 import { isrIsSound } from "./isr_is_sound.ts";
+import { minIsrKept } from "./min_isr_kept.ts";
 import { oneLeaderPerEpoch } from "./one_leader_per_epoch.ts";
 import { replicasAgree } from "./replicas_agree.ts";
 
@@ -26,11 +28,15 @@ export function partitionCheckers(): readonly Checker[] {
   ];
 }
 
-export function clusterCheckers(): readonly ClusterChecker[] {
+export function clusterCheckers(
+  watch: IsrWatch,
+  minOf: (topic: string) => number,
+): readonly ClusterChecker[] {
   return [
     committedOffsetsKept,
     highWatermarkKept(),
     isrIsSound,
+    minIsrKept(watch, minOf),
     oneLeaderPerEpoch(),
     replicasAgree(),
   ];
