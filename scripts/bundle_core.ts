@@ -1,5 +1,5 @@
 // Bundles Millrace for the edge and holds what was promised of it: what a start loads is under 120 kB gzip, all of the core under
-// 160 (ADR 40), and in no bundle is a node: import, eval, or a name of Bun, Deno or Node.
+// 200 (ADR 40, ADR 46), and in no bundle is a node: import, eval, or a name of Bun, Deno or Node.
 // Run: bun run scripts/bundle_core.ts. Exit code 1 otherwise.
 
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -24,15 +24,15 @@ interface Weighed {
 
 const KB = 1000;
 const weighed: readonly Weighed[] = [
-  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120, allGzipKbMax: 160 },
+  { name: "core", entries: ["src/core/mod.ts"], gzipKbMax: 120, allGzipKbMax: 200 },
   {
     name: "core, storage-kv and runtime",
     entries: ["src/edge/object_broker.ts"],
     gzipKbMax: 120,
-    allGzipKbMax: 180,
+    allGzipKbMax: 220,
   },
   // With the HTTP face and hono.
-  { name: "millrace/edge", entries: ["src/edge/mod.ts"], gzipKbMax: 120, allGzipKbMax: 210 },
+  { name: "millrace/edge", entries: ["src/edge/mod.ts"], gzipKbMax: 120, allGzipKbMax: 250 },
   {
     name: "protocol, all 89 APIs",
     entries: ["src/protocol/all_messages.ts"],

@@ -48,7 +48,7 @@ describe("trap 1: ApiVersions", () => {
       // Correlation id, then at once the error code: a tag section would put a zero byte between.
       expect(hexOf(frame.subarray(0, 4))).toBe(id.toString(16).padStart(8, "0"));
       const rows = version >= 3 ? frame[6]! - 1 : (frame[8]! << 8) | frame[9]!;
-      expect([frame[4], frame[5], rows]).toEqual([0, 0, 41]);
+      expect([frame[4], frame[5], rows]).toEqual([0, 0, 46]);
     }
   });
 
@@ -138,15 +138,20 @@ describe("trap 3: low versions", () => {
       28: 0,
       32: 1,
       33: 0,
+      34: 1,
       35: 1,
       36: 0,
       37: 0,
       42: 0,
+      43: 0,
       44: 0,
+      45: 0,
+      46: 0,
       47: 0,
       57: 0,
       60: 0,
       61: 0,
+      64: 0,
       65: 0,
       66: 0,
       68: 0,
@@ -189,15 +194,20 @@ describe("trap 4: Produce is listed from 0", () => {
       28: 5,
       32: 4,
       33: 2,
+      34: 2,
       35: 5,
       36: 2,
       37: 3,
       42: 2,
+      43: 2,
       44: 1,
+      45: 1,
+      46: 0,
       47: 0,
       57: 2,
       60: 2,
       61: 0,
+      64: 0,
       65: 0,
       66: 2,
       68: 1,
