@@ -1,5 +1,5 @@
 // Plans carried out: shown first, begun when somebody says so, watched until they are done.
-// Invariant: nothing is moved that was not shown; at most MOVES_MAX partitions are on their way for us at once.
+// Invariant: nothing is moved that was not shown; while we watch, at most MOVES_MAX partitions of ours are on their way at once.
 
 import type { Client, PartitionReassignment, TopicPartition } from "../client/mod.ts";
 import type { Arguments } from "./arguments.ts";

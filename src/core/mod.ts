@@ -4,12 +4,12 @@ export {
   type BrokerOptions,
   createBroker,
   preloadCleaner,
+  preloadCluster,
   type RunningBroker,
   SettingsError,
 } from "./broker/create_broker.ts";
 export { preloadGroups } from "./broker/lazy_groups.ts";
 export { preloadTransactions } from "./broker/lazy_transactions.ts";
-export { preloadCluster } from "./broker/preload_cluster.ts";
 export {
   readStaticSettings,
   type StaticSettings,

@@ -44,6 +44,12 @@ export {
   type ScriptedHandler,
 } from "./scripted_broker.ts";
 export { type Appended, ScriptedCluster, ScriptedLog, type ScriptedTopic } from "./scripted_log.ts";
+export { CLUSTER_MUTATIONS, type ClusterMutation } from "./simulator/cluster/cluster_mutations.ts";
+export {
+  type ClusterSimulationOptions,
+  type ClusterSimulationResult,
+  runClusterSeed,
+} from "./simulator/cluster/cluster_simulator.ts";
 export { MUTATIONS, type Mutation } from "./simulator/mutations.ts";
 export {
   runSeed,

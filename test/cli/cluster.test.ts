@@ -171,3 +171,30 @@ test("a plan that cannot be is refused by its name", async () => {
   expect((await millrace("cluster move u --yes")).code).toBe(2);
   expect((await millrace("cluster move --cancel --yes")).out).toContain("Nothing is on its way");
 });
+
+test("a move to a broker that is away waits, is shown, stands in the way of plans, and is cancelled", async () => {
+  const { runtime } = hostRuntime({ log: { level: "off", format: "json", configure: false } });
+  const client = createClient(runtime, { bootstrap });
+  ends.unshift(() => client.close());
+  await client.admin.createTopic({ name: "v", partitions: 1, replicationFactor: 1 });
+  await client.admin.moveReplicas([{ topic: "v", partition: 0, replicas: [1] }]);
+  await status(({ isWell }) => isWell);
+  await brokers[2]!.stop(1000);
+  await status(({ brokers: rows }) => rows[2].isLive === false);
+
+  const begun = await json("cluster move v --to 1,3 --yes --wait 0");
+  expect([begun.code, begun.left]).toEqual([0, 1]);
+  const waiting = await status(({ moving }) => moving.length === 1);
+  expect(waiting.moving[0]).toMatchObject({ topic: "v", adding: [3], removing: [] });
+  const check = await millrace("cluster status --check");
+  expect([check.code, check.out.includes("1 on their way")]).toEqual([1, true]);
+  const watched = await millrace("cluster move v --to 3,1 --yes --wait 1");
+  expect([watched.code, watched.out.includes("1 partition not there yet")]).toEqual([1, true]);
+  const drain = await millrace("cluster drain 2 --yes");
+  expect([drain.code, drain.told.includes("on the way already")]).toEqual([1, true]);
+
+  expect((await millrace("cluster move v:0 --cancel --dry-run")).out).toContain("1 move to cancel");
+  expect((await millrace("cluster move v:0 --cancel --yes")).out).toContain("Cancelled 1 move");
+  const back = await status(({ moving }) => moving.length === 0);
+  expect(back.outOfSync.map(({ topic }: { topic: string }) => topic)).not.toContain("v");
+});

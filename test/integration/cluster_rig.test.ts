@@ -210,6 +210,21 @@ async function fetchesOf(settings: Record<string, number>): Promise<RigBroker> {
   return rig.get(partition!.leaderId);
 }
 
+/**
+ * A topic of one partition, at that leader, that is surely copied. A follower that asks before the leader knows the topic is refused,
+ * and with a long backoff it does not come back: then another one is made.
+ */
+async function copied(prefix: string, leader: number | null): Promise<[string, number]> {
+  for (let tries = 0; tries < 20; tries++) {
+    const name = `${prefix}-${tries}`;
+    await rig.topic(name, 1, 2);
+    const [partition] = await rig.untilPartitions(name, "both are in sync", inSync(2));
+    if (leader !== null && partition!.leaderId !== leader) continue;
+    if (typeof (await rig.produce(name, 0, ["a"])) === "number") return [name, partition!.leaderId];
+  }
+  throw new Error(`No topic is copied from broker ${leader}`);
+}
+
 describe("settings of replication", () => {
   test("replica.fetch.wait.max.ms, .min.bytes, .max.bytes and .response.max.bytes are what a follower asks for", async () => {
     const leader = await fetchesOf({
@@ -254,29 +269,26 @@ describe("settings of replication", () => {
     ] as const) {
       rig = new ClusterRig({ "replica.fetch.backoff.ms": backoffMs });
       await rig.start([1, 2]);
-      await rig.topic("refused", 1, 2);
-      await rig.untilPartitions("refused", "both are in sync", inSync(2));
-      const [partition] = await rig.partitions("refused");
-      const leader = rig.get(partition!.leaderId);
+      const [other, leaderId] = await copied("other", null);
+      const [topic] = await copied("refused", leaderId);
+      const leader = rig.get(leaderId);
       let refusals = 0;
-      rig.refusal = (topic) => {
-        if (topic !== "refused" || refusals > 0) return null;
+      rig.refusal = (name) => {
+        if (name !== topic || refusals > 0) return null;
         refusals++;
         return "kafka_storage_error";
       };
       await until(() => refusals > 0, "it was refused", 20_000);
       const from = leader.replicaFetches.length;
-      const asks = () =>
+      const asks = (name: string) =>
         leader.replicaFetches
           .slice(from)
-          .filter(({ partitions }) => partitions.some(({ topic }) => topic === "refused")).length;
-      if (isAskedAgain) await until(() => asks() > 2, "it is asked for again", 20_000);
+          .filter(({ partitions }) => partitions.some((each) => each.topic === name)).length;
+      if (isAskedAgain) await until(() => asks(topic) > 2, "it is asked for again", 20_000);
       else {
-        // Partitions of another topic are copied meanwhile.
-        await rig.topic("other", 2, 2);
-        await rig.untilPartitions("other", "both are in sync", inSync(2));
-        for (const p of [0, 1]) await rig.produced("other", p, ["a"]);
-        expect(asks()).toBe(0);
+        for (const value of ["b", "c"]) await rig.produced(other, 0, [value]);
+        expect(asks(other)).toBeGreaterThan(0);
+        expect(asks(topic)).toBe(0);
       }
       await rig.close();
     }

@@ -48,7 +48,7 @@ import type { LogManager } from "../partition/log_manager.ts";
 import type { PartitionLeader } from "../partition/partition_leader.ts";
 import { FirstBatchGate, type Transactional } from "./first_batch_gate.ts";
 import { absentCode, checkEpoch, ParkedFetch, readableEnd } from "./parked_fetch.ts";
-import { appendedToReplicas, type ReplicatedAppends, refusalOf } from "./replicated_append.ts";
+import type { ReplicatedAppends } from "./replicated_append.ts";
 import type { ReplicatedReads } from "./replicated_reads.ts";
 
 /** A partition's refusal may name the records that caused it (Produce v8+). */
@@ -131,7 +131,7 @@ export class LogApiImpl implements LogApi {
     const { replicas } = this.#options;
     if (replicas !== undefined) {
       const { newestGroup } = this.#logs.journal;
-      return await appendedToReplicas(results, request, newestGroup, replicas);
+      return await replicas.appended(results, request, newestGroup, replicas);
     }
     let mustWait = false;
     for (const result of results) {
@@ -171,7 +171,8 @@ export class LogApiImpl implements LogApi {
     if (log === null) return kafkaError("not_leader_or_follower");
     const { runtime, replicas } = this.#options;
     const leader = replicas?.leaderOf(topic!.id, request.partition) ?? null;
-    const refusal = replicas === undefined ? null : refusalOf(leader, whole.acks, replicas);
+    const refusal =
+      replicas === undefined ? null : replicas.refusalOf(leader, whole.acks, replicas);
     if (refusal !== null) return refusal;
     const { settings } = log.topic;
     const bytes = request.batches;

@@ -18,7 +18,7 @@ import { Peers } from "../replication/peers.ts";
 import { type ReplicaLog, ReplicaManager } from "../replication/replica_manager.ts";
 import type { Settings } from "../settings/dynamic.ts";
 import { ReplicaFetch } from "./replica_fetch.ts";
-import type { ReplicatedAppends } from "./replicated_append.ts";
+import { appendedToReplicas, type ReplicatedAppends, refusalOf } from "./replicated_append.ts";
 import { type ReplicatedReads, replicatedReads } from "./replicated_reads.ts";
 
 const CONNECT_MS_MAX = 5_000;
@@ -122,6 +122,8 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const appends: ReplicatedAppends = {
     leaderOf: (topicId, partition) => replicas.leaderOf(topicId, partition),
     isHeld: () => cluster.membership?.isHeldAt(runtime.clock.monotonicMs()) === true,
+    refusalOf,
+    appended: appendedToReplicas,
   };
   return {
     replicas,

@@ -12,7 +12,13 @@ export interface ReplicatedAppends {
   readonly leaderOf: (topicId: string, partition: number) => PartitionLeader | null;
   /** Whether nobody else can lead what this broker leads. */
   readonly isHeld: () => boolean;
+  /** What follows, in the hands of who appends: only a cluster loads it. */
+  readonly refusalOf: typeof refusalOf;
+  readonly appended: typeof appendedToReplicas;
 }
+
+/** As much of it as is asked here. */
+type Held = Pick<ReplicatedAppends, "leaderOf" | "isHeld">;
 
 /** An append that was made, under a leadership. */
 interface Appended {
@@ -25,7 +31,7 @@ interface Appended {
 export function refusalOf(
   leader: PartitionLeader | null,
   acks: AppendRequest["acks"],
-  { isHeld }: ReplicatedAppends,
+  { isHeld }: Held,
 ): KafkaError | null {
   if (leader === null || leader.isOver || !isHeld()) return kafkaError("not_leader_or_follower");
   if (acks === -1 && leader.isUnderMinIsr) {
@@ -39,7 +45,7 @@ export async function appendedToReplicas(
   results: readonly (Appended | KafkaError)[],
   { acks, timeoutMs }: AppendRequest,
   group: { settled(): Promise<boolean> } | null,
-  { isHeld }: ReplicatedAppends,
+  { isHeld }: Held,
 ): Promise<readonly Outcome<AppendResult>[]> {
   // Groups commit in order: the newest one stands for all. Followers are waited for meanwhile.
   // Also where nobody is answered (acks=0): the batch's bytes are the log's until this resolves.

@@ -187,6 +187,9 @@ export class Cleaner {
     return plan?.isDue ? plan : null;
   }
 
+  /** Of the log that is being cleaned, when that began. */
+  #cuts = 0;
+
   /** What there may be too little of: more of it, and a log that was left can be cleaned. */
   readonly #means = (): string => {
     const { settings, decompressedBytesMax } = this.#options;
@@ -195,8 +198,10 @@ export class Cleaner {
   };
 
   /** Why a cleaning under way must not go on; null when it may. */
-  #stopOf({ topic }: PartitionLog): Stop | null {
+  #stopOf({ topic, cuts }: PartitionLog): Stop | null {
     if (this.#isStopped || topic.isDeleted) return STOPPED;
+    // Newer records that others were to go for may have gone themselves.
+    if (cuts !== this.#cuts) return MOVED;
     return topic.settings.cleanupCompact ? null : NOT_COMPACTED;
   }
 
@@ -208,9 +213,12 @@ export class Cleaner {
     this.#figures.began(log, clock.wallMs());
     const before = { segments: log.segments.length, sizeBytes: log.sizeBytes };
     const counts: CleaningCounts = { records: 0, kept: 0, tombstones: 0 };
+    this.#cuts = log.cuts;
     let done: number | Stop;
     try {
       done = await this.#cleanLog(log, plan, counts);
+      // What was cut off under its hands is no fault of the log.
+      if (typeof done !== "number") done = this.#stopOf(log) ?? done;
     } catch (error) {
       // A file that cannot be written or read is tried again later.
       done = { reason: String(error), isLasting: false };

@@ -17,7 +17,10 @@ export const TOO_MANY_KEYS: Stop = {
   reason: "the keys of one batch do not fit into log.cleaner.dedupe.buffer.size",
   isLasting: true,
 };
-export const MOVED: Stop = { reason: "the log's start moved", isLasting: false };
+export const MOVED: Stop = {
+  reason: "the log's start moved, or its end was cut off",
+  isLasting: false,
+};
 /** What others wanted, and nothing to tell of. */
 export const QUIET: ReadonlySet<Stop> = new Set([STOPPED, NOT_COMPACTED, MOVED]);
 export const NO_ROOM: Stop = {

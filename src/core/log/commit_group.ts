@@ -1,6 +1,7 @@
 // Appends that share one write and one sync of the journal.
 // Invariant: settled once, and its clients hear of a commit before whoever waits for it goes on.
 
+import type { TopicSettings } from "../settings/topic_settings.ts";
 import type { JournalClient, JournalFile } from "./journal_file.ts";
 
 /** Appends that become durable together. */
@@ -66,4 +67,16 @@ export class CommitGroup {
     this.#waiters = [];
     for (const wake of waiters) wake();
   }
+}
+
+/**
+ * How an append wants to be acknowledged: once synced, or once written and then synced within so
+ * many milliseconds (Infinity: when something else is).
+ */
+export type CommitMode = "sync" | number;
+
+/** What `millrace.durability` asks of the journal. */
+export function commitMode(settings: TopicSettings): CommitMode {
+  if (settings.durability === "fsync") return "sync";
+  return settings.durability === "interval" ? settings.syncIntervalMs : Number.POSITIVE_INFINITY;
 }

@@ -7,7 +7,7 @@
 import { assert } from "../../base/assert.ts";
 import type { Clock, Logger, Random, Scheduler } from "../../contracts/runtime.ts";
 import type { SegmentStore } from "../../contracts/storage.ts";
-import { CommitGroup } from "./commit_group.ts";
+import { CommitGroup, type CommitMode } from "./commit_group.ts";
 import { type JournalClient, JournalFile } from "./journal_file.ts";
 import {
   ENTRY_HEADER_BYTES,
@@ -40,12 +40,6 @@ export interface JournalOptions {
   /** Called once, when the first sync has made a file and its name durable. */
   readonly onSynced?: () => void;
 }
-
-/**
- * How an append wants to be acknowledged: once synced, or once written and then synced within so
- * many milliseconds (Infinity: when something else is).
- */
-export type CommitMode = "sync" | number;
 
 const HEADERS_FIRST = 8;
 /** After this long without an append, an entry says that all before it is synced. */

@@ -7,7 +7,7 @@ import { assert } from "../../base/assert.ts";
 import { patchBaseOffset, patchLeaderEpoch } from "../../record/batch_header.ts";
 import { AbortedList } from "./aborted_list.ts";
 import type { AppendVerdict } from "./append_verdict.ts";
-import type { CommitGroup } from "./commit_group.ts";
+import { type CommitGroup, commitMode } from "./commit_group.ts";
 import { ExtentIndex } from "./extent_index.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalClient, JournalFile } from "./journal_file.ts";
@@ -46,7 +46,7 @@ import {
   ProducerState,
 } from "./producer_state.ts";
 import { isRollDue } from "./segment_roll.ts";
-import { commitMode, type TopicContext } from "./topic_context.ts";
+import type { TopicContext } from "./topic_context.ts";
 import type { ValidBatch } from "./validate_batches.ts";
 
 const START_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8;

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { LogApiImpl } from "../../../src/core/broker/log_api.ts";
 import { ParkedFetch } from "../../../src/core/broker/parked_fetch.ts";
+import { appendedToReplicas, refusalOf } from "../../../src/core/broker/replicated_append.ts";
 import type { ReplicatedReads } from "../../../src/core/broker/replicated_reads.ts";
 import { NO_ROLE_YET, type PartitionRole } from "../../../src/core/log/partition_role.ts";
 import { callerOf } from "../../support/memory_broker.ts";
@@ -62,6 +63,7 @@ function api(): LogApiImpl {
   const { logs, reads, log } = parts();
   const leaderOf = () =>
     log.role.isLeader ? ({ isOver: false, isUnderMinIsr: false, epochStartOffset } as never) : null;
+  const replicas = { leaderOf, isHeld: () => isHeld, refusalOf, appended: appendedToReplicas };
   return new LogApiImpl({
     logs: logs as never,
     runtime: time.runtime,
@@ -69,7 +71,7 @@ function api(): LogApiImpl {
     decompressedBytesMax: () => 1000,
     opensCompressed: () => false,
     fetchBytesMax: () => 1000,
-    replicas: { leaderOf, isHeld: () => isHeld },
+    replicas,
     reads,
   });
 }

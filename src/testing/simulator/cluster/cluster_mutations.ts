@@ -45,6 +45,7 @@ export const CLUSTER_MUTATIONS = [
   /** Idempotence is forgotten: producer ids are taken off the batches. */
   "forgets_producers",
 ] as const;
+/** One of CLUSTER_MUTATIONS. */
 export type ClusterMutation = (typeof CLUSTER_MUTATIONS)[number];
 
 /** What a run wraps. */

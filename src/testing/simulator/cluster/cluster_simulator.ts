@@ -41,6 +41,7 @@ const WATERMARK_US = 15_000_000;
 /** What makes brokers of a store a cluster. */
 const ALONE_WITHOUT = ["brokers/", "known_brokers/", "controller/", "partitions/"];
 
+/** Which run of a cluster, and what is wrong in it on purpose. */
 export interface ClusterSimulationOptions {
   readonly seed: number;
   readonly mutation?: ClusterMutation | null;
@@ -48,6 +49,7 @@ export interface ClusterSimulationOptions {
   readonly onLine?: (line: string) => void;
 }
 
+/** What a run of a cluster did and found; all of it follows from the seed. */
 export interface ClusterSimulationResult {
   readonly seed: number;
   readonly hash: string;
