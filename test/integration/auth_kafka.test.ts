@@ -27,6 +27,7 @@ import { DescribeProducers } from "../../src/protocol/messages/61_describe_produ
 import { ConsumerGroupHeartbeat } from "../../src/protocol/messages/68_consumer_group_heartbeat.ts";
 import { DescribeTopicPartitions } from "../../src/protocol/messages/75_describe_topic_partitions.ts";
 import { type HostRuntime, hostRuntime } from "../../src/runtime/host_runtime.ts";
+import { CLUSTER_CASES } from "./auth_cluster_cases.ts";
 import { commit, consumerHeartbeat, fetchOffsets, GROUP_CASES } from "./auth_group_cases.ts";
 import {
   asking,
@@ -306,6 +307,7 @@ const CASES = [
   ),
   ...GROUP_CASES,
   ...TRANSACTION_CASES,
+  ...CLUSTER_CASES,
 ];
 
 describe("refused is refused, operation by operation", () => {
