@@ -22,14 +22,6 @@ import { appendedToReplicas, type ReplicatedAppends, refusalOf } from "./replica
 import { type ReplicatedReads, replicatedReads } from "./replicated_reads.ts";
 
 const CONNECT_MS_MAX = 5_000;
-/** `replica.lag.time.max.ms`, and the replica.fetch.* settings, by Kafka's defaults. */
-const LAG_MS_MAX = 30_000;
-const WAIT_MS_MAX = 500;
-const BYTES_MIN = 1;
-const PARTITION_BYTES_MAX = 1024 * 1024;
-const BYTES_MAX = 10 * 1024 * 1024;
-const BACKOFF_MS = 1_000;
-
 export interface ReplicationOptions {
   readonly cluster: Cluster;
   readonly shared: SharedCluster;
@@ -65,7 +57,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     connectMs: () => CONNECT_MS_MAX,
     trust: ({ peer }) => ({ serverName: peer?.host ?? "", ...options.peerTrust }),
   });
-  const number = (name: string, otherwise: number) => () => settings.number(name, otherwise);
+  const number = (name: string) => () => settings.number(name);
   const replicas = new ReplicaManager({
     runtime,
     brokerId,
@@ -86,12 +78,12 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       return topic === undefined ? 1 : Number(cluster.topicText(topic, "min.insync.replicas") ?? 1);
     },
     alterIsr: (topicId, partition, proposal) => alterIsr(options, topicId, partition, proposal),
-    lagMsMax: number("replica.lag.time.max.ms", LAG_MS_MAX),
-    waitMs: number("replica.fetch.wait.max.ms", WAIT_MS_MAX),
-    bytesMin: number("replica.fetch.min.bytes", BYTES_MIN),
-    partitionBytesMax: number("replica.fetch.max.bytes", PARTITION_BYTES_MAX),
-    bytesMax: number("replica.fetch.response.max.bytes", BYTES_MAX),
-    backoffMs: number("replica.fetch.backoff.ms", BACKOFF_MS),
+    lagMsMax: number("replica.lag.time.max.ms"),
+    waitMs: number("replica.fetch.wait.max.ms"),
+    bytesMin: number("replica.fetch.min.bytes"),
+    partitionBytesMax: number("replica.fetch.max.bytes"),
+    bytesMax: number("replica.fetch.response.max.bytes"),
+    backoffMs: number("replica.fetch.backoff.ms"),
   });
   /** Drops the log of a partition that was given to other brokers. */
   const dropMoved = (topicId: string, partition: number): void => {

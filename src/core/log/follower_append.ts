@@ -7,14 +7,12 @@ import {
   attributesAt,
   BATCH_HEADER_BYTES,
   baseOffsetAt,
-  baseSequenceAt,
   CONTROL_BIT,
   lastOffsetAt,
   leaderEpochAt,
   maxTimestampAt,
   producerEpochAt,
   producerIdAt,
-  recordCountAt,
   TRANSACTIONAL_BIT,
   writeBatchHeader,
 } from "../../record/batch_header.ts";
@@ -30,6 +28,7 @@ import {
 } from "./journal_format.ts";
 import type { PartitionLog } from "./partition_log.ts";
 import type { EndMarker } from "./producer_state.ts";
+import { noteRecords } from "./recover.ts";
 
 type Crc32c = (bytes: Uint8Array, seed: number) => number;
 
@@ -134,39 +133,30 @@ function appendOne(log: PartitionLog, bytes: Uint8Array, wallMs: number): Commit
   const endOffset = lastOffsetAt(bytes, 0) + 1;
   const maxTimestampMs = maxTimestampAt(bytes, 0);
   const leaderEpoch = leaderEpochAt(bytes, 0);
-  const attributes = attributesAt(bytes, 0);
-  const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
-  const marker = (attributes & CONTROL_BIT) !== 0 ? markerIn(log, bytes) : null;
-  const format = isTransactional ? FORMAT_TRANSACTIONS : FORMAT_PLAIN;
+  const format =
+    (attributesAt(bytes, 0) & TRANSACTIONAL_BIT) !== 0 ? FORMAT_TRANSACTIONS : FORMAT_PLAIN;
+  const marker = markerIn(log, bytes);
   const flags = marker === null ? 0 : flagsOf(marker);
   const group = log.place(bytes, endOffset, maxTimestampMs, flags, format, wallMs, leaderEpoch);
-  noteProducer(log, bytes, wallMs);
+  note(log, bytes, marker, wallMs);
   return group;
 }
 
 /** Takes in what a batch says of its producer. */
 export function noteProducer(log: PartitionLog, bytes: Uint8Array, wallMs: number): void {
-  const baseOffset = baseOffsetAt(bytes, 0);
-  const endOffset = lastOffsetAt(bytes, 0) + 1;
-  const maxTimestampMs = maxTimestampAt(bytes, 0);
-  const attributes = attributesAt(bytes, 0);
-  const producerId = producerIdAt(bytes, 0);
-  const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
-  const marker = (attributes & CONTROL_BIT) !== 0 ? markerIn(log, bytes) : null;
-  if (marker !== null) log.applyMarker(marker, baseOffset, maxTimestampMs, wallMs);
-  else if (producerId >= 0 && (attributes & CONTROL_BIT) === 0) {
-    // Cleaning leaves fewer records than there were sequences; and a batch without any hides nothing.
-    const recordCount = endOffset - baseOffset;
-    const batch = {
-      producerId,
-      producerEpoch: producerEpochAt(bytes, 0),
-      baseSequence: baseSequenceAt(bytes, 0),
-      recordCount,
-      maxTimestampMs,
-      isTransactional: isTransactional && recordCountAt(bytes, 0) > 0,
-    };
-    if (batch.isTransactional) log.endLost(producerId, batch.producerEpoch, baseOffset);
-    log.rememberProducer(batch, baseOffset, endOffset, wallMs);
+  note(log, bytes, markerIn(log, bytes), wallMs);
+}
+
+function note(
+  log: PartitionLog,
+  bytes: Uint8Array,
+  marker: EndMarker | null,
+  wallMs: number,
+): void {
+  if (marker !== null) {
+    log.applyMarker(marker, baseOffsetAt(bytes, 0), maxTimestampAt(bytes, 0), wallMs);
+  } else if (producerIdAt(bytes, 0) >= 0 && (attributesAt(bytes, 0) & CONTROL_BIT) === 0) {
+    noteRecords(log, bytes, 0, wallMs);
   }
 }
 
@@ -174,8 +164,9 @@ function flagsOf({ isCommit, transactionVersion }: EndMarker): number {
   return (isCommit ? FLAG_COMMIT : FLAG_ABORT) | (transactionVersion >= 2 ? FLAG_OWN_EPOCH : 0);
 }
 
-/** Null for control records that end nothing. */
+/** Null for records, and for control records that end nothing. */
 function markerIn(log: PartitionLog, bytes: Uint8Array): EndMarker | null {
+  if ((attributesAt(bytes, 0) & CONTROL_BIT) === 0) return null;
   const said = readControlBatch(new RecordBatch(bytes, 0, bytes.length));
   if (said === null || (said.type !== CONTROL_COMMIT && said.type !== CONTROL_ABORT)) return null;
   const producerId = producerIdAt(bytes, 0);

@@ -376,23 +376,7 @@ class Replay {
       this.#marker(log, header, bytes, at, baseOffset);
       return;
     }
-    const producerEpoch = producerEpochAt(bytes, at);
-    const isTransactional = (attributes & TRANSACTIONAL_BIT) !== 0;
-    // A newer epoch than that of what the producer has open is only given once that has ended: its marker is lost.
-    if (isTransactional) log.endLost(producerId, producerEpoch, baseOffset);
-    log.rememberProducer(
-      {
-        producerId,
-        producerEpoch,
-        baseSequence: baseSequenceAt(bytes, at),
-        recordCount: recordCountAt(bytes, at),
-        maxTimestampMs,
-        isTransactional,
-      },
-      baseOffset,
-      endOffset,
-      this.#options.wallMs,
-    );
+    noteRecords(log, bytes, at, this.#options.wallMs);
   }
 
   /** How a transaction ended is in the entry's header, whose checksum was right; the rest may be damaged. */
@@ -495,4 +479,33 @@ function readOffset(payload: Uint8Array): number {
 
 function describe(log: PartitionLog): { readonly topic: string; readonly partition: number } {
   return { topic: log.topic.name, partition: log.partition };
+}
+
+/**
+ * Takes in what a batch of records that lies in the log says of its producer, as recovery and followers do. Cleaning may have left
+ * fewer records than there were sequences; and a batch without any is of no transaction that is open.
+ */
+export function noteRecords(
+  log: PartitionLog,
+  bytes: Uint8Array,
+  at: number,
+  wallMs: number,
+): void {
+  const producerId = producerIdAt(bytes, at);
+  const producerEpoch = producerEpochAt(bytes, at);
+  const baseOffset = baseOffsetAt(bytes, at);
+  const endOffset = lastOffsetAt(bytes, at) + 1;
+  const isTransactional =
+    (attributesAt(bytes, at) & TRANSACTIONAL_BIT) !== 0 && recordCountAt(bytes, at) > 0;
+  // A newer epoch than that of what the producer has open is only given once that has ended: its marker is lost.
+  if (isTransactional) log.endLost(producerId, producerEpoch, baseOffset);
+  const batch = {
+    producerId,
+    producerEpoch,
+    baseSequence: baseSequenceAt(bytes, at),
+    recordCount: endOffset - baseOffset,
+    maxTimestampMs: maxTimestampAt(bytes, at),
+    isTransactional,
+  };
+  log.rememberProducer(batch, baseOffset, endOffset, wallMs);
 }

@@ -8,10 +8,12 @@ import { noteProducer } from "../../../src/core/log/follower_append.ts";
 import { LeaderEpochs } from "../../../src/core/log/leader_epochs.ts";
 import { PartitionLog } from "../../../src/core/log/partition_log.ts";
 import {
+  BATCH_HEADER_BYTES,
   baseOffsetAt,
   lastOffsetAt,
   leaderEpochAt,
   patchBaseOffset,
+  patchCrc,
   patchLeaderEpoch,
 } from "../../../src/record/batch_header.ts";
 import {
@@ -128,6 +130,41 @@ describe("a follower's log", () => {
     log = rig.logs.log(T.id, 0)!;
     expect([log.logStartOffset, log.logEndOffset, log.highWatermark]).toEqual([12, 14, 12]);
     expect((await all(rig, log)).length).toBe(1);
+    await rig.close();
+  });
+
+  // After a restart the batch counted for the two records that are left: the producer's next one was out of order.
+  test("knows a producer's last sequence after a restart, also of batches that the leader has cleaned", async () => {
+    const plugin = storageMemory();
+    const producer = { producerId: 7, producerEpoch: 0, baseSequence: 0 };
+    // Of five records, the second and the last were kept; of three in a transaction, none.
+    const kept = batchAt(0, 1, ["b", "e"], producer);
+    new DataView(kept.buffer, kept.byteOffset).setInt32(23, 4);
+    patchCrc(kept, 0, kept.length);
+    const options = { ...producer, producerId: 8, isTransactional: true };
+    const emptied = batchAt(5, 1, ["x"], options).slice(0, BATCH_HEADER_BYTES);
+    const header = new DataView(emptied.buffer);
+    header.setInt32(8, BATCH_HEADER_BYTES - 12);
+    header.setInt32(23, 2);
+    header.setInt32(57, 0);
+    patchCrc(emptied, 0, emptied.length);
+    let rig = await LogRig.open(plugin, ALL);
+    (await rig.logs.replicaLogs()).append(rig.logs.log(T.id, 0)!, joined([kept, emptied]));
+    const stateOf = () => {
+      const { producers } = rig.logs.log(T.id, 0)!;
+      return [7, 8].map((id) => {
+        const { batches, transactionStartOffset } = producers!.get(id)!;
+        return [batches.at(-1)!.lastSequence, transactionStartOffset];
+      });
+    };
+    const before = stateOf();
+    expect(before).toEqual([
+      [4, -1],
+      [2, -1],
+    ]);
+    await rig.close();
+    rig = await LogRig.open(plugin, ALL);
+    expect(stateOf()).toEqual(before);
     await rig.close();
   });
 
